@@ -1,0 +1,70 @@
+//! One node's failure history, from verdict to return.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// An incident.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Incident {
+    /// Its number.
+    pub id: u64,
+    /// Node name.
+    pub node: String,
+    /// The boot it is about.
+    pub boot: Uuid,
+    /// State: `fencing`, `fenced`, `forced_down`, `evacuating`, `recovered`, `released`, `returned`, or for rows that do
+    /// not fence `notified`, `disabled`, `migrating`, `migrated`, `closed`.
+    pub state: String,
+    /// Whether it still needs work or waits for the node.
+    pub open: bool,
+    /// Set when no evidence can be had: why, and what an operator can do.
+    pub blocked: Option<String>,
+    /// Matrix row that matched.
+    pub row: String,
+    /// Its reason, the operator's words.
+    pub reason: String,
+    /// Its actions.
+    pub actions: Vec<String>,
+    /// Compact reachability at the verdict.
+    pub reachability: String,
+    /// The observations that the verdict rests on, a line each.
+    pub observations: Vec<String>,
+    /// Evidence, when there is.
+    pub evidence: Option<String>,
+    /// When each state began.
+    pub phases: Vec<Phase>,
+    /// The VMs.
+    pub vms: Vec<Vm>,
+}
+
+/// The beginning of a state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Phase {
+    /// State.
+    pub state: String,
+    /// Wall clock in ms, for display.
+    pub at_ms: u64,
+    /// Raft index of the entry.
+    pub index: u64,
+}
+
+/// One VM of an incident.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vm {
+    /// Nova's server id.
+    pub id: Uuid,
+    /// Its name.
+    pub name: String,
+    /// `waiting`, `sent`, `moved`, `left behind`.
+    pub state: String,
+    /// Where it runs, or was ordered to.
+    pub destination: Option<String>,
+    /// Nova's request id of our POST.
+    pub request_id: Option<String>,
+    /// Why it was left behind, with the remedy.
+    pub why: Option<String>,
+    /// Milliseconds from the attempt's commit to its end.
+    pub took_ms: Option<u64>,
+    /// Number of attempts.
+    pub attempts: u32,
+}

@@ -1,0 +1,26 @@
+//! The HTTP API of the controllers, version 1: what goes over the wire between `hactl`, the web page and a controller.
+//!
+//! Everything is JSON. A read is `GET /v1/state` (one [`State`], the whole picture; it is small) or one of its parts; a
+//! change is `POST /v1/do` with a [`Request`] and is answered by a [`Done`] once it is committed. Only the leader
+//! answers either; another controller says who leads ([`Failure::NotLeader`]). Ids and times are plain JSON values, so
+//! that other programs need nothing of ours. Times are milliseconds of the leader's wall clock, for display only.
+//!
+//! ```text
+//!  hactl --GET /v1/state--> any controller   -> State | NotLeader{leader, url}
+//!  hactl --POST /v1/do----> the leader       -> Done  | Failure
+//! ```
+#![forbid(unsafe_code)]
+
+mod incident;
+mod request;
+mod state;
+
+pub use incident::{Incident, Phase, Vm};
+pub use request::{Done, Failure, Request, Scope};
+pub use state::{
+    Boot, Controller, Detection, FencedNode, Matrix, NetworkReach, Node, NodePhase, Observation,
+    Refusal, State,
+};
+
+/// Path of the version that this crate describes.
+pub const VERSION: &str = "v1";

@@ -1,0 +1,125 @@
+//! What an operator can order.
+
+use serde::{Deserialize, Serialize};
+
+/// A change that the leader commits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum Request {
+    /// Decide and journal, touch nothing.
+    Noop {
+        /// On or off.
+        on: bool,
+    },
+    /// Fence a node by hand; guards but maintenance and disarm are passed over.
+    Fence {
+        /// Node name.
+        node: String,
+        /// Why, for the audit.
+        reason: String,
+        /// Who.
+        person: String,
+    },
+    /// E7: the operator says that the node is off.
+    Confirm {
+        /// Node name.
+        node: String,
+        /// The name typed again.
+        typed: String,
+        /// Why, for the audit.
+        reason: String,
+        /// Who.
+        person: String,
+    },
+    /// Let a fenced node back although a condition of the automatic release does not hold.
+    Release {
+        /// Node name.
+        node: String,
+        /// Pass over the conditions that concern comfort; never those of safety.
+        force: bool,
+        /// Why, for the audit.
+        reason: String,
+        /// Who.
+        person: String,
+    },
+    /// Maintenance of one node.
+    Maintenance {
+        /// Node name.
+        node: String,
+        /// On or off.
+        on: bool,
+        /// Why.
+        reason: String,
+        /// Who.
+        person: String,
+    },
+    /// Hands off: no new fence, no self-fence.
+    Disarm {
+        /// What.
+        scope: Scope,
+        /// Why.
+        reason: String,
+        /// Who.
+        person: String,
+    },
+    /// End of a disarm.
+    Arm {
+        /// What.
+        scope: Scope,
+        /// Who.
+        person: String,
+    },
+    /// Takes a new matrix; it is validated again.
+    Matrix {
+        /// Its text.
+        text: String,
+        /// File it came from, for messages.
+        file: String,
+        /// Who.
+        person: String,
+    },
+}
+
+/// One node or all.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// Every node.
+    All,
+    /// One node by name.
+    Node(String),
+}
+
+/// A change is committed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {
+    /// Raft index of the entry.
+    pub index: u64,
+    /// What it did, a sentence; warnings of a matrix go with it.
+    pub said: String,
+}
+
+/// Why there is no answer, or no change. Nothing was changed unless it says otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "failure", rename_all = "snake_case")]
+pub enum Failure {
+    /// Ask the leader.
+    NotLeader {
+        /// Its id, if known.
+        leader: Option<u64>,
+        /// Its API's URL, if known.
+        url: Option<String>,
+    },
+    /// The token is missing or wrong.
+    NotAllowed,
+    /// The request cannot be carried out; the sentence has the remedy.
+    Refused {
+        /// Why.
+        why: String,
+    },
+    /// It was proposed, but leadership was lost before the commit was seen: look before asking again.
+    Unknown {
+        /// What to look at.
+        look: String,
+    },
+}

@@ -1,0 +1,186 @@
+//! The whole picture, as the leader sees it.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::Incident;
+
+/// Everything that `hactl` and the page show.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// Cluster id.
+    pub cluster: Uuid,
+    /// The controller that answers.
+    pub controller: u64,
+    /// The leader, if one is known.
+    pub leader: Option<u64>,
+    /// Raft term.
+    pub term: u64,
+    /// Raft commit index.
+    pub committed: u64,
+    /// All controllers.
+    pub controllers: Vec<Controller>,
+    /// Decides and journals, but touches nothing.
+    pub noop: bool,
+    /// Cluster-wide disarm: its reason.
+    pub disarmed: Option<String>,
+    /// Why no fence may begin now, beside the above (start-up grace, one controller only, ...).
+    pub holds: Vec<Refusal>,
+    /// Whether Nova's answers and the observations are fresh; a sentence each for what is not.
+    pub stale: Vec<String>,
+    /// All enrolled nodes, by name.
+    pub nodes: Vec<Node>,
+    /// Incidents, newest first: all open ones and the last closed ones.
+    pub incidents: Vec<Incident>,
+    /// Nodes that are out, from their FenceIntent to their release.
+    pub fenced: Vec<FencedNode>,
+    /// The running matrix.
+    pub matrix: Matrix,
+}
+
+/// A controller.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Controller {
+    /// 1 to 5.
+    pub id: u64,
+    /// `leader`, `follower`, or `unknown`.
+    pub role: String,
+    /// How far it holds the log, as the leader knows it.
+    pub matched: Option<u64>,
+    /// Its API's URL.
+    pub url: String,
+}
+
+/// A node.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Node {
+    /// Its name.
+    pub name: String,
+    /// Its id for life.
+    pub id: Uuid,
+    /// Failure domain.
+    pub domain: String,
+    /// Nova's service host.
+    pub host: String,
+    /// The boot that was heard last.
+    pub boot: Option<Boot>,
+    /// What we do with it.
+    pub phase: NodePhase,
+    /// Reachability per network, in configured order.
+    pub networks: Vec<NetworkReach>,
+    /// Compact reachability (`m-t`).
+    pub compact: String,
+    /// Whether its present boot is armed, so that a lost lease can become evidence.
+    pub armed: bool,
+    /// Watchdog as its sentinel reports it.
+    pub watchdog: String,
+    /// Seconds since its sentinel's last renewal reached this controller.
+    pub renewed_s: Option<f64>,
+    /// Maintenance: its reason.
+    pub maintenance: Option<String>,
+    /// BMC: enrolled identity, or why there is none.
+    pub bmc: String,
+    /// Number of fences in its history.
+    pub fences: u32,
+    /// Why it would not be recovered now.
+    pub refusals: Vec<Refusal>,
+}
+
+/// A boot.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Boot {
+    /// Kernel boot id.
+    pub id: Uuid,
+    /// Seconds since that boot, as the sentinel said.
+    pub uptime_s: f64,
+}
+
+/// What we do with a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NodePhase {
+    /// Never heard of since enrolment.
+    NeverSeen,
+    /// Protected.
+    Protected,
+    /// An incident is open.
+    Incident,
+    /// Fenced and not released.
+    Out,
+    /// Released, not yet returned.
+    Returning,
+    /// In maintenance or disarmed.
+    Exempt,
+}
+
+/// Reachability on one network.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NetworkReach {
+    /// The network.
+    pub network: String,
+    /// `up`, `suspect`, `down`, `unknown`.
+    pub reach: String,
+    /// Seconds since it is so.
+    pub for_s: f64,
+    /// Why, with the observers that say so.
+    pub detection: Detection,
+}
+
+/// What a verdict on one network rests on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Detection {
+    /// A sentence.
+    pub reason: String,
+    /// Observations.
+    pub observers: Vec<Observation>,
+}
+
+/// What one observer says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Observation {
+    /// Controller or node name.
+    pub observer: String,
+    /// Whether it has a voice.
+    pub sound: bool,
+    /// Seconds for which its pings have not been answered.
+    pub unanswered_s: f64,
+}
+
+/// A guard's no.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// Guard's name, one of the documented ones.
+    pub guard: String,
+    /// The sentence, with the remedy.
+    pub why: String,
+}
+
+/// A node that is out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FencedNode {
+    /// Node name.
+    pub node: String,
+    /// The boot that was fenced.
+    pub boot: Uuid,
+    /// Since when, wall clock in ms.
+    pub since_ms: u64,
+    /// `E1`..`E7` with its sentence; `None` while the fence is under way or blocked.
+    pub evidence: Option<String>,
+    /// Incident.
+    pub incident: u64,
+    /// How many fences of this node are on record.
+    pub count: u32,
+    /// What its release waits for.
+    pub release: String,
+}
+
+/// The running matrix.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Matrix {
+    /// Its text.
+    pub text: String,
+    /// Raft index at which it came; 0 for the one of the configuration.
+    pub index: u64,
+    /// Who applied it.
+    pub by: String,
+}

@@ -1,0 +1,280 @@
+//! A fence under way: the BMC, the clock of the lease, the fence event and a new boot, all at once; the first evidence
+//! wins.
+
+use std::time::Duration;
+
+use fencing::bmc::{Ask, Reply};
+use fencing::e1::PowerOff;
+use fencing::e2::{Standing, Waiting};
+use fencing::evidence::Evidence;
+use fencing::{Epoch, IncidentId};
+
+use super::leading::{Asked, Work};
+use crate::core::Controller;
+use crate::effect::{Effect, Ticket};
+use crate::registry::{Command, Incident, State};
+
+/// One exchange with a BMC, its sessions included, ends within this time.
+const BMC_ANSWERS: Duration = Duration::from_secs(10);
+/// How often the identity of a BMC that is not enrolled yet is asked for.
+const BMC_IDENTITY_EVERY: Duration = Duration::from_secs(15);
+/// A human is paged when there is no evidence after this time and none in sight.
+const PAGE_AFTER: Duration = Duration::from_secs(30);
+/// VERIFY is committed again when its promisers have not answered for this long.
+const VERIFY_AGAIN: Duration = Duration::from_secs(15);
+
+impl Controller {
+    /// Looks after one fence.
+    pub(super) fn advance_fence(&mut self, id: IncidentId, out: &mut Vec<Effect>) {
+        let Some(incident) = self.registry.incidents().get(&id).cloned() else { return };
+        let Some(epoch) = incident.fence().map(|fence| fence.epoch) else { return };
+        self.begin_fence(&incident, epoch);
+        self.ask_bmc(&incident);
+        self.advance_lease(&incident, epoch, out);
+        self.spread_event(&incident, epoch, out);
+        self.see_new_boot(&incident, epoch, out);
+        self.page_if_blocked(&incident, out);
+    }
+
+    fn begin_fence(&mut self, incident: &Incident, epoch: Epoch) {
+        let now = self.now;
+        let known = self.registry.node(incident.node);
+        let bmc = known.filter(|node| node.bmc_distrusted.is_none()).and_then(|node| node.bmc);
+        let arming = known.and_then(|node| node.armed).filter(|a| a.boot == incident.boot);
+        let t0 = self.intent_known.get(&epoch.index).copied();
+        let Some(work) = self.work(incident.id) else { return };
+        work.page_at.get_or_insert(now + PAGE_AFTER);
+        if let Some(identity) = bmc {
+            work.power.get_or_insert_with(|| PowerOff::new(now, identity));
+        } else {
+            work.power = None;
+        }
+        if let Some(arming) = arming {
+            let (node, boot) = (incident.node, incident.boot);
+            let waiting = work
+                .waiting
+                .get_or_insert_with(|| Waiting::new(node, boot, epoch.index, arming.times));
+            // A set of controllers that never changes: whoever committed the intent blocks every other majority.
+            if let Some(t0) = t0 {
+                waiting.blocked_at(t0);
+            }
+        }
+    }
+
+    fn ask_bmc(&mut self, incident: &Incident) {
+        let (now, node) = (self.now, incident.node);
+        let expect = self.registry.node(node).and_then(|known| known.bmc);
+        let not_after = now + self.settings.waits.effect.min(BMC_ANSWERS);
+        let Some(work) = self.work(incident.id).filter(|work| !work.bmc_out) else { return };
+        let Some(ask) = work.power.as_mut().and_then(|power| power.next(now)) else { return };
+        work.bmc_out = true;
+        let ticket = self.ask_as(Asked::Bmc(incident.id));
+        self.send_as_leader(Effect::Bmc { ticket, node, ask, expect, not_after });
+    }
+
+    /// A BMC was asked.
+    pub(super) fn bmc_answered(&mut self, ticket: Ticket, reply: &Reply, out: &mut Vec<Effect>) {
+        let Some(asked) = self.leading.as_mut().and_then(|l| l.calls.remove(&ticket)) else { return };
+        let id = match asked {
+            Asked::Bmc(id) => id,
+            Asked::BmcIdentity(node) => {
+                if let Reply::Read { identity: Some(identity), .. } = reply {
+                    let identity = *identity;
+                    self.propose_once(Command::BmcEnrolled { node, identity }, out);
+                } else {
+                    let name = self.name(node);
+                    out.push(Effect::journal("bmc", format!("{name} not enrolled: {reply}")));
+                }
+                return;
+            }
+            Asked::Nova(_) | Asked::Vm(..) => return,
+        };
+        let Some(incident) = self.registry.incidents().get(&id) else { return };
+        let (node, state) = (incident.node, incident.state);
+        let epoch = incident.fence().map(|fence| fence.epoch);
+        let name = self.name(node);
+        out.push(Effect::journal("bmc", format!("{name} {reply}")));
+        let now = self.now;
+        let Some(work) = self.work(id) else { return };
+        work.bmc_out = false;
+        let evidence = work.power.as_mut().and_then(|power| power.answered(now, reply));
+        if let (Some(evidence), Some(epoch), State::Fencing) = (evidence, epoch, state) {
+            self.propose(Command::Fenced { epoch, evidence }, out);
+        }
+    }
+
+    fn advance_lease(&mut self, incident: &Incident, epoch: Epoch, out: &mut Vec<Effect>) {
+        let now = self.now;
+        let floor = incident.fence().map_or(0, |fence| fence.floor);
+        let reports: Vec<_> =
+            self.sentinels.all().iter().map(|(node, heard)| ((*node, heard.boot), heard.n)).collect();
+        let begun = self.leads();
+        let Some(work) = self.work(incident.id) else { return };
+        let Some(waiting) = &mut work.waiting else { return };
+        for (voter, n) in reports {
+            waiting.reported(now, voter, n);
+        }
+        let versions = self.registry.lease().versions(floor, incident.node, incident.boot);
+        let Some(work) = self.work(incident.id) else { return };
+        let Some(waiting) = &work.waiting else { return };
+        let verify_due = work.verify_at.is_none_or(|at| now.saturating_sub(at) >= VERIFY_AGAIN);
+        match waiting.standing(now, versions.as_deref()) {
+            Standing::Verify | Standing::Verifying { .. } if verify_due && begun => {
+                work.verify_at = Some(now);
+                self.propose(Command::Verify { epoch }, out);
+            }
+            Standing::Proven(evidence) if begun => {
+                self.propose_once(Command::Fenced { epoch, evidence }, out);
+            }
+            Standing::Until(until) => {
+                let text = format!(
+                    "{} lease and watchdog time end at {:.1}s",
+                    self.name(incident.node),
+                    until.as_secs_f64()
+                );
+                self.tell_once(incident.id, "fence", text, out);
+            }
+            Standing::Verify
+            | Standing::Verifying { .. }
+            | Standing::Proven(_)
+            | Standing::Impossible(_)
+            | Standing::NoBlockingSet
+            | Standing::Promises { .. } => {}
+        }
+    }
+
+    /// VERIFY is committed: from here on its promisers are listened to.
+    pub(super) fn verify_committed(&mut self, epoch: Epoch, index: u64) {
+        let now = self.now;
+        let of_epoch = |i: &&Incident| i.fence().is_some_and(|fence| fence.epoch == epoch);
+        let id = self.registry.open_incidents().find(of_epoch).map(|incident| incident.id);
+        let waiting = id.and_then(|id| self.work(id)).and_then(|work| work.waiting.as_mut());
+        if let Some(waiting) = waiting {
+            waiting.verify_committed(now, index);
+        }
+    }
+
+    /// E3: another boot of the same node speaks, started after the intent, and no domain runs there.
+    fn see_new_boot(&mut self, incident: &Incident, epoch: Epoch, out: &mut Vec<Effect>) {
+        let Some(heard) = self.sentinels.of(incident.node) else { return };
+        let Some(known) = self.intent_known.get(&epoch.index) else { return };
+        let since_intent = self.now.saturating_sub(*known);
+        let boot = heard.boot;
+        let booted_after = heard.uptime + self.now.saturating_sub(heard.at) < since_intent;
+        if boot == incident.boot || !booted_after {
+            return;
+        }
+        let since = *known;
+        if self.census_of(incident.node, boot, since).is_some_and(|domains| domains.is_empty()) {
+            let evidence = Evidence::NewBoot { boot };
+            self.propose_once(Command::Fenced { epoch, evidence }, out);
+        }
+    }
+
+    fn page_if_blocked(&mut self, incident: &Incident, out: &mut Vec<Effect>) {
+        let now = self.now;
+        let floor = incident.fence().map_or(0, |fence| fence.floor);
+        let versions = self.registry.lease().versions(floor, incident.node, incident.boot);
+        let (name, distrusted, has_bmc) = match self.registry.node(incident.node) {
+            Some(node) => {
+                (node.record.name.clone(), node.bmc_distrusted.is_some(), node.bmc.is_some())
+            }
+            None => return,
+        };
+        let Some(work) = self.work(incident.id) else { return };
+        let due = work.page_at.is_some_and(|at| at <= now);
+        let by_bmc = match &work.power {
+            Some(power) if !power.failed() => return_if_hopeful(power.trouble().is_none()),
+            Some(power) => Some(power.trouble().map(ToString::to_string).unwrap_or_default()),
+            None if distrusted => Some("its BMC is not believed".to_owned()),
+            None if has_bmc => None,
+            None => Some("no BMC is enrolled".to_owned()),
+        };
+        let by_lease = match &work.waiting {
+            None => Some("it was not armed".to_owned()),
+            Some(waiting) => match waiting.standing(now, versions.as_deref()) {
+                Standing::Impossible(why) => Some(why.to_string()),
+                Standing::Promises { have, need } => {
+                    Some(format!("only {have} of {need} peers have promised"))
+                }
+                Standing::Verifying { have, need } => {
+                    Some(format!("only {have} of {need} peers answered VERIFY"))
+                }
+                Standing::NoBlockingSet
+                | Standing::Until(_)
+                | Standing::Verify
+                | Standing::Proven(_) => None,
+            },
+        };
+        let (Some(by_bmc), Some(by_lease), true) = (by_bmc, by_lease, due) else {
+            if work.blocked.is_some() && !due {
+                work.blocked = None;
+            }
+            return;
+        };
+        let why = format!("E1: {by_bmc}; E2: {by_lease}");
+        if work.blocked.is_none() {
+            out.push(Effect::page(
+                "fence",
+                format!("{name} FenceBlocked, nothing is evacuated. {why}. \
+                     If the node is off: hactl fenced confirm {name}"),
+            ));
+        }
+        work.blocked = Some(why);
+    }
+
+    /// The work on an incident, begun if need be; `None` when this controller does not lead.
+    pub(super) fn work(&mut self, id: IncidentId) -> Option<&mut Work> {
+        self.leading.as_mut().map(|leading| leading.works.entry(id).or_default())
+    }
+
+    /// A ticket whose answer belongs there.
+    pub(super) fn ask_as(&mut self, asked: Asked) -> Ticket {
+        let ticket = self.ticket();
+        if let Some(leading) = &mut self.leading {
+            leading.calls.insert(ticket, asked);
+        }
+        ticket
+    }
+
+    /// Writes a line once per leadership and incident.
+    pub(super) fn tell_once(
+        &mut self,
+        id: IncidentId,
+        subject: &'static str,
+        text: String,
+        out: &mut Vec<Effect>,
+    ) {
+        if self.work(id).is_some_and(|work| work.told.insert(text.clone())) {
+            out.push(Effect::journal(subject, text));
+        }
+    }
+
+    /// Asks for the identity of BMCs that are not enrolled yet: trust on first use, by a read that switches nothing.
+    pub(super) fn enrol_bmcs(&mut self) {
+        let now = self.now;
+        let wanting: Vec<_> = self
+            .registry
+            .nodes()
+            .iter()
+            .filter(|(id, node)| node.record.bmc && node.bmc.is_none() && !self.registry.is_out(**id))
+            .map(|(id, _)| *id)
+            .collect();
+        for node in wanting {
+            let Some(leading) = &mut self.leading else { return };
+            if leading.bmc_not_before.get(&node).is_some_and(|at| now < *at) {
+                continue;
+            }
+            leading.bmc_not_before.insert(node, now + BMC_IDENTITY_EVERY);
+            let ticket = self.ask_as(Asked::BmcIdentity(node));
+            let not_after = now + BMC_ANSWERS;
+            let ask = Ask::Read;
+            self.send_as_leader(Effect::Bmc { ticket, node, ask, expect: None, not_after });
+        }
+    }
+}
+
+/// A BMC that has not failed yet is no reason to page, unless it is in trouble already.
+fn return_if_hopeful(hopeful: bool) -> Option<String> {
+    (!hopeful).then(|| "it has not read off yet".to_owned())
+}

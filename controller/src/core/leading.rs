@@ -1,0 +1,196 @@
+//! What a leader has in hand. Nothing of it survives a change of leader, and nothing may rest on it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use action_matrix::Cell;
+use fencing::e1::PowerOff;
+use fencing::e2::Waiting;
+use fencing::event::Order;
+use fencing::{IncidentId, NodeId};
+use uuid::Uuid;
+
+use super::survey::Survey;
+use crate::effect::Ticket;
+use crate::guard::Refusal;
+use crate::nova;
+use crate::registry::Command;
+
+/// A proposal that has not shown up after this time is made again.
+const PROPOSE_AGAIN: Duration = Duration::from_secs(1);
+
+/// A leadership.
+#[derive(Debug)]
+pub struct Leading {
+    /// Its term.
+    pub term: u64,
+    /// When it began.
+    pub since: Duration,
+    /// Whether an entry of its own term is committed.
+    pub begun: bool,
+    /// Work on open incidents.
+    pub works: BTreeMap<IncidentId, Work>,
+    /// Calls that are out.
+    pub calls: BTreeMap<Ticket, Asked>,
+    /// Reachability of nodes that are not all well, held still.
+    pub settling: BTreeMap<NodeId, Settling>,
+    /// Storm stops by failure domain: until when.
+    pub storms: BTreeMap<String, Duration>,
+    /// The census.
+    pub survey: Survey,
+    /// Proposals made and not yet seen.
+    pub proposed: Vec<(Command, Duration)>,
+    /// When the next minute is over.
+    pub next_minute: Duration,
+    /// Since when every network of a node has been up.
+    pub healthy: BTreeMap<NodeId, Duration>,
+    /// Operators' orders by the index of their entry: who is to be answered, and what.
+    pub orders: BTreeMap<u64, (Ticket, String)>,
+    /// No identity is asked of a node's BMC before.
+    pub bmc_not_before: BTreeMap<NodeId, Duration>,
+    /// When Nova last answered a read, and what it said when it did not.
+    pub nova_trouble: Option<String>,
+    /// When this controller's own link was last found worse than others'.
+    pub unsound_since: Option<Duration>,
+}
+
+/// Whose answer a ticket is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// A power off or read.
+    Bmc(IncidentId),
+    /// The identity of a node's BMC, for its enrolment.
+    BmcIdentity(NodeId),
+    /// A step about the node as a whole.
+    Nova(IncidentId),
+    /// A step about one VM.
+    Vm(IncidentId, Uuid, VmStep),
+}
+
+/// Steps about one VM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VmStep {
+    /// Reading it before an attempt.
+    Look,
+    /// The POST.
+    Post,
+    /// Reading it after its record ended.
+    Confirm,
+}
+
+/// A node whose reachability is not all well.
+#[derive(Clone, Debug)]
+pub struct Settling {
+    /// What it is.
+    pub cell: Cell,
+    /// Since when it is so.
+    pub since: Duration,
+    /// Why nothing was done about it, told once.
+    pub refused: Option<Refusal>,
+    /// The row that was acted upon, so that it is not acted upon again.
+    pub acted: Option<usize>,
+}
+
+/// Work on one incident.
+#[derive(Debug, Default)]
+pub struct Work {
+    /// E1 on its way.
+    pub power: Option<PowerOff>,
+    /// Whether the BMC is being asked.
+    pub bmc_out: bool,
+    /// E2 on its way.
+    pub waiting: Option<Waiting>,
+    /// When a VERIFY was proposed.
+    pub verify_at: Option<Duration>,
+    /// The fence event.
+    pub order: Option<Order>,
+    /// When its co-signature was asked for.
+    pub cosign_at: Option<Duration>,
+    /// Whether it is being spread.
+    pub spread: bool,
+    /// Why there is no evidence, once a human was paged.
+    pub blocked: Option<String>,
+    /// When a human is paged if there is still no evidence.
+    pub page_at: Option<Duration>,
+    /// The call about the node that is out.
+    pub call: Option<Ticket>,
+    /// No call about the node before this.
+    pub not_before: Duration,
+    /// Nova's service record, read in this leadership.
+    pub service: Option<nova::ServiceRecord>,
+    /// All services, and when they were read.
+    pub services: Option<(Duration, Vec<nova::ServiceRecord>)>,
+    /// Migration records of the node, newest first, and when they were read.
+    pub records: Option<(Duration, Vec<nova::MigrationRecord>)>,
+    /// VMs with a call out.
+    pub vm_calls: BTreeSet<Uuid>,
+    /// Attempts (by index) that this leader itself may send, or has sent.
+    pub mine: BTreeMap<Uuid, u64>,
+    /// Since when an attempt's outcome is unknown.
+    pub unknown_since: BTreeMap<Uuid, Duration>,
+    /// VMs whose record ended well: where they should be, and since when we wait to see them there.
+    pub confirming: BTreeMap<Uuid, (String, Duration)>,
+    /// No new attempt of this VM before.
+    pub vm_not_before: BTreeMap<Uuid, Duration>,
+    /// When this leader first saw the node waiting to come back.
+    pub return_since: Option<Duration>,
+    /// What the release waits for.
+    pub release: String,
+    /// Sentences told once.
+    pub told: BTreeSet<String>,
+}
+
+impl Leading {
+    /// A leadership that has just begun.
+    pub fn new(now: Duration, term: u64) -> Self {
+        Self {
+            term,
+            since: now,
+            begun: false,
+            works: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            settling: BTreeMap::new(),
+            storms: BTreeMap::new(),
+            survey: Survey::default(),
+            proposed: Vec::new(),
+            next_minute: now + Duration::from_secs(60),
+            healthy: BTreeMap::new(),
+            orders: BTreeMap::new(),
+            bmc_not_before: BTreeMap::new(),
+            nova_trouble: None,
+            unsound_since: None,
+        }
+    }
+
+    /// Whether this command was not proposed a moment ago already; notes that it is now.
+    pub fn may_propose(&mut self, now: Duration, command: &Command) -> bool {
+        self.proposed.retain(|(_, at)| now.saturating_sub(*at) < PROPOSE_AGAIN);
+        if self.proposed.iter().any(|(known, _)| is_same(known, command)) {
+            return false;
+        }
+        self.proposed.push((command.clone(), now));
+        true
+    }
+}
+
+/// Whether two proposals are about the same thing: the observations of a verdict, and what a node has reported, change
+/// while a proposal is on its way.
+fn is_same(a: &Command, b: &Command) -> bool {
+    match (subject(a), subject(b)) {
+        (Some(a), Some(b)) => a == b,
+        (None, None) => a == b,
+        (Some(_), None) | (None, Some(_)) => false,
+    }
+}
+
+fn subject(command: &Command) -> Option<(&'static str, NodeId)> {
+    if let Command::Intent { node, .. } = command {
+        Some(("intent", *node))
+    } else if let Command::Opened { node, .. } = command {
+        Some(("opened", *node))
+    } else if let Command::Armed { node, .. } = command {
+        Some(("armed", *node))
+    } else {
+        None
+    }
+}

@@ -1,0 +1,257 @@
+//! From `Fenced` to every VM moved or left behind with a reason, step by step; each step is committed before the next.
+//!
+//! ```text
+//!  fenced       read the service, force it down (and disable it), read it back        -> ForcedDown
+//!  forced_down  read the records and the services, list the VMs                       -> Planned
+//!  evacuating   VM by VM (vm.rs): look, Attempt, POST, Sent, follow its record         -> Moved | Parked
+//!               all settled                                                            -> Recovered
+//! ```
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use fencing::IncidentId;
+
+use super::leading::Asked;
+use crate::core::Controller;
+use crate::effect::{Effect, Ticket};
+use crate::nova::{
+    Call, MigrationKind, OUR_REASON, Reply, ServerRecord, ServiceRecord, Written,
+};
+use crate::registry::{Before, Command, Course, Fenced, Incident, State};
+
+/// Pause after Nova failed to answer, or refused.
+const AGAIN: Duration = Duration::from_secs(2);
+/// Records are polled this often while something is in flight.
+const POLL_EVERY: Duration = Duration::from_secs(1);
+/// Services are read again this often while destinations are wanted.
+const SERVICES_FOR: Duration = Duration::from_secs(10);
+
+impl Controller {
+    /// Looks after one recovery.
+    pub(super) fn advance_recovery(&mut self, id: IncidentId, out: &mut Vec<Effect>) {
+        let Some(incident) = self.registry.incidents().get(&id).cloned() else { return };
+        self.end_event(&incident);
+        let Some(fenced) = self.registry.fenced(id) else { return };
+        let only_fences = incident.fence().is_some_and(|fence| !fence.evacuate);
+        if only_fences {
+            self.propose_once(Command::Recovered { incident: id }, out);
+            return;
+        }
+        if !self.settings.nova {
+            let text = format!("{} is fenced; no Nova is configured", self.name(fenced.node()));
+            self.tell_once(id, "nova", text, out);
+            return;
+        }
+        match incident.state {
+            State::Fenced => self.force_down(&fenced, &incident, out),
+            State::ForcedDown => self.plan(&incident),
+            State::Evacuating => self.evacuate(&fenced, &incident, out),
+            _ => {}
+        }
+    }
+
+    /// Forces the service down, and disables it in the same write unless somebody else did; then reads it back.
+    fn force_down(&mut self, fenced: &Fenced, incident: &Incident, out: &mut Vec<Effect>) {
+        let Some(host) = self.host(incident) else { return };
+        let Some(service) = self.work(incident.id).map(|work| work.service.clone()) else { return };
+        let Some(service) = service else {
+            self.call_about_node(incident.id, Call::Service { host });
+            return;
+        };
+        if service.forced_down && !service.up {
+            let disabled_by_us = !service.enabled && !service.disabled_by_operator();
+            let (incident, service) = (incident.id, service.id);
+            self.propose_once(Command::ForcedDown { incident, service, disabled_by_us }, out);
+            return;
+        }
+        let reason = format!("{OUR_REASON} incident={} epoch={}", incident.id, fenced.epoch());
+        let disable = service.enabled.then_some(reason);
+        self.call_about_node(incident.id, Call::ForceDown { service: service.id, disable });
+    }
+
+    /// Reads what the plan needs: old records first, so that none of ours is taken for one; then the VMs.
+    pub(super) fn plan(&mut self, incident: &Incident) {
+        let Some(host) = self.host(incident) else { return };
+        let kind = migration_kind(incident);
+        let Some(work) = self.work(incident.id) else { return };
+        let call = if work.records.is_none() {
+            Call::MigrationsFrom { host, kind }
+        } else {
+            Call::ServersOn { host }
+        };
+        self.call_about_node(incident.id, call);
+    }
+
+    fn evacuate(&mut self, fenced: &Fenced, incident: &Incident, out: &mut Vec<Effect>) {
+        if incident.vms.values().all(crate::registry::Vm::is_settled) {
+            self.propose_once(Command::Recovered { incident: incident.id }, out);
+            return;
+        }
+        self.poll(incident);
+        for vm in incident.vms.keys() {
+            self.advance_vm(Some(fenced), incident, *vm, out);
+        }
+    }
+
+    /// Keeps the records and, where destinations are wanted, the services fresh: lists per node, not calls per VM.
+    pub(super) fn poll(&mut self, incident: &Incident) {
+        let Some(host) = self.host(incident) else { return };
+        let (now, kind) = (self.now, migration_kind(incident));
+        let waiting = incident.vms.values().any(|vm| !vm.is_settled() && !vm.in_flight());
+        let Some(work) = self.work(incident.id) else { return };
+        let old = |at: Option<Duration>, age: Duration| {
+            at.is_none_or(|at| now.saturating_sub(at) >= age)
+        };
+        let services = work.services.as_ref().map(|(at, _)| *at);
+        let records = work.records.as_ref().map(|(at, _)| *at);
+        let call = if waiting && old(services, SERVICES_FOR) {
+            Call::Services
+        } else if old(records, POLL_EVERY) {
+            Call::MigrationsFrom { host, kind }
+        } else {
+            return;
+        };
+        self.call_about_node(incident.id, call);
+    }
+
+    /// Sends a call about the node, one at a time and not before a pause is over.
+    pub(super) fn call_about_node(&mut self, id: IncidentId, call: Call) {
+        let now = self.now;
+        let Some(work) = self.work(id).filter(|work| work.call.is_none() && work.not_before <= now)
+        else {
+            return;
+        };
+        let _ = work;
+        let ticket = self.ask_nova(Asked::Nova(id), call);
+        if let Some(work) = self.work(id) {
+            work.call = Some(ticket);
+        }
+    }
+
+    /// Sends a call as soon as leadership is confirmed.
+    pub(super) fn ask_nova(&mut self, asked: Asked, call: Call) -> Ticket {
+        let ticket = self.ask_as(asked);
+        let not_after = self.now + self.settings.waits.effect;
+        self.send_as_leader(Effect::Nova { ticket, call, not_after });
+        ticket
+    }
+
+    /// Nova was asked.
+    pub(super) fn nova_answered(&mut self, ticket: Ticket, reply: Reply, out: &mut Vec<Effect>) {
+        let Some(asked) = self.leading.as_mut().and_then(|l| l.calls.remove(&ticket)) else { return };
+        self.note_freshness(&reply, out);
+        match asked {
+            Asked::Nova(id) => self.node_answered(id, reply, out),
+            Asked::Vm(id, vm, step) => self.vm_answered(id, vm, step, reply, out),
+            Asked::Bmc(_) | Asked::BmcIdentity(_) => {}
+        }
+        self.next_look = self.now;
+    }
+
+    fn node_answered(&mut self, id: IncidentId, reply: Reply, out: &mut Vec<Effect>) {
+        let now = self.now;
+        let Some(incident) = self.registry.incidents().get(&id).cloned() else { return };
+        let Some(work) = self.work(id) else { return };
+        work.call = None;
+        match reply {
+            Reply::Service(Some(service)) => work.service = Some(service),
+            Reply::Service(None) => {
+                work.not_before = now + AGAIN * 5;
+                let host = self.host(&incident).unwrap_or_default();
+                let text = format!(
+                    "Nova knows no nova-compute on host {host:?}: set the node's nova host in the inventory"
+                );
+                self.tell_once(id, "nova", text, out);
+            }
+            Reply::Services(services) => work.services = Some((now, services)),
+            Reply::Migrations(records) => work.records = Some((now, records)),
+            Reply::Servers(servers) => self.planned(&incident, &servers, out),
+            Reply::Written(written) => {
+                // Whatever it says, the record is read back: only that counts.
+                work.service = None;
+                if !matches!(written, Written::Done { .. }) {
+                    work.not_before = now + AGAIN;
+                    let text = format!("{} write: {}", self.name(incident.node), outcome(&written));
+                    self.tell_once(id, "nova", text, out);
+                }
+            }
+            Reply::ReadFailed(_) => work.not_before = now + AGAIN,
+            Reply::Server(_) | Reply::Actions(_) => {}
+        }
+    }
+
+    fn planned(&mut self, incident: &Incident, servers: &[ServerRecord], out: &mut Vec<Effect>) {
+        if incident.planned {
+            return;
+        }
+        let records = self.work(incident.id).and_then(|work| work.records.clone());
+        let last_record =
+            records.iter().flat_map(|(_, records)| records).map(|record| record.id).max().unwrap_or(0);
+        let before = |server: &ServerRecord| Before {
+            name: server.name.clone(),
+            vm_state: server.vm_state.clone(),
+            task_state: server.task_state.clone(),
+        };
+        let vms: BTreeMap<_, _> =
+            servers.iter().map(|server| (server.id, before(server))).collect();
+        self.propose_once(Command::Planned { incident: incident.id, vms, last_record }, out);
+    }
+
+    /// HM9000's rule: actions stop while what they rest on is not fresh. New fences wait; what is under way goes on.
+    fn note_freshness(&mut self, reply: &Reply, out: &mut Vec<Effect>) {
+        let Some(leading) = &mut self.leading else { return };
+        if let Reply::ReadFailed(failure) = reply {
+            let why = failure.to_string();
+            if leading.nova_trouble.is_none() {
+                out.push(Effect::page("nova", format!("no answer that can be used: {why}")));
+            }
+            leading.nova_trouble = Some(why);
+        } else if leading.nova_trouble.take().is_some() {
+            out.push(Effect::journal("nova", "answers again"));
+        }
+    }
+
+    /// Nova's service host of an incident's node.
+    pub(super) fn host(&self, incident: &Incident) -> Option<String> {
+        self.registry.node(incident.node).map(|node| node.record.host.clone())
+    }
+
+    /// A destination by turns: up, enabled, no other incident on it, the one with the fewest of this incident's VMs.
+    pub(super) fn destination(&mut self, incident: &Incident) -> Option<String> {
+        let source = self.host(incident)?;
+        let services = self.work(incident.id)?.services.clone()?.1;
+        let troubled: Vec<String> =
+            self.registry.open_incidents().filter_map(|open| self.host(open)).collect();
+        let able = |service: &&ServiceRecord| {
+            service.up
+                && service.enabled
+                && !service.forced_down
+                && service.host != source
+                && !troubled.contains(&service.host)
+        };
+        let load = |host: &str| {
+            incident.vms.values().filter(|vm| vm.destination() == Some(host)).count()
+        };
+        let able = services.iter().filter(able);
+        able.min_by_key(|service| (load(&service.host), &service.host)).map(|s| s.host.clone())
+    }
+}
+
+/// Which records an incident's moves leave.
+pub(super) fn migration_kind(incident: &Incident) -> MigrationKind {
+    match incident.course {
+        Course::Fence(_) => MigrationKind::Evacuation,
+        Course::Soft(_) => MigrationKind::LiveMigration,
+    }
+}
+
+/// A write's outcome as a phrase.
+pub(super) fn outcome(written: &Written) -> String {
+    match written {
+        Written::Done { .. } => "done".to_owned(),
+        Written::Refused(refused) => format!("refused with {}: {}", refused.status, refused.message),
+        Written::NotSent(why) => format!("not sent: {why}"),
+        Written::Unknown(why) => format!("outcome unknown: {why}"),
+    }
+}

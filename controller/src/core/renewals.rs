@@ -1,0 +1,128 @@
+//! Renewals: acks while a controller may stand for a node, silence when not, arming, and the contradiction rule.
+
+use std::net::SocketAddr;
+
+use fencing::lease::{Message, WatchdogState};
+use fencing::sign::Signer;
+use fencing::{BootId, NodeId};
+
+use super::sentinels::{News, answer, may_ack};
+use crate::core::Controller;
+use crate::effect::{Effect, Network};
+use crate::registry::Command;
+
+impl Controller {
+    /// A message of the lease protocol. Only renewals are for controllers, and only from the node that they name.
+    pub(super) fn renewed(
+        &mut self,
+        network: Network,
+        from: SocketAddr,
+        signer: Signer,
+        message: &Message,
+        out: &mut Vec<Effect>,
+    ) {
+        let Message::Renew { node, boot, seq, n, watchdog, .. } = message else { return };
+        if signer != Signer::Node(*node) || self.registry.node(*node).is_none() {
+            return;
+        }
+        let news = self.sentinels.renewed(self.now, message);
+        if news == News::Stale {
+            return;
+        }
+        let acked = may_ack(&self.registry, &self.tail_intents, *node, *boot);
+        let message = answer(&self.registry, acked, *node, *boot, *seq, *n);
+        out.push(Effect::Lease { network, to: from, message });
+        self.note_report(*node, *boot, *n, out);
+        if acked && news != News::OldBoot {
+            self.consider_arming(*node, *boot, *watchdog, *n, out);
+        }
+    }
+
+    /// What a renewal tells fences: a voter's promise, or that the boot which should be off still speaks.
+    fn note_report(&mut self, node: NodeId, boot: BootId, n: u64, out: &mut Vec<Effect>) {
+        let now = self.now;
+        if let Some(leading) = &mut self.leading {
+            for work in leading.works.values_mut() {
+                if let Some(waiting) = &mut work.waiting {
+                    waiting.reported(now, (node, boot), n);
+                }
+            }
+        }
+        let Some(incident) = self.registry.incident_of(node) else { return };
+        if incident.boot != boot || incident.fence().is_none() {
+            return;
+        }
+        let (id, proven) =
+            (incident.id, incident.fence().is_some_and(|fence| fence.evidence.is_some()));
+        if proven && incident.state.is_out() && incident.frozen.is_none() {
+            let why = "the fenced boot was heard after the evidence".to_owned();
+            if self.propose_once(Command::Frozen { incident: id, why }, out) {
+                let name = self.name(node);
+                out.push(Effect::page(
+                    "fence",
+                    format!("{name} speaks although it was fenced: recovery halted, its BMC is not believed; \
+                         look at the node, then hactl fenced confirm {name}"),
+                ));
+            }
+            return;
+        }
+        if let Some(work) = self.leading.as_mut().and_then(|leading| leading.works.get_mut(&id)) {
+            if let Some(power) = &mut work.power {
+                power.node_heard(now);
+            }
+            if let Some(waiting) = &mut work.waiting {
+                waiting.node_heard(now);
+            }
+        }
+    }
+
+    /// Rule 7: the device is open and reported, so ARMED may be committed; a boot without one is admitted.
+    fn consider_arming(
+        &mut self,
+        node: NodeId,
+        boot: BootId,
+        watchdog: WatchdogState,
+        n: u64,
+        out: &mut Vec<Effect>,
+    ) {
+        if !self.leads() || self.registry.is_out(node) {
+            return;
+        }
+        let Some(known) = self.registry.node(node) else { return };
+        let hands_off = known.disarmed
+            || known.maintenance.is_some()
+            || self.registry.disarmed().is_some()
+            || self.registry.lease().now().is_held(node);
+        let times = self.settings.times;
+        let counts = match watchdog {
+            WatchdogState::Open { timeout, counts_for_e2 } => {
+                counts_for_e2 && timeout == times.watchdog
+            }
+            WatchdogState::Absent | WatchdogState::Closed => false,
+        };
+        if counts && !hands_off {
+            if known.armed.map(|arming| arming.boot) != Some(boot) {
+                self.propose_once(Command::Armed { node, boot, times, n }, out);
+            }
+            return;
+        }
+        // A device that is about to be opened is waited for; one that never will be must not keep the gate shut.
+        let never = matches!(watchdog, WatchdogState::Absent | WatchdogState::Open { .. }) || hands_off;
+        let serves = known.serving_boot() == Some(boot);
+        if never && !serves {
+            self.propose_once(Command::Admitted { node, boot }, out);
+        }
+    }
+
+    /// Whether this controller leads and has committed an entry of its own term.
+    pub(super) fn leads(&self) -> bool {
+        self.leading.as_ref().is_some_and(|leading| leading.begun)
+    }
+
+    /// Proposes, unless the same was proposed a moment ago.
+    pub(super) fn propose_once(&mut self, command: Command, out: &mut Vec<Effect>) -> bool {
+        let now = self.now;
+        let Some(leading) = &mut self.leading else { return false };
+        leading.may_propose(now, &command) && self.propose(command, out)
+    }
+}

@@ -1,0 +1,168 @@
+//! What this controller has heard of the nodes' sentinels, and what it answers them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use fencing::lease::{Message, WatchdogState};
+use fencing::{BootId, NodeId};
+
+use crate::registry::Registry;
+
+/// Challenges remembered per boot; one is fresh for L.
+const CHALLENGES: usize = 4;
+
+/// The last that was heard of a node's sentinel.
+#[derive(Clone, Debug)]
+pub struct Heard {
+    /// Its boot.
+    pub boot: BootId,
+    /// When its newest renewal came.
+    pub at: Duration,
+    /// When this boot was first heard here.
+    pub since: Duration,
+    /// Sequence number of that renewal: an older one is a replay or came late.
+    pub seq: u64,
+    /// Highest n that this boot reported.
+    pub n: u64,
+    /// Its watchdog.
+    pub watchdog: WatchdogState,
+    /// How long the node had been up then.
+    pub uptime: Duration,
+    /// Its newest challenges, newest last.
+    pub challenges: Vec<u64>,
+}
+
+/// All sentinels.
+#[derive(Clone, Debug, Default)]
+pub struct Sentinels {
+    heard: BTreeMap<NodeId, Heard>,
+    /// Newest sequence numbers of boots that are no longer the newest, to tell a packet of an old boot from a replay.
+    older: BTreeMap<(NodeId, BootId), u64>,
+}
+
+/// What a renewal meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// Nothing: a replay, or an older one that came late.
+    Stale,
+    /// The boot that was heard before.
+    Same,
+    /// A boot that is heard for the first time here.
+    NewBoot,
+    /// A boot that gave way to a newer one speaks again.
+    OldBoot,
+}
+
+impl Sentinels {
+    /// Takes a renewal, signed by the node itself.
+    pub fn renewed(&mut self, now: Duration, message: &Message) -> News {
+        let Message::Renew { node, boot, seq, n, challenge, watchdog, uptime } = message else {
+            return News::Stale;
+        };
+        if let Some(last) = self.older.get_mut(&(*node, *boot)) {
+            let news = if *seq > *last { News::OldBoot } else { News::Stale };
+            *last = (*last).max(*seq);
+            return news;
+        }
+        let fresh = || Heard {
+            boot: *boot,
+            at: now,
+            since: now,
+            seq: *seq,
+            n: *n,
+            watchdog: *watchdog,
+            uptime: *uptime,
+            challenges: vec![*challenge],
+        };
+        let Some(heard) = self.heard.get_mut(node) else {
+            self.heard.insert(*node, fresh());
+            return News::NewBoot;
+        };
+        if heard.boot != *boot {
+            self.older.insert((*node, heard.boot), heard.seq);
+            *heard = fresh();
+            return News::NewBoot;
+        }
+        if *seq < heard.seq {
+            return News::Stale;
+        }
+        // The same renewal arrives once per network.
+        if *seq > heard.seq {
+            heard.challenges.push(*challenge);
+            if heard.challenges.len() > CHALLENGES {
+                heard.challenges.remove(0);
+            }
+        }
+        (heard.at, heard.seq, heard.watchdog, heard.uptime) = (now, *seq, *watchdog, *uptime);
+        heard.n = heard.n.max(*n);
+        News::Same
+    }
+
+    /// What is known of a node.
+    pub fn of(&self, node: NodeId) -> Option<&Heard> {
+        self.heard.get(&node)
+    }
+
+    /// All nodes that were heard.
+    pub fn all(&self) -> &BTreeMap<NodeId, Heard> {
+        &self.heard
+    }
+}
+
+/// Whether a controller may stand for this boot (rule 8): not while its own log, uncommitted tail included, holds an open
+/// intent on the node, and never for a boot that was fenced.
+pub fn may_ack(registry: &Registry, intents_in_tail: &[NodeId], node: NodeId, boot: BootId) -> bool {
+    registry.node(node).is_some()
+        && !registry.is_out(node)
+        && !registry.was_fenced(node, boot)
+        && !intents_in_tail.contains(&node)
+}
+
+/// The answer to a renewal: an ack or none, with what the sentinel lacks of the committed log.
+pub fn answer(
+    registry: &Registry,
+    acked: bool,
+    node: NodeId,
+    boot: BootId,
+    seq: u64,
+    n: u64,
+) -> Message {
+    let committed = registry.index();
+    let log = registry.lease().part(n, committed, seq);
+    if acked {
+        Message::Ack { node, boot, seq, committed, log }
+    } else {
+        Message::NoAck { seq, committed, log }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn renew(boot: u128, seq: u64) -> Message {
+        Message::Renew {
+            node: NodeId(Uuid::from_u128(1)),
+            boot: BootId(Uuid::from_u128(boot)),
+            seq,
+            n: 0,
+            challenge: seq,
+            watchdog: WatchdogState::Absent,
+            uptime: Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn a_packet_of_an_old_boot_is_told_from_its_replay() {
+        let mut sentinels = Sentinels::default();
+        let mut hear = |boot, seq| sentinels.renewed(Duration::from_secs(1), &renew(boot, seq));
+        assert_eq!(hear(10, 5), News::NewBoot);
+        assert_eq!(hear(10, 6), News::Same);
+        assert_eq!(hear(11, 1), News::NewBoot);
+        assert_eq!(hear(10, 6), News::Stale);
+        assert_eq!(hear(10, 7), News::OldBoot);
+        assert_eq!(hear(11, 2), News::Same);
+    }
+}

@@ -1,0 +1,97 @@
+//! What a controller's core is made with.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use action_matrix::Matrix;
+use fencing::ControllerId;
+use fencing::lease::LeaseTimes;
+use fencing::sign::{KeyPair, PublicKey};
+use uuid::Uuid;
+
+/// A controller, as every controller's configuration names it.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Where it gossips, one address per network.
+    pub gossip: Vec<SocketAddr>,
+    /// Where it answers renewals and pings, one address per network.
+    pub lease: Vec<SocketAddr>,
+    /// Its public key.
+    pub key: PublicKey,
+    /// URL of its API.
+    pub url: String,
+}
+
+/// Everything that a core is made with. The same seed, settings and events give the same effects.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Cluster id.
+    pub cluster: Uuid,
+    /// This controller.
+    pub me: ControllerId,
+    /// All controllers, this one included.
+    pub controllers: BTreeMap<ControllerId, Peer>,
+    /// This controller's private key: signs fence events.
+    pub key: KeyPair,
+    /// Names of the networks.
+    pub networks: Vec<String>,
+    /// Boot id of this controller's machine, for gossip.
+    pub boot: Uuid,
+    /// How often this program was started, from its disk: orders its gossip identities.
+    pub starts: u64,
+    /// Times with which boots are armed.
+    pub times: LeaseTimes,
+    /// The matrix that holds until one is committed.
+    pub matrix: Matrix,
+    /// Waits.
+    pub waits: Waits,
+    /// Whether a VM counts as moved only when its destination's agent sees it. Without agents on the destinations (a lab
+    /// with fake computes) it must be off.
+    pub confirm_by_census: bool,
+    /// Whether Nova is configured at all; without it incidents end at `fenced`.
+    pub nova: bool,
+    /// Spreads random choices; must be unpredictable outside of simulations.
+    pub seed: u64,
+}
+
+/// Times that are no part of a safety bound, but for `unknown` and `effect`, whose lower bounds are checked by the
+/// configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waits {
+    /// S: how long observers must agree without a break before a verdict.
+    pub hold: Duration,
+    /// No fence begins for this long after a cold start of the controllers.
+    pub grace: Duration,
+    /// A new leader waits this long where more than one node is suspected.
+    pub new_leader: Duration,
+    /// `not_after` of every effect: it leaves within this time or not at all.
+    pub effect: Duration,
+    /// How long an attempt of unknown outcome is left alone before its traces are judged: its deadline plus the longest
+    /// proxy and RPC timeout.
+    pub unknown: Duration,
+    /// All networks of a returned node must be up this long before it is released.
+    pub healthy: Duration,
+    /// A node is left alone this long after a fence.
+    pub left_alone: Duration,
+    /// Two fences within this time put a node in quarantine.
+    pub quarantine_within: Duration,
+    /// A storm stop ends this long after the storm.
+    pub storm_over: Duration,
+}
+
+impl Default for Waits {
+    fn default() -> Self {
+        Self {
+            hold: Duration::from_millis(1500),
+            grace: Duration::from_secs(300),
+            new_leader: Duration::from_secs(60),
+            effect: Duration::from_secs(60),
+            unknown: Duration::from_secs(180),
+            healthy: Duration::from_secs(10),
+            left_alone: Duration::from_secs(180),
+            quarantine_within: Duration::from_secs(6 * 3600),
+            storm_over: Duration::from_secs(120),
+        }
+    }
+}

@@ -1,0 +1,481 @@
+//! One VM on its way: look, commit the attempt, one POST, follow its record to the end.
+//!
+//! ```text
+//!  Waiting --look: still there, movable--> Attempt committed --POST--> Sent --record done, seen there--> Moved
+//!     ^            | not movable: Parked        |  | refused without effect, never sent: Void -> Waiting
+//!     |                                         |  '- outcome unknown: wait, then traces: track | census: Void, same place
+//!     '---- record error: Void <----------------'     record failed: Parked (a guest may be left there)
+//! ```
+//!
+//! An attempt that this leader did not send itself is of unknown outcome. Nothing here sends a second POST for it.
+
+use std::time::Duration;
+
+use fencing::{IncidentId, NodeId};
+use uuid::Uuid;
+
+use super::leading::{Asked, VmStep};
+use super::recover::{migration_kind, outcome};
+use crate::core::Controller;
+use crate::effect::Effect;
+use crate::nova::{
+    Call, MigrationKind, MigrationRecord, MigrationStatus, Refusal, Reply, ServerRecord, Written,
+};
+use crate::registry::{Command, Fenced, Incident, Progress, Vm};
+
+/// Attempts under way at once, of one incident: a burst herds onto one host and is slower.
+const WINDOW: usize = 6;
+/// Attempts and refusals after which a VM is left behind.
+const MOST_TRIES: u32 = 5;
+/// Pause before a VM is tried again.
+const TRY_AGAIN: Duration = Duration::from_secs(5);
+/// A VM whose record ended well is looked at this often until it is seen.
+const CONFIRM_EVERY: Duration = Duration::from_millis(500);
+/// A record that does not move for this long is given up, with an alarm.
+const RECORD_STUCK: Duration = Duration::from_secs(900);
+/// How long the destination's agent may take to show the VM before it counts as left behind.
+const SEEN_WITHIN: Duration = Duration::from_secs(60);
+
+impl Controller {
+    /// Looks after one VM. `fenced` is the proof without which nothing is evacuated; a live migration has none.
+    pub(super) fn advance_vm(
+        &mut self,
+        fenced: Option<&Fenced>,
+        incident: &Incident,
+        id: Uuid,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(vm) = incident.vms.get(&id) else { return };
+        if self.work(incident.id).is_none_or(|work| work.vm_calls.contains(&id)) {
+            return;
+        }
+        match &vm.progress {
+            Progress::Waiting => self.try_vm(incident, id, vm, out),
+            Progress::Attempted { index, destination } => {
+                let mine = self.work(incident.id).and_then(|work| work.mine.get(&id).copied());
+                if mine == Some(*index) {
+                    self.post(fenced, incident, id, destination.clone());
+                } else {
+                    self.follow(incident, id, vm, destination.as_deref(), out);
+                }
+            }
+            Progress::Sent { destination, .. } => {
+                self.follow(incident, id, vm, destination.as_deref(), out);
+            }
+            Progress::Moved { .. } | Progress::Parked { .. } => {}
+        }
+    }
+
+    /// Begins an attempt by a look at the VM, if the window has room.
+    fn try_vm(&mut self, incident: &Incident, id: Uuid, vm: &Vm, out: &mut Vec<Effect>) {
+        let now = self.now;
+        if let Some(why) = immovable(incident, &vm.before.vm_state, vm.before.task_state.as_deref()) {
+            self.park(incident.id, id, why, out);
+            return;
+        }
+        if vm.attempts + vm.voids >= MOST_TRIES {
+            let why = "tried five times: see `hactl incidents`, then evacuate it by hand".to_owned();
+            self.park(incident.id, id, why, out);
+            return;
+        }
+        let in_flight = incident.vms.values().filter(|vm| vm.in_flight()).count();
+        let Some(work) = self.work(incident.id) else { return };
+        let looking = work.vm_calls.len();
+        let paused = work.vm_not_before.get(&id).is_some_and(|at| *at > now);
+        if paused || in_flight + looking >= WINDOW {
+            return;
+        }
+        self.call_about_vm(incident.id, id, VmStep::Look, Call::Server { server: id });
+    }
+
+    fn post(
+        &mut self,
+        fenced: Option<&Fenced>,
+        incident: &Incident,
+        id: Uuid,
+        destination: Option<String>,
+    ) {
+        let call = match (migration_kind(incident), fenced) {
+            (MigrationKind::Evacuation, Some(fenced)) => evacuate(fenced, id, destination),
+            (MigrationKind::LiveMigration, _) => Call::LiveMigrate { server: id },
+            (MigrationKind::Evacuation, None) => return,
+        };
+        // From here on it may have been sent: a second look must not send it again.
+        if let Some(work) = self.work(incident.id) {
+            work.mine.remove(&id);
+        }
+        self.call_about_vm(incident.id, id, VmStep::Post, call);
+    }
+
+    fn call_about_vm(&mut self, incident: IncidentId, vm: Uuid, step: VmStep, call: Call) {
+        self.ask_nova(Asked::Vm(incident, vm, step), call);
+        if let Some(work) = self.work(incident) {
+            work.vm_calls.insert(vm);
+        }
+    }
+
+    /// The attempt that this leader proposed is committed: it, and nobody else, may send it.
+    pub(super) fn attempt_committed(&mut self, incident: IncidentId, vm: Uuid, index: u64) {
+        let now = self.now;
+        let proposed = self.leading.as_ref().is_some_and(|leading| {
+            let of_vm = |command: &Command| matches!(command, Command::Attempt { incident: i, vm: v, .. } if *i == incident && *v == vm);
+            leading.begun && leading.proposed.iter().any(|(command, _)| of_vm(command))
+        });
+        let Some(work) = self.work(incident) else { return };
+        work.unknown_since.insert(vm, now);
+        work.confirming.remove(&vm);
+        if proposed {
+            work.mine.insert(vm, index);
+        }
+    }
+
+    /// Nova answered about a VM.
+    pub(super) fn vm_answered(
+        &mut self,
+        id: IncidentId,
+        vm: Uuid,
+        step: VmStep,
+        reply: Reply,
+        out: &mut Vec<Effect>,
+    ) {
+        if let Some(work) = self.work(id) {
+            work.vm_calls.remove(&vm);
+        }
+        let Some(incident) = self.registry.incidents().get(&id).cloned() else { return };
+        match (step, reply) {
+            (VmStep::Look, Reply::Server(server)) => self.looked(&incident, vm, server, out),
+            (VmStep::Confirm, Reply::Server(server)) => self.confirm(&incident, vm, server, out),
+            (VmStep::Post, Reply::Written(written)) => self.posted(&incident, vm, &written, out),
+            _ => self.pause_vm(id, vm),
+        }
+    }
+
+    fn looked(
+        &mut self,
+        incident: &Incident,
+        id: Uuid,
+        server: Option<ServerRecord>,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(vm) = incident.vms.get(&id).filter(|vm| vm.progress == Progress::Waiting) else {
+            return;
+        };
+        let Some(server) = server else {
+            self.park(incident.id, id, "its user deleted it meanwhile".to_owned(), out);
+            return;
+        };
+        if server.host != self.host(incident) {
+            let now_on = server.host.unwrap_or_else(|| "no host".to_owned());
+            self.park(incident.id, id, format!("somebody moved it: Nova places it on {now_on}"), out);
+            return;
+        }
+        if let Some(why) = immovable(incident, &server.vm_state, server.task_state.as_deref()) {
+            self.park(incident.id, id, why, out);
+            return;
+        }
+        let destination = match (&vm.same, migration_kind(incident)) {
+            (Some(same), _) => Some(same.clone()),
+            (None, MigrationKind::LiveMigration) => None,
+            (None, MigrationKind::Evacuation) => {
+                let Some(destination) = self.destination(incident) else {
+                    let text = format!(
+                        "{} no destination: no other nova-compute is up, enabled and without incident",
+                        self.name(incident.node)
+                    );
+                    self.tell_once(incident.id, "nova", text, out);
+                    self.pause_vm(incident.id, id);
+                    return;
+                };
+                Some(destination)
+            }
+        };
+        self.propose_once(Command::Attempt { incident: incident.id, vm: id, destination }, out);
+    }
+
+    /// The one POST was answered, or not.
+    fn posted(&mut self, incident: &Incident, vm: Uuid, written: &Written, out: &mut Vec<Effect>) {
+        let id = incident.id;
+        match written {
+            Written::Done { request_id, .. } => {
+                let request_id = request_id.clone();
+                self.propose(Command::Sent { incident: id, vm, request_id }, out);
+            }
+            Written::NotSent(_) => self.void(incident, vm, outcome(written), out),
+            Written::Refused(refused) => match refused.meaning {
+                Refusal::SourceStillUp => {
+                    // Somebody cleared forced_down under us: force it down again before the next try.
+                    self.void(incident, vm, outcome(written), out);
+                    self.force_down_again(incident);
+                }
+                Refusal::HostUnknown
+                | Refusal::TooMany
+                | Refusal::NoRight
+                | Refusal::TokenExpired => {
+                    self.void(incident, vm, outcome(written), out);
+                }
+                Refusal::SameHost
+                | Refusal::WrongState
+                | Refusal::ServerGone
+                | Refusal::DoneEvacuationsLeft
+                | Refusal::OurRequest
+                | Refusal::Other => self.park(id, vm, format!("Nova {}", outcome(written)), out),
+            },
+            Written::Unknown(why) => {
+                let name = incident.vms.get(&vm).map(|vm| vm.before.name.clone()).unwrap_or_default();
+                let text = format!("{name} outcome unknown ({why}): looking for its traces, no second POST");
+                out.push(Effect::journal("nova", text));
+            }
+        }
+    }
+
+    fn force_down_again(&mut self, incident: &Incident) {
+        if let Some(service) = incident.service {
+            self.call_about_node(incident.id, Call::ForceDown { service, disable: None });
+        }
+    }
+
+    /// Follows an attempt by the newest record that is younger than it.
+    fn follow(
+        &mut self,
+        incident: &Incident,
+        id: Uuid,
+        vm: &Vm,
+        named: Option<&str>,
+        out: &mut Vec<Effect>,
+    ) {
+        let now = self.now;
+        let past = incident.last_record.max(vm.past);
+        let Some(work) = self.work(incident.id) else { return };
+        let since = *work.unknown_since.entry(id).or_insert(now);
+        let Some((read_at, records)) = &work.records else { return };
+        // Records read before the attempt say nothing about it.
+        if *read_at < since {
+            return;
+        }
+        let ours = |record: &&MigrationRecord| record.server == id && record.id > past;
+        let record = records.iter().filter(ours).max_by_key(|record| record.id).cloned();
+        match record {
+            Some(record) => self.judge_record(incident, id, &record, since, out),
+            None => self.without_trace(incident, id, vm, named, since, out),
+        }
+    }
+
+    fn judge_record(
+        &mut self,
+        incident: &Incident,
+        id: Uuid,
+        record: &MigrationRecord,
+        since: Duration,
+        out: &mut Vec<Effect>,
+    ) {
+        let place = record.destination.clone().unwrap_or_else(|| "an unknown host".to_owned());
+        match &record.status {
+            MigrationStatus::Done | MigrationStatus::Completed => {
+                let now = self.now;
+                let paused = self.work(incident.id).and_then(|work| work.vm_not_before.get(&id).copied());
+                if paused.is_some_and(|at| at > now) {
+                    return;
+                }
+                self.call_about_vm(incident.id, id, VmStep::Confirm, Call::Server { server: id });
+            }
+            MigrationStatus::Error => match migration_kind(incident) {
+                MigrationKind::Evacuation => {
+                    let why = format!("Nova found no host for it (record {})", record.id);
+                    self.void_past(incident, id, why, None, record.id, out);
+                }
+                MigrationKind::LiveMigration => self.not_migrated(incident, id, record, out),
+            },
+            MigrationStatus::Failed | MigrationStatus::Cancelled => match migration_kind(incident) {
+                MigrationKind::Evacuation => {
+                    let why = format!(
+                        "its evacuation to {place} failed (record {}); a guest may be left running there: look with \
+                         virsh on {place} before you evacuate it again",
+                        record.id
+                    );
+                    self.park(incident.id, id, why, out);
+                }
+                MigrationKind::LiveMigration => self.not_migrated(incident, id, record, out),
+            },
+            MigrationStatus::Accepted
+            | MigrationStatus::Preparing
+            | MigrationStatus::PreMigrating
+            | MigrationStatus::Running
+            | MigrationStatus::Other(_) => {
+                if self.now.saturating_sub(since) >= RECORD_STUCK {
+                    let why = format!(
+                        "record {} has not moved for {} minutes: see `openstack server migration list` and the log \
+                         of nova-compute on {place}",
+                        record.id,
+                        RECORD_STUCK.as_secs() / 60
+                    );
+                    self.park(incident.id, id, why, out);
+                }
+            }
+        }
+    }
+
+    fn not_migrated(
+        &mut self,
+        incident: &Incident,
+        id: Uuid,
+        record: &MigrationRecord,
+        out: &mut Vec<Effect>,
+    ) {
+        let why = format!(
+            "its live migration failed (record {}); it goes on running where it is: see `openstack server event list`",
+            record.id
+        );
+        self.park(incident.id, id, why, out);
+    }
+
+    /// No record: nothing may be concluded before the longest time that a POST can be held up; then only a census.
+    fn without_trace(
+        &mut self,
+        incident: &Incident,
+        id: Uuid,
+        vm: &Vm,
+        named: Option<&str>,
+        since: Duration,
+        out: &mut Vec<Effect>,
+    ) {
+        let wait = self.settings.waits.unknown;
+        if self.now.saturating_sub(since) < wait {
+            return;
+        }
+        let Some(named) = named.filter(|_| migration_kind(incident) == MigrationKind::Evacuation) else {
+            let why = "its order left no trace, and it named no destination at which a late one would be harmless: \
+                       look where it runs, then move it by hand";
+            self.park(incident.id, id, why.to_owned(), out);
+            return;
+        };
+        let Some(census) = self.census_of_all(since + wait) else {
+            let text = format!("{} outcome unknown: asking all nodes whether they run it", vm.before.name);
+            self.tell_once(incident.id, "nova", text, out);
+            return;
+        };
+        match census.iter().find(|(_, domains)| domains.contains(&id)) {
+            Some((node, _)) => {
+                let why = format!("it runs on {} without a record: look before you touch it", self.name(*node));
+                self.park(incident.id, id, why, out);
+            }
+            None => {
+                let why = "its order left no trace and a census found it nowhere".to_owned();
+                self.void_past(incident, id, why, Some(named.to_owned()), 0, out);
+            }
+        }
+    }
+
+    /// The record ended well: the server must be there, at rest, and be seen there by that node's agent.
+    fn confirm(
+        &mut self,
+        incident: &Incident,
+        id: Uuid,
+        server: Option<ServerRecord>,
+        out: &mut Vec<Effect>,
+    ) {
+        let now = self.now;
+        if let Some(work) = self.work(incident.id) {
+            work.vm_not_before.insert(id, now + CONFIRM_EVERY);
+        }
+        let Some(server) = server else {
+            self.park(incident.id, id, "its user deleted it meanwhile".to_owned(), out);
+            return;
+        };
+        let Some(host) = server.host.clone().filter(|host| Some(host) != self.host(incident).as_ref())
+        else {
+            // `completed` with the host still the source: the source came back in flight; the record may yet turn done.
+            return;
+        };
+        if server.task_state.is_some() {
+            return;
+        }
+        let Some(work) = self.work(incident.id) else { return };
+        let (_, since) = work.confirming.entry(id).or_insert((host.clone(), now)).clone();
+        let runs = server.vm_state == "active";
+        match self.seen_there(&host, id, since, runs) {
+            Some(true) => {
+                self.propose_once(Command::Moved { incident: incident.id, vm: id, destination: host }, out);
+            }
+            Some(false) | None if now.saturating_sub(since) >= SEEN_WITHIN => {
+                let why = format!("Nova says that it runs on {host}, its agent does not see it: look there");
+                self.park(incident.id, id, why, out);
+            }
+            Some(false) => {
+                // Asked too early, perhaps: forget the answer and ask again.
+                if let Some(work) = self.work(incident.id) {
+                    work.confirming.remove(&id);
+                }
+            }
+            None => {}
+        }
+    }
+
+    /// Whether the agent of that host sees the VM; `Some(true)` where nobody can be asked or nothing runs.
+    fn seen_there(&mut self, host: &str, id: Uuid, since: Duration, runs: bool) -> Option<bool> {
+        if !self.settings.confirm_by_census || !runs {
+            return Some(true);
+        }
+        let node: Option<(NodeId, _)> = self
+            .registry
+            .nodes()
+            .iter()
+            .find(|(_, node)| node.record.host == host)
+            .and_then(|(id, node)| Some((*id, node.serving_boot()?)));
+        let Some((node, boot)) = node else { return Some(true) };
+        self.census_of(node, boot, since).map(|domains| domains.contains(&id))
+    }
+
+    fn void(&mut self, incident: &Incident, vm: Uuid, why: String, out: &mut Vec<Effect>) {
+        self.void_past(incident, vm, why, None, 0, out);
+    }
+
+    fn void_past(
+        &mut self,
+        incident: &Incident,
+        vm: Uuid,
+        why: String,
+        same: Option<String>,
+        past: u64,
+        out: &mut Vec<Effect>,
+    ) {
+        self.pause_vm(incident.id, vm);
+        self.propose_once(Command::Void { incident: incident.id, vm, why, same, past }, out);
+    }
+
+    fn park(&mut self, incident: IncidentId, vm: Uuid, why: String, out: &mut Vec<Effect>) {
+        self.propose_once(Command::Parked { incident, vm, why }, out);
+    }
+
+    fn pause_vm(&mut self, incident: IncidentId, vm: Uuid) {
+        let at = self.now + TRY_AGAIN;
+        if let Some(work) = self.work(incident) {
+            work.vm_not_before.insert(vm, at);
+        }
+    }
+}
+
+/// The only place that makes an evacuation, and it wants the proof.
+fn evacuate(_fenced: &Fenced, server: Uuid, destination: Option<String>) -> Call {
+    Call::Evacuate { server, destination }
+}
+
+/// Why a VM cannot be moved as it is (S9, and what Nova refuses); the reason has the remedy.
+fn immovable(incident: &Incident, vm_state: &str, task_state: Option<&str>) -> Option<String> {
+    let migrating = task_state.is_some_and(|task| task.contains("migrat") || task.starts_with("resize"));
+    if migrating {
+        let task = task_state.unwrap_or_default();
+        return Some(format!(
+            "it was in the middle of {task}, so it may run elsewhere already: find out where, then reset it by hand"
+        ));
+    }
+    let able: &[&str] = match migration_kind(incident) {
+        MigrationKind::Evacuation => &["active", "stopped", "error"],
+        MigrationKind::LiveMigration => &["active", "paused"],
+    };
+    (!able.contains(&vm_state)).then(|| match migration_kind(incident) {
+        MigrationKind::Evacuation => format!(
+            "Nova does not evacuate a server that is {vm_state}: `openstack server set --state error`, then evacuate it"
+        ),
+        MigrationKind::LiveMigration => format!("a server that is {vm_state} cannot be live-migrated"),
+    })
+}

@@ -1,0 +1,597 @@
+//! One network, as this controller sees it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use action_matrix::Reach;
+use fencing::{NodeId, census};
+use gossip::group::{self, Group};
+use gossip::sweep::{self, Sweep};
+use gossip::witness::{self, Message, Watch, Witness};
+use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use uuid::Uuid;
+
+use super::WITNESS_CHANNEL;
+use super::case::{Case, Observer};
+use crate::effect::{Effect, Network};
+
+/// Witnesses asked about a suspect.
+const WITNESSES: usize = 5;
+/// An ask is renewed this often, so that reports quote a fresh one.
+const ASK_EVERY: Duration = Duration::from_millis(500);
+/// An ask ends by itself after this time.
+const ASK_LASTS_MS: u32 = 3000;
+/// Cases are judged this often.
+const JUDGE_EVERY: Duration = Duration::from_millis(100);
+/// A suspect that answered for this long is no longer watched.
+const CALM: Duration = Duration::from_secs(3);
+/// A dead node is watched this long; then its sweep tells when it is back.
+const WATCH_DEAD: Duration = Duration::from_secs(60);
+/// Open cases at most: more at once is a storm, in which nothing is fenced.
+const MOST_CASES: usize = 64;
+/// A peer's sweep counts while it is at most this old.
+const SWEEP_FRESH: Duration = Duration::from_secs(3);
+
+/// A node that is swept on this network.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// Where its sentinel answers pings.
+    pub ping: SocketAddr,
+    /// Where its agent gossips.
+    pub gossip: SocketAddr,
+    /// Failure domain: witnesses are drawn from two of them where there are as many.
+    pub domain: String,
+    /// The boot that answered last.
+    pub boot: Option<Uuid>,
+    reach: Reach,
+    since: Duration,
+    why: String,
+    observers: Vec<Observer>,
+}
+
+/// Something that the rest of the controller should know.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Seen {
+    /// A node's reach changed.
+    Reach(NodeId, Reach),
+    /// A suspicion was raised (leader only).
+    Suspected(NodeId),
+    /// A census answer.
+    Census(census::Message),
+    /// A sweep of ours is over.
+    Swept {
+        /// Members asked.
+        asked: u32,
+        /// Members that did not answer.
+        missed: u32,
+    },
+}
+
+/// One network.
+pub struct Sight {
+    network: Network,
+    me: Uuid,
+    controllers: BTreeMap<Uuid, SocketAddr>,
+    hold: Duration,
+    group: Group,
+    sweep: Sweep,
+    witness: Witness,
+    rng: ChaCha8Rng,
+    targets: BTreeMap<NodeId, Target>,
+    cases: BTreeMap<NodeId, Case>,
+    swept: BTreeMap<Uuid, (Duration, bool)>,
+    next_judge: Option<Duration>,
+    leading: bool,
+    dark: bool,
+}
+
+impl Sight {
+    /// A network on which `me` gossips as `member`; `controllers` are all of them with their gossip addresses.
+    pub fn new(
+        network: Network,
+        member: gossip::identity::Member,
+        controllers: BTreeMap<Uuid, SocketAddr>,
+        hold: Duration,
+        seed: u64,
+    ) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let config = gossip::config::Config::lan(16);
+        Self {
+            network,
+            me: member.id,
+            controllers,
+            hold,
+            group: Group::new(config, member, rng.next_u64()),
+            sweep: Sweep::new(rng.next_u64()),
+            witness: Witness::new(member.id, rng.next_u64()),
+            rng,
+            targets: BTreeMap::new(),
+            cases: BTreeMap::new(),
+            swept: BTreeMap::new(),
+            next_judge: None,
+            leading: false,
+            dark: false,
+        }
+    }
+
+    /// Joins the group through these addresses.
+    pub fn join(&mut self, now: Duration, seeds: &[SocketAddr], out: &mut Vec<Effect>) {
+        let mut effects = Vec::new();
+        self.group.join(now, seeds, &mut effects);
+        self.take_group(now, effects, out, &mut Vec::new());
+    }
+
+    /// Says goodbye.
+    pub fn leave(&mut self, now: Duration, out: &mut Vec<Effect>) {
+        let mut effects = Vec::new();
+        self.group.leave(now, &mut effects);
+        self.take_group(now, effects, out, &mut Vec::new());
+    }
+
+    /// The nodes to be swept: those that are enrolled and were not removed.
+    pub fn set_targets<'a>(
+        &mut self,
+        now: Duration,
+        nodes: impl Iterator<Item = (NodeId, SocketAddr, SocketAddr, &'a str)>,
+    ) {
+        let mut gone: BTreeSet<NodeId> = self.targets.keys().copied().collect();
+        for (node, ping, gossip, domain) in nodes {
+            gone.remove(&node);
+            self.sweep.add(now, node.0, ping);
+            let known = self.targets.entry(node).or_insert_with(|| Target {
+                ping,
+                gossip,
+                domain: domain.to_owned(),
+                boot: None,
+                reach: Reach::Unknown,
+                since: now,
+                why: "never heard on this network".to_owned(),
+                observers: Vec::new(),
+            });
+            (known.ping, known.gossip, known.domain) = (ping, gossip, domain.to_owned());
+        }
+        for node in gone {
+            self.sweep.remove(node.0);
+            self.targets.remove(&node);
+            self.cases.remove(&node);
+        }
+    }
+
+    /// A gossip datagram came in.
+    pub fn packet(
+        &mut self,
+        now: Duration,
+        from: SocketAddr,
+        bytes: &[u8],
+        out: &mut Vec<Effect>,
+        seen: &mut Vec<Seen>,
+    ) {
+        let mut effects = Vec::new();
+        self.group.handle(now, group::Event::Packet { from, bytes }, &mut effects);
+        self.take_group(now, effects, out, seen);
+    }
+
+    /// A pong came in.
+    pub fn pong(
+        &mut self,
+        now: Duration,
+        nonce: u64,
+        id: Uuid,
+        boot: Uuid,
+        out: &mut Vec<Effect>,
+        seen: &mut Vec<Seen>,
+    ) {
+        let mut effects = Vec::new();
+        self.sweep.handle(now, sweep::Event::Pong { nonce, id, boot }, &mut effects);
+        self.take_sweep(now, effects, out, seen);
+        self.with_witness(now, witness::Event::Pong { nonce, id, boot }, out);
+    }
+
+    /// Another controller's sweep is over.
+    pub fn peer_swept(&mut self, now: Duration, peer: Uuid, asked: u32, missed: u32) {
+        self.swept.insert(peer, (now, is_sound(asked, missed)));
+    }
+
+    /// Whether this controller leads: only a leader asks.
+    pub fn lead(&mut self, leading: bool) {
+        if self.leading != leading {
+            self.leading = leading;
+            self.cases.clear();
+            self.next_judge = None;
+        }
+    }
+
+    /// The time has come.
+    pub fn timeout(&mut self, now: Duration, out: &mut Vec<Effect>, seen: &mut Vec<Seen>) {
+        if due(self.group.poll_timeout(), now) {
+            let mut effects = Vec::new();
+            self.group.handle(now, group::Event::Timeout, &mut effects);
+            self.take_group(now, effects, out, seen);
+        }
+        if due(self.sweep.poll_timeout(), now) {
+            let mut effects = Vec::new();
+            self.sweep.handle(now, sweep::Event::Timeout, &mut effects);
+            self.take_sweep(now, effects, out, seen);
+        }
+        if due(self.witness.poll_timeout(), now) {
+            self.with_witness(now, witness::Event::Timeout, out);
+        }
+        if self.next_judge.is_some_and(|at| at <= now) {
+            self.judge_all(now, out, seen);
+        }
+    }
+
+    /// When [`Self::timeout`] wants to be called.
+    pub fn poll_timeout(&self) -> Option<(Duration, &'static str)> {
+        let judge = self.next_judge.map(|at| (at, "judge suspects"));
+        let timers =
+            [self.group.poll_timeout(), self.sweep.poll_timeout(), self.witness.poll_timeout(), judge];
+        timers.into_iter().flatten().min()
+    }
+
+    /// A node's reach here, and since when.
+    pub fn reach(&self, node: NodeId) -> Option<(Reach, Duration)> {
+        let target = self.targets.get(&node)?;
+        Some(if self.dark { (Reach::Unknown, target.since) } else { (target.reach, target.since) })
+    }
+
+    /// Why a node's reach is what it is, and who says so.
+    pub fn grounds(&self, node: NodeId) -> Option<(&str, &[Observer])> {
+        let target = self.targets.get(&node)?;
+        Some((&target.why, &target.observers))
+    }
+
+    /// Whether a case of this node is open.
+    pub fn is_suspect(&self, node: NodeId) -> bool {
+        self.cases.contains_key(&node)
+    }
+
+    /// Sends a payload to a node's agent here.
+    pub fn talk(&self, node: NodeId, channel: u8, bytes: &[u8], out: &mut Vec<Effect>) {
+        if let Some(target) = self.targets.get(&node) {
+            self.talk_to(target.gossip, channel, bytes, out);
+        }
+    }
+
+    /// Spreads a broadcast until it is cancelled.
+    pub fn broadcast(
+        &mut self,
+        now: Duration,
+        key: u128,
+        epoch: (u64, u64),
+        bytes: &[u8],
+        out: &mut Vec<Effect>,
+    ) {
+        let mut effects = Vec::new();
+        // Stale or overlong broadcasts are refused: the newer one that is there, or no acceleration, is the consequence.
+        let _ = self.group.broadcast(now, key, epoch, bytes, FENCE_EVENT_LIFE, &mut effects);
+        self.take_group(now, effects, out, &mut Vec::new());
+    }
+
+    /// Ends a broadcast.
+    pub fn cancel(&mut self, key: u128) {
+        self.group.cancel(key);
+    }
+
+    /// Whether this controller's own last sweep was sound.
+    pub fn is_sound(&self) -> bool {
+        self.swept.get(&self.me).is_none_or(|(_, sound)| *sound)
+    }
+
+    /// Controllers whose last sweep here is fresh and sound.
+    pub fn sound_controllers(&self, now: Duration) -> usize {
+        let fresh = |at: Duration| now.saturating_sub(at) <= SWEEP_FRESH;
+        self.swept.values().filter(|(at, sound)| *sound && fresh(*at)).count()
+    }
+
+    /// Whether too few controllers see this network for any judgement.
+    pub fn is_dark(&self) -> bool {
+        self.dark
+    }
+
+    fn talk_to(&self, to: SocketAddr, channel: u8, bytes: &[u8], out: &mut Vec<Effect>) {
+        let mut payload = Vec::with_capacity(bytes.len() + 1);
+        payload.push(channel);
+        payload.extend_from_slice(bytes);
+        let mut effects = Vec::new();
+        if self.group.talk(to, &payload, &mut effects).is_ok() {
+            effects.into_iter().for_each(|effect| self.send(effect, out));
+        }
+    }
+
+    fn send(&self, effect: group::Effect, out: &mut Vec<Effect>) {
+        if let group::Effect::Send { to, bytes } = effect {
+            out.push(Effect::Gossip { network: self.network, to, bytes });
+        }
+    }
+
+    fn take_group(
+        &mut self,
+        now: Duration,
+        effects: Vec<group::Effect>,
+        out: &mut Vec<Effect>,
+        seen: &mut Vec<Seen>,
+    ) {
+        for effect in effects {
+            match effect {
+                group::Effect::Send { .. } => self.send(effect, out),
+                group::Effect::ProbeFailed { member } => self.suspect(now, member.id, out, seen),
+                group::Effect::MemberDown(member) => self.suspect(now, member.id, out, seen),
+                group::Effect::Talk { bytes, .. } => self.talked(now, &bytes, out, seen),
+                group::Effect::MemberUp(_)
+                | group::Effect::Renamed { .. }
+                | group::Effect::Heard { .. } => {}
+            }
+        }
+    }
+
+    fn talked(&mut self, now: Duration, bytes: &[u8], out: &mut Vec<Effect>, seen: &mut Vec<Seen>) {
+        let Some((&channel, body)) = bytes.split_first() else { return };
+        if channel == census::CHANNEL {
+            if let Ok(message) = postcard::from_bytes(body) {
+                seen.push(Seen::Census(message));
+            }
+            return;
+        }
+        match Message::parse(body).filter(|_| channel == WITNESS_CHANNEL) {
+            Some(Message::Hint(hint)) => self.suspect(now, hint.suspect, out, seen),
+            Some(Message::Watch(watch)) => self.with_witness(now, witness::Event::Watch(watch), out),
+            Some(Message::Unwatch { ask }) => {
+                self.with_witness(now, witness::Event::Unwatch { ask }, out);
+            }
+            Some(Message::Report(report)) => self.reported(now, report),
+            None => {}
+        }
+    }
+
+    fn take_sweep(
+        &mut self,
+        now: Duration,
+        effects: Vec<sweep::Effect>,
+        out: &mut Vec<Effect>,
+        seen: &mut Vec<Seen>,
+    ) {
+        for effect in effects {
+            match effect {
+                sweep::Effect::Ping { to, nonce } => {
+                    out.push(Effect::Ping { network: self.network, to, nonce });
+                }
+                sweep::Effect::Missed { member } => self.suspect(now, member, out, seen),
+                sweep::Effect::Answered { member, boot } => {
+                    self.answered(now, NodeId(member), boot, out, seen);
+                }
+                sweep::Effect::Finished { asked, missed } => {
+                    self.swept.insert(self.me, (now, is_sound(asked, missed)));
+                    seen.push(Seen::Swept { asked, missed });
+                    self.see_dark(now, seen);
+                }
+            }
+        }
+    }
+
+    fn answered(
+        &mut self,
+        now: Duration,
+        node: NodeId,
+        boot: Uuid,
+        out: &mut Vec<Effect>,
+        seen: &mut Vec<Seen>,
+    ) {
+        let Some(target) = self.targets.get_mut(&node) else { return };
+        target.boot = Some(boot);
+        match target.reach {
+            // One answer to one controller is enough to leave "never heard"; a node that was judged down needs a judge.
+            Reach::Unknown => {
+                (target.reach, target.since) = (Reach::Up, now);
+                target.why = "it answers".to_owned();
+                seen.push(Seen::Reach(node, Reach::Up));
+            }
+            Reach::Down => self.suspect(now, node.0, out, seen),
+            Reach::Up => {}
+        }
+    }
+
+    fn with_witness(&mut self, now: Duration, event: witness::Event, out: &mut Vec<Effect>) {
+        let mut effects = Vec::new();
+        self.witness.handle(now, event, self.group.peers(), &mut effects);
+        for effect in effects {
+            match effect {
+                witness::Effect::Ping { to, nonce } => {
+                    out.push(Effect::Ping { network: self.network, to, nonce });
+                }
+                witness::Effect::Report(report) => {
+                    self.reported(now, report);
+                    let bytes = Message::Report(report).to_bytes();
+                    let others = self.controllers.iter().filter(|(id, _)| **id != self.me);
+                    for (_, to) in others {
+                        self.talk_to(*to, WITNESS_CHANNEL, &bytes, out);
+                    }
+                }
+            }
+        }
+    }
+
+    fn reported(&mut self, now: Duration, report: witness::Report) {
+        if report.asked_by == self.me
+            && let Some(case) = self.cases.get_mut(&NodeId(report.suspect))
+        {
+            case.reported(now, report);
+        }
+    }
+
+    /// A hint: opens a case, if this controller leads, knows the node, and has a voice here itself.
+    fn suspect(&mut self, now: Duration, id: Uuid, out: &mut Vec<Effect>, seen: &mut Vec<Seen>) {
+        let node = NodeId(id);
+        // A node judged down is watched for a while; later only its own answer, seen by the sweep, opens a case again.
+        let known = self.targets.get(&node).is_some_and(|target| match target.reach {
+            Reach::Up => true,
+            Reach::Down => target.boot.is_some(),
+            Reach::Unknown => false,
+        });
+        let wanted = self.leading && known && !self.dark;
+        if !wanted || self.cases.contains_key(&node) || self.cases.len() >= MOST_CASES {
+            return;
+        }
+        let witnesses = self.draw_witnesses(node);
+        self.cases.insert(node, Case::new(now, witnesses));
+        self.next_judge.get_or_insert(now + JUDGE_EVERY);
+        seen.push(Seen::Suspected(node));
+        self.ask(now, node, out);
+    }
+
+    /// Random members that gossip calls alive, from at least two failure domains where there are as many.
+    fn draw_witnesses(&mut self, suspect: NodeId) -> Vec<Uuid> {
+        let alive: BTreeSet<Uuid> = self.group.peers().map(|peer| peer.id).collect();
+        let mut able: Vec<(Uuid, &str)> = self
+            .targets
+            .iter()
+            .filter(|(node, _)| **node != suspect && alive.contains(&node.0))
+            .map(|(node, target)| (node.0, target.domain.as_str()))
+            .collect();
+        able.shuffle(&mut self.rng);
+        let mut drawn: Vec<Uuid> = able.iter().take(WITNESSES).map(|(id, _)| *id).collect();
+        let domains: BTreeSet<&str> =
+            able.iter().filter(|(id, _)| drawn.contains(id)).map(|(_, domain)| *domain).collect();
+        let elsewhere = able.iter().find(|(_, domain)| !domains.contains(domain));
+        if let (1, Some((id, _)), Some(last)) = (domains.len(), elsewhere, drawn.last_mut()) {
+            *last = *id;
+        }
+        drawn
+    }
+
+    fn ask(&mut self, now: Duration, node: NodeId, out: &mut Vec<Effect>) {
+        let ask = self.rng.next_u64();
+        let Some(target) = self.targets.get(&node) else { return };
+        let watch = Watch {
+            ask,
+            asked_by: self.me,
+            suspect: node.0,
+            boot: target.boot.unwrap_or_default(),
+            addr: target.ping,
+            lasts_ms: ASK_LASTS_MS,
+        };
+        let Some(case) = self.cases.get_mut(&node) else { return };
+        case.asked(now, ask);
+        let witnesses = case.witnesses.clone();
+        let bytes = Message::Watch(watch).to_bytes();
+        for witness in witnesses {
+            self.talk(NodeId(witness), WITNESS_CHANNEL, &bytes, out);
+        }
+        for (_, to) in self.controllers.iter().filter(|(id, _)| **id != self.me) {
+            self.talk_to(*to, WITNESS_CHANNEL, &bytes, out);
+        }
+        self.with_witness(now, witness::Event::Watch(watch), out);
+    }
+
+    fn judge_all(&mut self, now: Duration, out: &mut Vec<Effect>, seen: &mut Vec<Seen>) {
+        self.see_dark(now, seen);
+        if self.dark {
+            self.cases.clear();
+        }
+        for node in self.cases.keys().copied().collect::<Vec<_>>() {
+            self.judge(now, node, seen);
+            let again = self.cases.get(&node).and_then(Case::last_asked);
+            if again.is_some_and(|(_, at)| now.saturating_sub(at) >= ASK_EVERY) {
+                self.ask(now, node, out);
+            }
+            self.close_if_calm(now, node, out);
+        }
+        self.next_judge = (!self.cases.is_empty()).then_some(now + JUDGE_EVERY);
+    }
+
+    fn judge(&mut self, now: Duration, node: NodeId, seen: &mut Vec<Seen>) {
+        let sound: BTreeMap<Uuid, bool> =
+            self.controllers.keys().map(|id| (*id, self.has_voice(now, *id))).collect();
+        let controllers = sound.values().filter(|sound| **sound).count();
+        let (Some(case), Some(target)) = (self.cases.get_mut(&node), self.targets.get_mut(&node))
+        else {
+            return;
+        };
+        let observers = case.observers(now, |id| sound.get(&id).copied());
+        let reach = case.judge(now, &observers, self.hold, controllers);
+        target.observers = observers;
+        if let Some(reach) = reach.filter(|reach| *reach != target.reach) {
+            (target.reach, target.since) = (reach, now);
+            target.why = match reach {
+                Reach::Up => "most controllers, or all witnesses, reach it".to_owned(),
+                Reach::Down => "most sound controllers and most witnesses cannot reach it".to_owned(),
+                Reach::Unknown => "too few observers".to_owned(),
+            };
+            seen.push(Seen::Reach(node, reach));
+        }
+    }
+
+    fn has_voice(&self, now: Duration, controller: Uuid) -> bool {
+        self.swept
+            .get(&controller)
+            .is_some_and(|(at, sound)| *sound && now.saturating_sub(*at) <= SWEEP_FRESH)
+    }
+
+    fn close_if_calm(&mut self, now: Duration, node: NodeId, out: &mut Vec<Effect>) {
+        let (Some(case), Some(target)) = (self.cases.get(&node), self.targets.get(&node)) else {
+            return;
+        };
+        let calm = target.reach == Reach::Up && case.up_for(now).is_some_and(|time| time >= CALM);
+        let long_dead =
+            target.reach == Reach::Down && now.saturating_sub(target.since) >= WATCH_DEAD;
+        if !calm && !long_dead {
+            return;
+        }
+        let (ask, witnesses) = (case.last_asked(), case.witnesses.clone());
+        self.cases.remove(&node);
+        if let Some(target) = self.targets.get_mut(&node).filter(|_| long_dead) {
+            target.boot = None;
+        }
+        let Some((ask, _)) = ask else { return };
+        let bytes = Message::Unwatch { ask }.to_bytes();
+        for witness in witnesses {
+            self.talk(NodeId(witness), WITNESS_CHANNEL, &bytes, out);
+        }
+        for (_, to) in self.controllers.iter().filter(|(id, _)| **id != self.me) {
+            self.talk_to(*to, WITNESS_CHANNEL, &bytes, out);
+        }
+        self.with_witness(now, witness::Event::Unwatch { ask }, out);
+    }
+
+    /// Fewer than two sound controllers (fewer than one where there is only one): nothing is known here.
+    fn see_dark(&mut self, now: Duration, seen: &mut Vec<Seen>) {
+        let needed = self.controllers.len().min(2);
+        let dark = self.leading && self.sound_controllers(now) < needed;
+        if dark != self.dark {
+            self.dark = dark;
+            let nodes = self.targets.iter().map(|(node, target)| {
+                Seen::Reach(*node, if dark { Reach::Unknown } else { target.reach })
+            });
+            seen.extend(nodes);
+        }
+    }
+}
+
+/// Fence events are repeated by us until evidence is in; a copy elsewhere lives this long after the last repetition.
+const FENCE_EVENT_LIFE: Duration = Duration::from_secs(60);
+
+/// A controller whose last sweep missed more than 30 %, and more than one, has no voice.
+fn is_sound(asked: u32, missed: u32) -> bool {
+    missed <= 1 || u64::from(missed) * 10 <= u64::from(asked) * 3
+}
+
+fn due(timeout: Option<(Duration, &'static str)>, now: Duration) -> bool {
+    timeout.is_some_and(|(at, _)| at <= now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_controller_that_misses_more_than_30_percent_has_no_voice() {
+        assert!(is_sound(10, 3));
+        assert!(!is_sound(10, 4));
+        assert!(is_sound(2, 1));
+        assert!(!is_sound(2, 2));
+        assert!(is_sound(0, 0));
+    }
+}

@@ -1,0 +1,91 @@
+//! What happens to the decision core. Everything is authenticated and opened by the shell before it comes here.
+
+use std::net::SocketAddr;
+
+use fencing::bmc;
+use fencing::lease;
+use fencing::sign::Signer;
+use fencing::{ControllerId, NodeId};
+use uuid::Uuid;
+
+use crate::effect::{Network, PeerMessage, Ticket};
+use crate::nova;
+use crate::registry::Enrolment;
+
+/// An event.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// The time of `poll_timeout` has come.
+    Timeout,
+    /// A gossip datagram of this network came in and opened with the cluster key.
+    Gossip {
+        /// Network.
+        network: Network,
+        /// Where from.
+        from: SocketAddr,
+        /// Unsealed bytes.
+        bytes: Vec<u8>,
+    },
+    /// A pong came in on the lease port and opened with the cluster key.
+    Pong {
+        /// Network.
+        network: Network,
+        /// Where from.
+        from: SocketAddr,
+        /// Quoted.
+        nonce: u64,
+        /// Who answers.
+        id: Uuid,
+        /// Its boot.
+        boot: Uuid,
+    },
+    /// A message of the lease protocol, signed by its sender's own key.
+    Lease {
+        /// Network.
+        network: Network,
+        /// Where from.
+        from: SocketAddr,
+        /// Who signed it.
+        signer: Signer,
+        /// What.
+        message: lease::Message,
+    },
+    /// Another controller speaks.
+    Peer {
+        /// Which.
+        from: ControllerId,
+        /// What.
+        message: PeerMessage,
+    },
+    /// A BMC was asked.
+    Bmc {
+        /// Quoted.
+        ticket: Ticket,
+        /// What came of it.
+        reply: bmc::Reply,
+    },
+    /// Nova was asked.
+    Nova {
+        /// Quoted.
+        ticket: Ticket,
+        /// What came of it.
+        reply: nova::Reply,
+    },
+    /// An operator orders something.
+    Order {
+        /// To be quoted.
+        ticket: Ticket,
+        /// What.
+        request: api::Request,
+    },
+    /// The inventory file was read, at start or by SIGHUP.
+    Inventory {
+        /// All nodes.
+        nodes: Vec<(NodeId, Enrolment)>,
+    },
+    /// The matrix file was read by SIGHUP; parsed already, so it is a valid one.
+    MatrixFile {
+        /// Its text.
+        text: String,
+    },
+}

@@ -1,0 +1,249 @@
+//! Guards: questions asked before a fence begins. Each no is a [`Refusal`] with a name that the documents explain.
+//!
+//! Guards protect availability. No safety rule rests on them: with all of them off nothing may run twice.
+
+use std::fmt;
+use std::time::Duration;
+
+use fencing::NodeId;
+
+use crate::registry::{Node, Registry};
+
+/// Minutes in which the budget of a failure domain is counted.
+const BUDGET_MINUTES: u64 = 15;
+/// Minutes for which a node is left alone after a fence.
+const LEFT_ALONE_MINUTES: u64 = 3;
+/// Minutes within which a second fence puts a node in quarantine.
+pub const QUARANTINE_WITHIN: u64 = 6 * 60;
+/// Fences within [`QUARANTINE_WITHIN`] that make a quarantine.
+const QUARANTINE_FENCES: usize = 2;
+
+/// What the guards look at.
+#[derive(Debug)]
+pub struct Asked<'a> {
+    /// The replicated state.
+    pub registry: &'a Registry,
+    /// The node that is to be fenced.
+    pub node: NodeId,
+    /// Protected nodes that are suspected or unreachable on some network now, this one included.
+    pub suspected: &'a [NodeId],
+    /// Start-up grace that is left.
+    pub grace_left: Option<Duration>,
+    /// What is left of a new leader's wait, which holds where more than one node is suspected.
+    pub new_leader_left: Option<Duration>,
+    /// Whether the node's domain is under a storm stop.
+    pub storm_stop: bool,
+    /// Controllers of the cluster.
+    pub controllers: usize,
+    /// Why observations or Nova are not fresh.
+    pub stale: Option<&'a str>,
+}
+
+/// A guard's no.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The controllers have just started.
+    Grace(Duration),
+    /// A cluster of one controller never fences: nobody could contradict it.
+    Quorum,
+    /// All nodes are disarmed.
+    Disarmed(String),
+    /// The node is in maintenance, or disarmed.
+    Maintenance(String),
+    /// It only decides.
+    Noop,
+    /// Enough fences are under way.
+    InFlight(usize),
+    /// The domain has had its fences.
+    Budget(String),
+    /// Too many suspected at once.
+    Storm(String),
+    /// Everything is suspected: we are broken, not the nodes.
+    AllSuspected,
+    /// The node was fenced too often.
+    Quarantine,
+    /// The node was fenced a moment ago.
+    LeftAlone,
+    /// Something that the decision rests on is not fresh.
+    Stale(String),
+    /// The node is not protected: it never served.
+    NotProtected,
+}
+
+impl Refusal {
+    /// Its name in the documents, the API and the metrics.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Refusal::Grace(_) => "grace",
+            Refusal::Quorum => "quorum",
+            Refusal::Disarmed(_) => "disarmed",
+            Refusal::Maintenance(_) => "maintenance",
+            Refusal::Noop => "noop",
+            Refusal::InFlight(_) => "in_flight",
+            Refusal::Budget(_) => "budget",
+            Refusal::Storm(_) => "storm",
+            Refusal::AllSuspected => "all_suspected",
+            Refusal::Quarantine => "quarantine",
+            Refusal::LeftAlone => "left_alone",
+            Refusal::Stale(_) => "stale",
+            Refusal::NotProtected => "not_protected",
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::Grace(_) => f.write_str("start-up grace: the controllers have just started"),
+            Refusal::Quorum => {
+                f.write_str("one controller alone shows verdicts and never fences: run three or five")
+            }
+            Refusal::Disarmed(why) => write!(f, "all nodes are disarmed ({why}): hactl arm"),
+            Refusal::Maintenance(why) => {
+                write!(f, "in maintenance or disarmed ({why}): hactl maintenance NODE off, hactl arm NODE")
+            }
+            Refusal::Noop => f.write_str("noop is on: hactl noop off"),
+            Refusal::InFlight(most) => write!(f, "{most} fence(s) under way, no more at once"),
+            Refusal::Budget(domain) => write!(
+                f,
+                "failure domain {domain} has had its fences for {BUDGET_MINUTES} minutes: \
+                 hactl fence NODE passes over it"
+            ),
+            Refusal::Storm(domain) => write!(
+                f,
+                "storm in failure domain {domain}: too many nodes suspected at once, \
+                 look at its switch or power first"
+            ),
+            Refusal::AllSuspected => {
+                f.write_str("every protected node is suspected: the fault is ours or the network's")
+            }
+            Refusal::Quarantine => {
+                f.write_str("fenced twice within six hours: repair it, then hactl fence NODE by hand")
+            }
+            Refusal::LeftAlone => f.write_str("fenced a moment ago: left alone for three minutes"),
+            Refusal::Stale(what) => write!(f, "not fresh: {what}"),
+            Refusal::NotProtected => f.write_str("not protected: its boot was neither armed nor admitted"),
+        }
+    }
+}
+
+/// What an operator's own order must pass: a human has looked, so only what nobody may pass over remains.
+pub fn refuse_order(asked: &Asked<'_>) -> Option<Refusal> {
+    [no_quorum, hands_off, maintenance, noop, in_flight].iter().find_map(|guard| guard(asked))
+}
+
+/// What a verdict must pass.
+pub fn refuse_verdict(asked: &Asked<'_>) -> Option<Refusal> {
+    let guards = [
+        no_quorum,
+        noop,
+        hands_off,
+        maintenance,
+        not_protected,
+        stale,
+        grace,
+        all_suspected,
+        storm,
+        left_alone,
+        quarantine,
+        in_flight,
+        budget,
+    ];
+    guards.iter().find_map(|guard| guard(asked))
+}
+
+fn no_quorum(asked: &Asked<'_>) -> Option<Refusal> {
+    (asked.controllers < 2).then_some(Refusal::Quorum)
+}
+
+fn noop(asked: &Asked<'_>) -> Option<Refusal> {
+    asked.registry.is_noop().then_some(Refusal::Noop)
+}
+
+fn hands_off(asked: &Asked<'_>) -> Option<Refusal> {
+    asked.registry.disarmed().map(|why| Refusal::Disarmed(why.to_owned()))
+}
+
+fn maintenance(asked: &Asked<'_>) -> Option<Refusal> {
+    let node = asked.registry.node(asked.node)?;
+    match &node.maintenance {
+        Some(why) => Some(Refusal::Maintenance(why.clone())),
+        None => node.disarmed.then(|| Refusal::Maintenance("disarmed".to_owned())),
+    }
+}
+
+fn not_protected(asked: &Asked<'_>) -> Option<Refusal> {
+    let serving = asked.registry.node(asked.node).and_then(Node::serving_boot);
+    serving.is_none().then_some(Refusal::NotProtected)
+}
+
+fn stale(asked: &Asked<'_>) -> Option<Refusal> {
+    asked.stale.map(|what| Refusal::Stale(what.to_owned()))
+}
+
+fn grace(asked: &Asked<'_>) -> Option<Refusal> {
+    let several = asked.suspected.len() > 1;
+    asked.grace_left.or(asked.new_leader_left.filter(|_| several)).map(Refusal::Grace)
+}
+
+fn all_suspected(asked: &Asked<'_>) -> Option<Refusal> {
+    let protected = asked.registry.protected();
+    (protected > 1 && asked.suspected.len() >= protected).then_some(Refusal::AllSuspected)
+}
+
+fn storm(asked: &Asked<'_>) -> Option<Refusal> {
+    let domain = domain_of(asked)?;
+    (asked.storm_stop || is_storm(asked.registry, domain, asked.suspected))
+        .then(|| Refusal::Storm(domain.to_owned()))
+}
+
+fn left_alone(asked: &Asked<'_>) -> Option<Refusal> {
+    let recent = asked.registry.fences_within(asked.node, LEFT_ALONE_MINUTES);
+    (recent > 0).then_some(Refusal::LeftAlone)
+}
+
+fn quarantine(asked: &Asked<'_>) -> Option<Refusal> {
+    is_quarantined(asked.registry, asked.node).then_some(Refusal::Quarantine)
+}
+
+fn in_flight(asked: &Asked<'_>) -> Option<Refusal> {
+    let most = asked.registry.most_in_flight();
+    (asked.registry.fences_in_flight() >= most).then_some(Refusal::InFlight(most))
+}
+
+fn budget(asked: &Asked<'_>) -> Option<Refusal> {
+    let domain = domain_of(asked)?;
+    let members = in_domain(asked.registry, domain);
+    let fenced: usize =
+        members.iter().map(|node| asked.registry.fences_within(*node, BUDGET_MINUTES)).sum();
+    let most = (members.len() / 10).max(1);
+    (fenced >= most).then(|| Refusal::Budget(domain.to_owned()))
+}
+
+/// Whether a node was fenced so often that only a human may let it back, or fence it again.
+pub fn is_quarantined(registry: &Registry, node: NodeId) -> bool {
+    registry.fences_within(node, QUARANTINE_WITHIN) >= QUARANTINE_FENCES
+}
+
+/// S12: at least 3 nodes and 30 % of a domain suspected at once; 2 and 50 % where it has 3 or 4; never where it has 2.
+pub fn is_storm(registry: &Registry, domain: &str, suspected: &[NodeId]) -> bool {
+    let members = in_domain(registry, domain);
+    let here = suspected.iter().filter(|node| members.contains(node)).count();
+    let (least, tenths) = match members.len() {
+        0..=2 => return false,
+        3..=4 => (2, 5),
+        _ => (3, 3),
+    };
+    here >= least && here * 10 >= members.len() * tenths
+}
+
+fn domain_of<'a>(asked: &Asked<'a>) -> Option<&'a str> {
+    asked.registry.node(asked.node).map(|node| node.record.domain.as_str())
+}
+
+/// Protected members of a failure domain.
+fn in_domain(registry: &Registry, domain: &str) -> Vec<NodeId> {
+    let here = |node: &Node| node.record.domain == domain && node.maintenance.is_none();
+    let nodes = registry.nodes().iter();
+    nodes.filter(|(_, node)| here(node)).map(|(id, _)| *id).collect()
+}

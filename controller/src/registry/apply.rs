@@ -1,0 +1,498 @@
+//! How an entry changes the registry.
+
+use fencing::evidence::Evidence;
+use fencing::lease::Change;
+use fencing::{BootId, Epoch, IncidentId, NodeId};
+use uuid::Uuid;
+
+use super::command::{Before, Command, Entry, Kind, Verdict};
+use super::incident::{Course, Fence, Incident, Progress, State, Vm};
+use super::node::{Arming, FENCES_KEPT, Node};
+use super::{AppliedMatrix, CLOSED_KEPT, FENCED_BOOTS_KEPT, MATRICES_KEPT, Registry};
+
+/// An entry that no longer fits. The registry is unchanged but for its index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Rejected(pub &'static str);
+
+type Outcome = Result<(), Rejected>;
+
+impl Registry {
+    /// Takes the entry at `index`, committed in `term`.
+    ///
+    /// # Errors
+    /// [`Rejected`] when the entry does not fit the state; nothing but the index has changed. All controllers reject the
+    /// same entries.
+    pub fn apply(&mut self, term: u64, index: u64, entry: &Entry) -> Outcome {
+        self.index = index;
+        let at = At { ms: entry.at_ms, index };
+        match &entry.command {
+            Command::Enrol { node, record } => {
+                match self.nodes.get_mut(node) {
+                    Some(known) => known.record = (**record).clone(),
+                    None => {
+                        self.nodes.insert(*node, Node::new((**record).clone()));
+                    }
+                }
+                Ok(())
+            }
+            Command::Controllers { set } => {
+                self.lease.record(index, Change::Controllers { set: set.clone() });
+                Ok(())
+            }
+            Command::BmcEnrolled { node, identity } => {
+                let node = self.known(*node)?;
+                node.bmc = Some(*identity);
+                node.bmc_distrusted = None;
+                Ok(())
+            }
+            Command::Armed { node, boot, times, n } => {
+                let arming = Arming { boot: *boot, times: *times, n: *n };
+                self.arm(index, *node, arming)
+            }
+            Command::Admitted { node, boot } => self.admit(index, *node, *boot),
+            Command::Disarmed { node } => {
+                self.known(*node)?.disarmed = true;
+                self.unarm(*node);
+                self.lease.record(index, Change::Disarmed { node: *node });
+                Ok(())
+            }
+            Command::ArmWanted { node } => {
+                self.known(*node)?.disarmed = false;
+                self.lease.record(index, Change::ArmWanted { node: *node });
+                Ok(())
+            }
+            Command::Maintenance { node, reason } => {
+                self.known(*node)?.maintenance.clone_from(reason);
+                if reason.is_some() {
+                    self.unarm(*node);
+                    self.lease.record(index, Change::Disarmed { node: *node });
+                } else {
+                    self.known(*node)?.disarmed = false;
+                    self.lease.record(index, Change::ArmWanted { node: *node });
+                }
+                Ok(())
+            }
+            Command::DisarmAll { reason } => {
+                self.disarmed.clone_from(reason);
+                let nodes: Vec<NodeId> = self.nodes.keys().copied().collect();
+                if reason.is_some() {
+                    nodes.into_iter().for_each(|node| self.unarm(node));
+                    self.lease.record(index, Change::AllDisarmed);
+                } else {
+                    self.nodes.values_mut().for_each(|node| node.disarmed = false);
+                    self.lease.record(index, Change::AllArmWanted);
+                }
+                Ok(())
+            }
+            Command::Noop { on } => {
+                self.noop = *on;
+                Ok(())
+            }
+            Command::Matrix { text, by } => {
+                self.matrices.push(AppliedMatrix { text: text.clone(), by: by.clone(), index });
+                if self.matrices.len() > MATRICES_KEPT {
+                    self.matrices.remove(0);
+                }
+                Ok(())
+            }
+            Command::Minute => {
+                self.minute += 1;
+                Ok(())
+            }
+            Command::Opened { node, boot, verdict, kind } => {
+                self.open(at, *node, *boot, verdict.clone(), Course::Soft(*kind)).map(|_| ())
+            }
+            Command::Intent { node, boot, floor, verdict, evacuate } => {
+                let epoch = Epoch { term, index };
+                let fence =
+                    Fence { epoch, floor: *floor, evacuate: *evacuate, evidence: None };
+                self.intend(at, *node, *boot, verdict.clone(), fence)
+            }
+            Command::Verify { epoch } => self.fencing(*epoch).map(|_| ()),
+            Command::Cancel { epoch, why } => self.cancel(at, *epoch, why),
+            Command::Fenced { epoch, evidence } => self.fence(at, *epoch, evidence),
+            Command::Frozen { incident, why } => self.freeze(*incident, why),
+            Command::ForcedDown { incident, service, disabled_by_us } => {
+                let incident = self.in_state(*incident, &[State::Fenced])?;
+                incident.service = Some(*service);
+                incident.disabled_by_us = *disabled_by_us;
+                incident.enter(State::ForcedDown, at.ms, at.index);
+                Ok(())
+            }
+            Command::Disabled { incident, service, disabled_by_us } => {
+                let incident = self.in_state(*incident, &[State::Disabling])?;
+                incident.service = Some(*service);
+                incident.disabled_by_us = *disabled_by_us;
+                let migrates = incident.course == Course::Soft(Kind::Migrate);
+                let next = if migrates { State::Migrating } else { State::Migrated };
+                incident.enter(next, at.ms, at.index);
+                Ok(())
+            }
+            Command::Planned { incident, vms, last_record } => {
+                self.plan(at, *incident, vms.iter(), *last_record)
+            }
+            Command::Attempt { incident, vm, destination } => {
+                self.attempt(at, *incident, *vm, destination.clone())
+            }
+            Command::Sent { incident, vm, request_id } => {
+                let vm = self.vm(*incident, *vm)?;
+                let Progress::Attempted { index, destination } = &vm.progress else {
+                    return Err(Rejected("the VM has no attempt that waits for its reply"));
+                };
+                vm.progress = Progress::Sent {
+                    index: *index,
+                    destination: destination.clone(),
+                    request_id: request_id.clone(),
+                };
+                Ok(())
+            }
+            Command::Void { incident, vm, same, past, .. } => {
+                let vm = self.vm(*incident, *vm)?;
+                if !vm.in_flight() {
+                    return Err(Rejected("the VM has no attempt"));
+                }
+                vm.progress = Progress::Waiting;
+                vm.attempts = vm.attempts.saturating_sub(1);
+                vm.voids += 1;
+                vm.same.clone_from(same);
+                vm.past = vm.past.max(*past);
+                Ok(())
+            }
+            Command::Moved { incident, vm, destination } => {
+                self.settle(at, *incident, *vm, Progress::Moved { destination: destination.clone() })
+            }
+            Command::Parked { incident, vm, why } => {
+                self.settle(at, *incident, *vm, Progress::Parked { why: why.clone() })
+            }
+            Command::Recovered { incident } => self.recovered(at, *incident),
+            Command::Released { incident, by } => self.release(at, *incident, by),
+            Command::Returned { incident } => {
+                self.in_state(*incident, &[State::Released])?;
+                self.finish(at, *incident, State::Returned, "")
+            }
+            Command::Closed { incident, why } => {
+                let known = self.incidents.get(incident).ok_or(Rejected("no such incident"))?;
+                if known.fence().is_some() || !known.is_open() {
+                    return Err(Rejected("only an open incident that does not fence can be closed"));
+                }
+                self.finish(at, *incident, State::Closed, why)
+            }
+        }
+    }
+
+    fn known(&mut self, node: NodeId) -> Result<&mut Node, Rejected> {
+        self.nodes.get_mut(&node).ok_or(Rejected("no such node"))
+    }
+
+    fn arm(&mut self, index: u64, id: NodeId, arming: Arming) -> Outcome {
+        self.may_serve(id, arming.boot)?;
+        let hands_off = self.disarmed.is_some();
+        let node = self.known(id)?;
+        if hands_off || node.disarmed || node.maintenance.is_some() {
+            return Err(Rejected("the node is disarmed or in maintenance"));
+        }
+        node.armed = Some(arming);
+        node.admitted = None;
+        let (boot, times) = (arming.boot, arming.times);
+        let addresses = node.record.sentinel.clone();
+        self.lease.record(index, Change::Armed { node: id, boot, times, addresses });
+        Ok(())
+    }
+
+    fn admit(&mut self, index: u64, id: NodeId, boot: BootId) -> Outcome {
+        self.may_serve(id, boot)?;
+        let node = self.known(id)?;
+        node.admitted = Some(boot);
+        node.armed = None;
+        self.lease.record(index, Change::Admitted { node: id, boot });
+        Ok(())
+    }
+
+    /// ARMED and ADMITTED open the boot gate: never while the node is out, never for a boot that was fenced.
+    fn may_serve(&self, id: NodeId, boot: BootId) -> Outcome {
+        if self.is_out(id) {
+            return Err(Rejected("the node is out"));
+        }
+        if self.was_fenced(id, boot) {
+            return Err(Rejected("this boot was fenced"));
+        }
+        Ok(())
+    }
+
+    /// Ends E2 against a node that is not out. Its present boot goes on serving, as if admitted.
+    fn unarm(&mut self, id: NodeId) {
+        let out = self.is_out(id);
+        let Some(node) = self.nodes.get_mut(&id) else { return };
+        let Some(arming) = node.armed.filter(|_| !out) else { return };
+        node.armed = None;
+        node.admitted = Some(arming.boot);
+    }
+
+    fn open(
+        &mut self,
+        at: At,
+        node: NodeId,
+        boot: BootId,
+        verdict: Verdict,
+        course: Course,
+    ) -> Result<IncidentId, Rejected> {
+        if self.known(node)?.incident.is_some() {
+            return Err(Rejected("the node has an open incident"));
+        }
+        self.next_incident += 1;
+        let id = IncidentId(self.next_incident);
+        let state = match &course {
+            Course::Soft(Kind::Notify) => State::Notified,
+            Course::Soft(Kind::Disable | Kind::Migrate) => State::Disabling,
+            Course::Fence(_) => State::Fencing,
+        };
+        let incident = Incident {
+            id,
+            node,
+            boot,
+            verdict,
+            course,
+            state,
+            frozen: None,
+            service: None,
+            disabled_by_us: false,
+            last_record: 0,
+            planned: false,
+            vms: std::collections::BTreeMap::new(),
+            phases: vec![(state, at.ms, at.index)],
+            note: String::new(),
+        };
+        self.incidents.insert(id, incident);
+        self.known(node)?.incident = Some(id);
+        self.forget_old();
+        Ok(id)
+    }
+
+    fn intend(
+        &mut self,
+        at: At,
+        node: NodeId,
+        boot: BootId,
+        verdict: Verdict,
+        fence: Fence,
+    ) -> Outcome {
+        let known = self.nodes.get(&node).ok_or(Rejected("no such node"))?;
+        if known.maintenance.is_some() || known.disarmed || self.disarmed.is_some() {
+            return Err(Rejected("the node is disarmed or in maintenance"));
+        }
+        if self.was_fenced(node, boot) {
+            return Err(Rejected("this boot was fenced already"));
+        }
+        if self.fences_in_flight() >= self.most_in_flight() {
+            return Err(Rejected("too many fences in flight"));
+        }
+        self.supersede(at, node)?;
+        self.open(at, node, boot, verdict, Course::Fence(fence))?;
+        self.lease.record(at.index, Change::Intent { node, boot });
+        let minute = self.minute;
+        let node = self.known(node)?;
+        node.fences += 1;
+        node.fenced_at.push(minute);
+        if node.fenced_at.len() > FENCES_KEPT {
+            node.fenced_at.remove(0);
+        }
+        Ok(())
+    }
+
+    /// A fence takes the place of an incident that does not fence, or that only waits for its node to return to service.
+    fn supersede(&mut self, at: At, node: NodeId) -> Outcome {
+        let Some(open) = self.incident_of(node) else { return Ok(()) };
+        let (id, gives_way) = (open.id, open.fence().is_none() || open.state == State::Released);
+        if !gives_way {
+            return Err(Rejected("the node is being fenced"));
+        }
+        self.finish(at, id, State::Closed, "superseded by a fence")
+    }
+
+    /// Fences between their intent and their evidence.
+    pub fn fences_in_flight(&self) -> usize {
+        self.open_incidents().filter(|incident| incident.state == State::Fencing).count()
+    }
+
+    /// S12: 1 up to 20 protected nodes, 2 up to 100, 4 above.
+    pub fn most_in_flight(&self) -> usize {
+        match self.protected() {
+            0..=20 => 1,
+            21..=100 => 2,
+            _ => 4,
+        }
+    }
+
+    /// Nodes that serve and are not exempt.
+    pub fn protected(&self) -> usize {
+        let serves = |node: &&Node| node.serving_boot().is_some() && node.maintenance.is_none();
+        self.nodes.values().filter(serves).count()
+    }
+
+    fn fencing(&mut self, epoch: Epoch) -> Result<&mut Incident, Rejected> {
+        self.incidents
+            .values_mut()
+            .rev()
+            .find(|incident| incident.fence().is_some_and(|fence| fence.epoch == epoch))
+            .filter(|incident| incident.state == State::Fencing)
+            .ok_or(Rejected("no fence of this epoch is under way"))
+    }
+
+    fn cancel(&mut self, at: At, epoch: Epoch, why: &str) -> Outcome {
+        let (id, node) = self.fencing(epoch).map(|incident| (incident.id, incident.node))?;
+        self.lease.record(at.index, Change::Cancelled { node });
+        self.finish(at, id, State::Cancelled, why)
+    }
+
+    fn fence(&mut self, at: At, epoch: Epoch, evidence: &Evidence) -> Outcome {
+        // An operator may give evidence again after a contradiction; that lifts the freeze.
+        if let (Evidence::Operator { .. }, Some(incident)) = (evidence, self.frozen_of(epoch)) {
+            incident.frozen = None;
+            return Ok(());
+        }
+        let incident = self.fencing(epoch)?;
+        let (node, boot) = (incident.node, incident.boot);
+        if let Course::Fence(fence) = &mut incident.course {
+            fence.evidence = Some(evidence.clone());
+        }
+        incident.enter(State::Fenced, at.ms, at.index);
+        let node = self.known(node)?;
+        node.armed = None;
+        node.admitted = None;
+        node.fenced_boots.push(boot);
+        if node.fenced_boots.len() > FENCED_BOOTS_KEPT {
+            node.fenced_boots.remove(0);
+        }
+        Ok(())
+    }
+
+    fn frozen_of(&mut self, epoch: Epoch) -> Option<&mut Incident> {
+        self.incidents.values_mut().find(|incident| {
+            incident.frozen.is_some() && incident.fence().is_some_and(|fence| fence.epoch == epoch)
+        })
+    }
+
+    fn freeze(&mut self, id: IncidentId, why: &str) -> Outcome {
+        let incident = self.incidents.get_mut(&id).ok_or(Rejected("no such incident"))?;
+        let by_bmc = matches!(
+            incident.fence().and_then(|fence| fence.evidence.as_ref()),
+            Some(Evidence::Bmc { .. })
+        );
+        if !incident.state.is_out() || incident.frozen.is_some() {
+            return Err(Rejected("nothing to freeze"));
+        }
+        incident.frozen = Some(why.to_owned());
+        let node = incident.node;
+        if by_bmc {
+            self.known(node)?.bmc_distrusted = Some(why.to_owned());
+        }
+        Ok(())
+    }
+
+    fn in_state(&mut self, id: IncidentId, states: &[State]) -> Result<&mut Incident, Rejected> {
+        self.incidents
+            .get_mut(&id)
+            .filter(|incident| states.contains(&incident.state))
+            .ok_or(Rejected("the incident is in another state"))
+    }
+
+    fn plan<'a>(
+        &mut self,
+        at: At,
+        id: IncidentId,
+        vms: impl Iterator<Item = (&'a Uuid, &'a Before)>,
+        last_record: u64,
+    ) -> Outcome {
+        let incident = self.in_state(id, &[State::ForcedDown, State::Migrating])?;
+        if incident.planned {
+            return Err(Rejected("the VMs are planned already"));
+        }
+        incident.planned = true;
+        incident.vms = vms.map(|(id, before)| (*id, Vm::new(before.clone()))).collect();
+        incident.last_record = last_record;
+        if incident.state == State::ForcedDown {
+            incident.enter(State::Evacuating, at.ms, at.index);
+        }
+        Ok(())
+    }
+
+    fn vm(&mut self, id: IncidentId, vm: Uuid) -> Result<&mut Vm, Rejected> {
+        let incident = self.in_state(id, &[State::Evacuating, State::Migrating])?;
+        incident.vms.get_mut(&vm).ok_or(Rejected("the incident has no such VM"))
+    }
+
+    /// One live attempt per VM (S6), and none while the evidence is contradicted.
+    fn attempt(&mut self, at: At, id: IncidentId, vm: Uuid, destination: Option<String>) -> Outcome {
+        if self.incidents.get(&id).is_some_and(|incident| incident.frozen.is_some()) {
+            return Err(Rejected("the recovery is frozen"));
+        }
+        let vm = self.vm(id, vm)?;
+        if vm.progress != Progress::Waiting {
+            return Err(Rejected("the VM has an attempt, or is settled"));
+        }
+        if vm.same.is_some() && vm.same != destination {
+            return Err(Rejected("an earlier attempt may still arrive at the destination it named"));
+        }
+        vm.progress = Progress::Attempted { index: at.index, destination };
+        vm.attempts += 1;
+        vm.began_ms = at.ms;
+        Ok(())
+    }
+
+    fn settle(&mut self, at: At, id: IncidentId, vm: Uuid, progress: Progress) -> Outcome {
+        let vm = self.vm(id, vm)?;
+        if vm.is_settled() {
+            return Err(Rejected("the VM is settled"));
+        }
+        vm.progress = progress;
+        vm.ended_ms = at.ms;
+        Ok(())
+    }
+
+    fn recovered(&mut self, at: At, id: IncidentId) -> Outcome {
+        let incident = self.in_state(id, &[State::Fenced, State::Evacuating, State::Migrating])?;
+        let only_fences = incident.fence().is_some_and(|fence| !fence.evacuate);
+        if !only_fences && !(incident.planned && incident.vms.values().all(Vm::is_settled)) {
+            return Err(Rejected("a VM is not settled"));
+        }
+        let next = if incident.fence().is_some() { State::Recovered } else { State::Migrated };
+        incident.enter(next, at.ms, at.index);
+        Ok(())
+    }
+
+    fn release(&mut self, at: At, id: IncidentId, by: &str) -> Outcome {
+        let incident = self.in_state(id, &[State::Recovered])?;
+        incident.note = format!("released by {by}");
+        incident.enter(State::Released, at.ms, at.index);
+        Ok(())
+    }
+
+    fn finish(&mut self, at: At, id: IncidentId, state: State, note: &str) -> Outcome {
+        let incident = self.incidents.get_mut(&id).ok_or(Rejected("no such incident"))?;
+        incident.enter(state, at.ms, at.index);
+        if !note.is_empty() {
+            incident.note = note.to_owned();
+        }
+        let node = incident.node;
+        self.known(node)?.incident = None;
+        Ok(())
+    }
+
+    fn forget_old(&mut self) {
+        let over = |incident: &&Incident| !incident.is_open();
+        let closed = self.incidents.values().filter(over).count();
+        if closed > CLOSED_KEPT
+            && let Some(oldest) = self.incidents.values().find(over).map(|incident| incident.id)
+        {
+            self.incidents.remove(&oldest);
+        }
+    }
+}
+
+/// When and where an entry was committed.
+#[derive(Clone, Copy)]
+struct At {
+    ms: u64,
+    index: u64,
+}

@@ -1,0 +1,213 @@
+//! What the controllers agree on: the payloads of the Raft log. An entry comes before its effect.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+
+use action_matrix::Action;
+use fencing::bmc::Identity;
+use fencing::evidence::Evidence;
+use fencing::lease::LeaseTimes;
+use fencing::sign::PublicKey;
+use fencing::{BootId, ControllerId, Epoch, IncidentId, NodeId};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// One entry of the log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The proposer's wall clock in ms. For display: no decision reads it.
+    pub at_ms: u64,
+    /// The proposer.
+    pub by: ControllerId,
+    /// What is agreed.
+    pub command: Command,
+}
+
+/// What an entry says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    /// A node of the inventory is known from here on, or has changed.
+    Enrol { node: NodeId, record: Box<Enrolment> },
+    /// Where the controllers listen for renewals, one address per network.
+    Controllers { set: BTreeMap<ControllerId, Vec<SocketAddr>> },
+    /// The identity that a node's BMC gave at enrolment.
+    BmcEnrolled { node: NodeId, identity: Identity },
+    /// This boot's watchdog is open: E2 may be used against it, its gate opens.
+    Armed { node: NodeId, boot: BootId, times: LeaseTimes, n: u64 },
+    /// An unarmed boot may open its gate.
+    Admitted { node: NodeId, boot: BootId },
+    /// No E2 against the node, no self-fence of it.
+    Disarmed { node: NodeId },
+    /// An operator ended the disarm of a node: its sentinel may open its device again.
+    ArmWanted { node: NodeId },
+    /// Maintenance of a node: its reason, or its end.
+    Maintenance { node: NodeId, reason: Option<String> },
+    /// Hands off all nodes: the reason, or the end.
+    DisarmAll { reason: Option<String> },
+    /// Decide and journal, touch nothing.
+    Noop { on: bool },
+    /// A new matrix.
+    Matrix { text: String, by: String },
+    /// A minute has passed, as the leader counts; committed only while a fence is recent. The registry's own clock: the
+    /// wall clock decides nothing.
+    Minute,
+    /// An incident whose row does not fence.
+    Opened { node: NodeId, boot: BootId, verdict: Verdict, kind: Kind },
+    /// The promise to fence. Its (term, index) is the epoch of everything that follows.
+    Intent { node: NodeId, boot: BootId, floor: u64, verdict: Verdict, evacuate: bool },
+    /// Rule 11 (c): pins the promisers' boots.
+    Verify { epoch: Epoch },
+    /// The intent is over without a fence.
+    Cancel { epoch: Epoch, why: String },
+    /// The node is off.
+    Fenced { epoch: Epoch, evidence: Evidence },
+    /// Evidence was contradicted: recovery halts until an operator says the node is off.
+    Frozen { incident: IncidentId, why: String },
+    /// Nova's service is forced down, read back.
+    ForcedDown { incident: IncidentId, service: Uuid, disabled_by_us: bool },
+    /// Nova's service is disabled (migrate and disable rows).
+    Disabled { incident: IncidentId, service: Uuid, disabled_by_us: bool },
+    /// The VMs of the node, as they were before anything was done.
+    Planned { incident: IncidentId, vms: BTreeMap<Uuid, Before>, last_record: u64 },
+    /// One POST for one VM may now be sent.
+    Attempt { incident: IncidentId, vm: Uuid, destination: Option<String> },
+    /// Nova queued it.
+    Sent { incident: IncidentId, vm: Uuid, request_id: String },
+    /// It never left, was refused without effect, or a census proved that it had none: the attempt does not count.
+    Void {
+        incident: IncidentId,
+        vm: Uuid,
+        why: String,
+        /// The next attempt must name this destination, for the first one may still arrive there.
+        same: Option<String>,
+        /// Migration records up to this one say nothing about the next attempt.
+        past: u64,
+    },
+    /// The VM runs there.
+    Moved { incident: IncidentId, vm: Uuid, destination: String },
+    /// Left behind, with the reason and the remedy.
+    Parked { incident: IncidentId, vm: Uuid, why: String },
+    /// Every VM is moved or parked.
+    Recovered { incident: IncidentId },
+    /// The node may come back.
+    Released { incident: IncidentId, by: String },
+    /// Its service is in use again.
+    Returned { incident: IncidentId },
+    /// An incident that does not fence is over.
+    Closed { incident: IncidentId, why: String },
+}
+
+/// A node as the inventory describes it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Enrolment {
+    /// Name, for people.
+    pub name: String,
+    /// Nova's service host.
+    pub host: String,
+    /// Failure domain.
+    pub domain: String,
+    /// Its sentinel's public key.
+    pub key: PublicKey,
+    /// Where its sentinel listens, one address per network.
+    pub sentinel: Vec<SocketAddr>,
+    /// Where its agent gossips, one address per network.
+    pub gossip: Vec<SocketAddr>,
+    /// Whether the inventory names a BMC.
+    pub bmc: bool,
+}
+
+/// A row that applied, with what it rests on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// Name of the row, or of the order by hand.
+    pub row: String,
+    /// Its reason.
+    pub reason: String,
+    /// Its actions, in order.
+    pub actions: Vec<Action>,
+    /// Compact reachability.
+    pub cell: String,
+    /// Who saw what, a line each.
+    pub observations: Vec<String>,
+}
+
+/// What an incident that does not fence does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Kind {
+    /// Tells people.
+    Notify,
+    /// Disables Nova's service.
+    Disable,
+    /// Disables the service and live-migrates the VMs.
+    Migrate,
+}
+
+/// A VM before anything was done to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Before {
+    /// Name, for people.
+    pub name: String,
+    /// Nova's vm_state.
+    pub vm_state: String,
+    /// Nova's task_state.
+    pub task_state: Option<String>,
+}
+
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Command::Enrol { record, .. } => write!(f, "Enrol {}", record.name),
+            Command::Controllers { set } => write!(f, "Controllers {}", set.len()),
+            Command::BmcEnrolled { identity, .. } => write!(f, "BmcEnrolled {identity}"),
+            Command::Armed { boot, times, .. } => {
+                write!(f, "Armed boot={boot} wL={:.1}s", times.wait_after_intent().as_secs_f64())
+            }
+            Command::Admitted { boot, .. } => write!(f, "Admitted boot={boot}"),
+            Command::Disarmed { .. } => f.write_str("Disarmed"),
+            Command::ArmWanted { .. } => f.write_str("ArmWanted"),
+            Command::Maintenance { reason: Some(reason), .. } => {
+                write!(f, "Maintenance on: {reason}")
+            }
+            Command::Maintenance { reason: None, .. } => f.write_str("Maintenance off"),
+            Command::DisarmAll { reason: Some(reason) } => write!(f, "DisarmAll: {reason}"),
+            Command::DisarmAll { reason: None } => f.write_str("DisarmAll ended"),
+            Command::Noop { on } => write!(f, "Noop {}", if *on { "on" } else { "off" }),
+            Command::Matrix { by, .. } => write!(f, "Matrix by {by}"),
+            Command::Minute => f.write_str("Minute"),
+            Command::Opened { verdict, kind, .. } => {
+                write!(f, "Opened {kind:?} {} row={}", verdict.cell, verdict.row)
+            }
+            Command::Intent { boot, floor, verdict, .. } => {
+                write!(f, "FenceIntent boot={boot} floor={floor} {} row={}", verdict.cell, verdict.row)
+            }
+            Command::Verify { epoch } => write!(f, "VERIFY epoch={epoch}"),
+            Command::Cancel { epoch, why } => write!(f, "Cancel epoch={epoch}: {why}"),
+            Command::Fenced { epoch, evidence } => write!(f, "Fenced epoch={epoch} {evidence}"),
+            Command::Frozen { incident, why } => write!(f, "Frozen incident={incident}: {why}"),
+            Command::ForcedDown { incident, .. } => write!(f, "ForcedDown incident={incident}"),
+            Command::Disabled { incident, .. } => write!(f, "Disabled incident={incident}"),
+            Command::Planned { incident, vms, .. } => {
+                write!(f, "Planned incident={incident} vms={}", vms.len())
+            }
+            Command::Attempt { incident, vm, destination } => {
+                let to = destination.as_deref().unwrap_or("the scheduler's choice");
+                write!(f, "Attempt incident={incident} vm={vm} to {to}")
+            }
+            Command::Sent { incident, vm, .. } => write!(f, "Sent incident={incident} vm={vm}"),
+            Command::Void { incident, vm, why, .. } => {
+                write!(f, "Void incident={incident} vm={vm}: {why}")
+            }
+            Command::Moved { incident, vm, destination } => {
+                write!(f, "Moved incident={incident} vm={vm} on {destination}")
+            }
+            Command::Parked { incident, vm, why } => {
+                write!(f, "Parked incident={incident} vm={vm}: {why}")
+            }
+            Command::Recovered { incident } => write!(f, "Recovered incident={incident}"),
+            Command::Released { incident, by } => write!(f, "Released incident={incident} by {by}"),
+            Command::Returned { incident } => write!(f, "Returned incident={incident}"),
+            Command::Closed { incident, why } => write!(f, "Closed incident={incident}: {why}"),
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! What sentinels must learn of the log, and the voters of every version of it.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use fencing::e2::Voter;
+use fencing::lease::{Adopted, Change, LogPart};
+use fencing::{BootId, NodeId};
+use serde::{Deserialize, Serialize};
+
+/// Changes in one ack, so that it stays below the longest datagram.
+const CHANGES_PER_ACK: usize = 6;
+/// Changes that are remembered one by one. A node that lacks more adopts a snapshot; an intent whose floor lies before
+/// them has no E2.
+const REMEMBERED: usize = 4096;
+
+/// The history of [`Adopted`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeaseBook {
+    /// State at `floor`.
+    base: Adopted,
+    floor: u64,
+    /// Changes after `floor`, by index.
+    changes: VecDeque<(u64, Change)>,
+    /// State now.
+    now: Adopted,
+}
+
+impl LeaseBook {
+    /// The state at the end of the log.
+    pub fn now(&self) -> &Adopted {
+        &self.now
+    }
+
+    /// Takes a committed change.
+    pub fn record(&mut self, index: u64, change: Change) {
+        self.now.apply(&change);
+        self.changes.push_back((index, change));
+        while self.changes.len() > REMEMBERED {
+            if let Some((index, change)) = self.changes.pop_front() {
+                self.base.apply(&change);
+                self.floor = index;
+            }
+        }
+    }
+
+    /// What a sentinel that has adopted `n` lacks, as much as fits; `turn` picks the piece of a snapshot.
+    pub fn part(&self, n: u64, committed: u64, turn: u64) -> LogPart {
+        if n >= committed {
+            return LogPart::Nothing;
+        }
+        if n < self.floor {
+            return self.snapshot_piece(committed, turn);
+        }
+        let begin = self.changes.partition_point(|(index, _)| *index <= n);
+        let missing = self.changes.len() - begin;
+        let changes: Vec<_> =
+            self.changes.iter().skip(begin).take(CHANGES_PER_ACK).cloned().collect();
+        let upto = match changes.last() {
+            Some((index, _)) if missing > CHANGES_PER_ACK => *index,
+            _ => committed,
+        };
+        LogPart::Entries { after: n, upto, changes }
+    }
+
+    fn snapshot_piece(&self, committed: u64, turn: u64) -> LogPart {
+        let all = self.now.as_changes();
+        let pieces = all.len().div_ceil(CHANGES_PER_ACK).max(1);
+        let piece = usize::try_from(turn % pieces as u64).unwrap_or(0);
+        let changes = all.into_iter().skip(piece * CHANGES_PER_ACK).take(CHANGES_PER_ACK).collect();
+        let small = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
+        LogPart::Snapshot { at: committed, piece: small(piece), pieces: small(pieces), changes }
+    }
+
+    /// V(k) for every version k from `floor` to the end in which this boot is armed; `None` where the history does not
+    /// reach back.
+    pub fn versions(&self, floor: u64, node: NodeId, boot: BootId) -> Option<Vec<BTreeSet<Voter>>> {
+        if floor < self.floor {
+            return None;
+        }
+        let mut state = self.base.clone();
+        let mut versions = Vec::new();
+        let mut note = |state: &Adopted| {
+            if state.is_armed(node, boot) {
+                let voters = state.voters();
+                if versions.last() != Some(&voters) {
+                    versions.push(voters);
+                }
+            }
+        };
+        let (before, after): (Vec<_>, Vec<_>) =
+            self.changes.iter().partition(|(index, _)| *index <= floor);
+        before.iter().for_each(|(_, change)| state.apply(change));
+        note(&state);
+        for (_, change) in after {
+            state.apply(change);
+            note(&state);
+        }
+        Some(versions)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fencing::lease::Profile;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn armed(n: u128) -> (NodeId, BootId, Change) {
+        let (node, boot) = (NodeId(Uuid::from_u128(n)), BootId(Uuid::from_u128(100 + n)));
+        let times = Profile::Fast.times();
+        (node, boot, Change::Armed { node, boot, times, addresses: Vec::new() })
+    }
+
+    #[test]
+    fn a_sentinel_catches_up_part_by_part() {
+        let mut book = LeaseBook::default();
+        for n in 1..=10 {
+            book.record(n, armed(n.into()).2);
+        }
+        let LogPart::Entries { after: 0, upto: 6, changes } = book.part(0, 12, 0) else {
+            panic!("six changes first");
+        };
+        assert_eq!(changes.len(), 6);
+        let LogPart::Entries { after: 6, upto: 12, changes } = book.part(6, 12, 0) else {
+            panic!("then the rest");
+        };
+        assert_eq!(changes.len(), 4);
+        assert_eq!(book.part(12, 12, 0), LogPart::Nothing);
+    }
+
+    #[test]
+    fn versions_begin_at_the_floor_and_skip_those_without_the_node() {
+        let mut book = LeaseBook::default();
+        let (node, boot, change) = armed(1);
+        book.record(1, armed(2).2);
+        book.record(2, change);
+        book.record(3, armed(3).2);
+        book.record(4, Change::Intent { node, boot });
+        let sizes = |floor| -> Vec<usize> {
+            let versions = book.versions(floor, node, boot).expect("history reaches back");
+            versions.iter().map(BTreeSet::len).collect()
+        };
+        assert_eq!(sizes(0), [2, 3, 2]);
+        assert_eq!(sizes(3), [3, 2]);
+        assert_eq!(sizes(4), [2]);
+    }
+}

@@ -1,0 +1,24 @@
+//! Talking to the BMC of a node: one question, one answer, nothing remembered between them.
+//!
+//! A question ([`Ask`]) is either "hard power off" or "read": each opens a fresh, authenticated
+//! session, reads who answers ([`Identity`]), does its one thing and closes. What the answers mean
+//! is not decided here: an accepted power off is no evidence, only the rule E1 over several reads
+//! is. There is deliberately no power cycle, no reset, no soft shutdown and no power on: a slow BMC
+//! executes resent commands again, and off is the only one of them for which twice is harmless.
+//!
+//! ```text
+//!  ask() -- udp shell --> ipmi::Session (core: datagrams and timeouts in, datagrams and Reply out)
+//!                          | packet, message, rakp, crypto: the codec, shared with the stand-in BMC
+//! ```
+
+mod answer;
+mod failure;
+mod target;
+mod udp;
+
+pub mod ipmi;
+
+pub use answer::{Ask, Identity, Power, Reply};
+pub use failure::{Failure, Step};
+pub use target::{BmcTarget, CipherSuite, Privilege, Secret};
+pub use udp::ask;

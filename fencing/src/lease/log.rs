@@ -1,0 +1,282 @@
+//! The part of the committed registry that a sentinel adopts: who may vouch, who is out, where they are.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::times::LeaseTimes;
+use crate::{BootId, ControllerId, NodeId};
+
+/// A committed entry as far as a sentinel is concerned. Entries that change nothing here travel as their index alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Change {
+    /// ARMED: this boot votes, and E2 may be used against it. Ends a fence of an earlier boot.
+    Armed {
+        /// The node.
+        node: NodeId,
+        /// Its boot.
+        boot: BootId,
+        /// Its times.
+        times: LeaseTimes,
+        /// Where its sentinel listens, one address per network.
+        addresses: Vec<SocketAddr>,
+    },
+    /// ADMITTED: an unarmed boot may open its gate. Ends a fence of an earlier boot.
+    Admitted {
+        /// The node.
+        node: NodeId,
+        /// Its boot.
+        boot: BootId,
+    },
+    /// DISARMED: no vote, no E2, no self-fence. The boot that was armed goes on serving, as if admitted.
+    Disarmed {
+        /// The node.
+        node: NodeId,
+    },
+    /// DISARMED for every node that is not out; one change, since one entry must fit one ack.
+    AllDisarmed,
+    /// FenceIntent: in Open from here on.
+    Intent {
+        /// The node.
+        node: NodeId,
+        /// The boot that is to be fenced.
+        boot: BootId,
+    },
+    /// CANCEL: the intent is over without a fence.
+    Cancelled {
+        /// The node.
+        node: NodeId,
+    },
+    /// The controller set and where its members listen (one address per network).
+    Controllers {
+        /// All voting controllers.
+        set: BTreeMap<ControllerId, Vec<SocketAddr>>,
+    },
+    /// The operator's `arm` after a disarm: the node's sentinel may open its device again, so that it can be armed.
+    ArmWanted {
+        /// The node.
+        node: NodeId,
+    },
+    /// An operator ended a disarm of all nodes.
+    AllArmWanted,
+}
+
+/// A piece of the log in an ack.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LogPart {
+    /// Nothing that the sentinel lacks, or nothing that fits its n.
+    Nothing,
+    /// The entries after `after` up to and with `upto`; indexes that are not listed change nothing.
+    Entries {
+        /// Adopt only when own n equals this.
+        after: u64,
+        /// n after adoption.
+        upto: u64,
+        /// Changes in order of index.
+        changes: Vec<(u64, Change)>,
+    },
+    /// The state at `at`, piece `piece` of `pieces`, to be adopted whole on an empty state.
+    Snapshot {
+        /// Prefix length that the state stands for.
+        at: u64,
+        /// 0-based.
+        piece: u16,
+        /// At least 1.
+        pieces: u16,
+        /// Changes that build the state.
+        changes: Vec<Change>,
+    },
+}
+
+/// The state at one prefix of the log. Both sides use it: a sentinel for what it adopted, a controller for what it
+/// would answer and for V(k).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adopted {
+    armed: BTreeMap<NodeId, Arming>,
+    admitted: BTreeMap<NodeId, BootId>,
+    open: BTreeMap<NodeId, BootId>,
+    held: BTreeSet<NodeId>,
+    all_held: bool,
+    controllers: BTreeMap<ControllerId, Vec<SocketAddr>>,
+}
+
+/// An armed boot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Arming {
+    boot: BootId,
+    times: LeaseTimes,
+    addresses: Vec<SocketAddr>,
+}
+
+impl Adopted {
+    /// Takes one committed change.
+    pub fn apply(&mut self, change: &Change) {
+        match change {
+            Change::Armed { node, boot, times, addresses } => {
+                self.open.remove(node);
+                self.admitted.remove(node);
+                self.held.remove(node);
+                let arming = Arming { boot: *boot, times: *times, addresses: addresses.clone() };
+                self.armed.insert(*node, arming);
+            }
+            Change::Admitted { node, boot } => {
+                self.open.remove(node);
+                self.armed.remove(node);
+                self.admitted.insert(*node, *boot);
+            }
+            Change::Disarmed { node } => {
+                self.disarm(*node);
+                self.held.insert(*node);
+            }
+            Change::AllDisarmed => {
+                let in_service: Vec<NodeId> = self
+                    .armed
+                    .keys()
+                    .filter(|node| !self.open.contains_key(node))
+                    .copied()
+                    .collect();
+                in_service.into_iter().for_each(|node| self.disarm(node));
+                self.all_held = true;
+            }
+            Change::Intent { node, boot } => {
+                self.open.insert(*node, *boot);
+            }
+            Change::Cancelled { node } => {
+                self.open.remove(node);
+            }
+            Change::Controllers { set } => self.controllers = set.clone(),
+            Change::ArmWanted { node } => {
+                self.held.remove(node);
+            }
+            Change::AllArmWanted => {
+                self.held.clear();
+                self.all_held = false;
+            }
+        }
+    }
+
+    fn disarm(&mut self, node: NodeId) {
+        if let Some(arming) = self.armed.remove(&node) {
+            self.admitted.insert(node, arming.boot);
+        }
+    }
+
+    /// V(k): armed nodes that are not in Open, by boot.
+    pub fn voters(&self) -> BTreeSet<(NodeId, BootId)> {
+        let fenced_not = |node: &NodeId| !self.open.contains_key(node);
+        self.armed.iter().filter(|(n, _)| fenced_not(n)).map(|(n, a)| (*n, a.boot)).collect()
+    }
+
+    /// Whether this boot is armed.
+    pub fn is_armed(&self, node: NodeId, boot: BootId) -> bool {
+        self.armed.get(&node).is_some_and(|arming| arming.boot == boot)
+    }
+
+    /// The times that this node was armed with.
+    pub fn times(&self, node: NodeId) -> Option<&LeaseTimes> {
+        self.armed.get(&node).map(|arming| &arming.times)
+    }
+
+    /// Whether this boot may run guests: armed or admitted by name, and not out.
+    pub fn may_run_guests(&self, node: NodeId, boot: BootId) -> bool {
+        let named = self.is_armed(node, boot) || self.admitted.get(&node) == Some(&boot);
+        named && !self.open.contains_key(&node)
+    }
+
+    /// The boot of this node that is in Open: under an intent, or fenced and not armed or admitted anew.
+    pub fn open_boot(&self, node: NodeId) -> Option<BootId> {
+        self.open.get(&node).copied()
+    }
+
+    /// Whether the node was disarmed and nobody has asked to arm it since: its sentinel leaves the device closed, over
+    /// reboots too, so that a lost lease resets nobody while the operator works.
+    pub fn is_held(&self, node: NodeId) -> bool {
+        self.all_held || self.held.contains(&node)
+    }
+
+    /// Addresses of a voter's sentinel, one per network.
+    pub fn addresses(&self, node: NodeId) -> &[SocketAddr] {
+        self.armed.get(&node).map_or(&[], |arming| &arming.addresses)
+    }
+
+    /// C(k): the controllers and their addresses.
+    pub fn controllers(&self) -> &BTreeMap<ControllerId, Vec<SocketAddr>> {
+        &self.controllers
+    }
+
+    /// The state as changes that build it from nothing: what a snapshot carries.
+    pub fn as_changes(&self) -> Vec<Change> {
+        let controllers = Change::Controllers { set: self.controllers.clone() };
+        let armed = self.armed.iter().map(|(node, arming)| Change::Armed {
+            node: *node,
+            boot: arming.boot,
+            times: arming.times,
+            addresses: arming.addresses.clone(),
+        });
+        let admitted = self.admitted.iter().map(|(&node, &boot)| Change::Admitted { node, boot });
+        let open = self.open.iter().map(|(&node, &boot)| Change::Intent { node, boot });
+        let held = self.held.iter().map(|&node| Change::Disarmed { node });
+        let all_held = self.all_held.then_some(Change::AllDisarmed);
+        let first = std::iter::once(controllers).chain(held).chain(all_held);
+        first.chain(armed).chain(admitted).chain(open).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::lease::Profile;
+
+    fn node(n: u128) -> NodeId {
+        NodeId(Uuid::from_u128(n))
+    }
+
+    fn boot(n: u128) -> BootId {
+        BootId(Uuid::from_u128(n))
+    }
+
+    fn armed(n: u128, b: u128) -> Change {
+        let times = Profile::Fast.times();
+        Change::Armed { node: node(n), boot: boot(b), times, addresses: Vec::new() }
+    }
+
+    #[test]
+    fn a_fenced_node_stays_open_until_it_is_armed_anew() {
+        let mut state = Adopted::default();
+        state.apply(&armed(1, 10));
+        assert_eq!(state.voters().len(), 1);
+        state.apply(&Change::Intent { node: node(1), boot: boot(10) });
+        assert!(state.voters().is_empty());
+        assert!(!state.may_run_guests(node(1), boot(10)));
+        state.apply(&armed(1, 11));
+        assert!(state.may_run_guests(node(1), boot(11)));
+        assert!(!state.may_run_guests(node(1), boot(10)));
+    }
+
+    #[test]
+    fn a_disarmed_node_is_held_until_somebody_wants_it_armed() {
+        let mut state = Adopted::default();
+        state.apply(&armed(1, 10));
+        state.apply(&Change::Disarmed { node: node(1) });
+        assert!(state.is_held(node(1)) && !state.is_armed(node(1), boot(10)));
+        state.apply(&Change::ArmWanted { node: node(1) });
+        assert!(!state.is_held(node(1)));
+    }
+
+    #[test]
+    fn a_state_rebuilt_from_its_changes_is_the_same() {
+        let mut state = Adopted::default();
+        state.apply(&armed(1, 10));
+        state.apply(&armed(2, 20));
+        state.apply(&Change::Admitted { node: node(3), boot: boot(30) });
+        state.apply(&Change::Intent { node: node(2), boot: boot(20) });
+        state.apply(&armed(4, 40));
+        state.apply(&Change::Disarmed { node: node(4) });
+        let mut rebuilt = Adopted::default();
+        state.as_changes().iter().for_each(|change| rebuilt.apply(change));
+        assert_eq!(rebuilt, state);
+    }
+}

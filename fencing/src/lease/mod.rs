@@ -1,0 +1,14 @@
+//! The lease: a node lives as long as a majority of the controllers, or half of its peers, stand for it.
+//!
+//! `times` has the sums, `message` what sentinels and controllers say to each other, `log` the part of the committed
+//! registry that a sentinel adopts, `voters` who counts.
+
+mod log;
+mod message;
+mod times;
+mod voters;
+
+pub use log::{Adopted, Change, LogPart};
+pub use message::{Message, WatchdogState};
+pub use times::{LeaseTimes, Profile, TimesError};
+pub use voters::{promises_needed, vouches_needed};

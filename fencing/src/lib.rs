@@ -1,0 +1,28 @@
+//! How Holdfast knows that a node is off.
+//!
+//! A node becomes `Fenced` only by evidence ([`evidence`]). This crate holds what the evidence rests on: the time
+//! bound behind a lost lease ([`lease`]), the steps that turn a BMC's reads into E1 ([`e1`]), the rules under which
+//! silence becomes E2 ([`e2`]), the BMC drivers ([`bmc`]), the watchdog device ([`watchdog`]), the signed order to a
+//! node to reset itself ([`event`]) and the list of running domains ([`census`]).
+//!
+//! ```text
+//!  sentinel --renew--> controllers: ack, or silence after an intent      lease, e2
+//!  controller --off, read, read--> BMC                                   bmc, e1
+//!  controllers --fence event, doubly signed--> agent -> sentinel         event
+//! ```
+// `deny`, not `forbid`: watchdog/ioctl.rs, the one file with unsafe code, allows it for itself.
+#![deny(unsafe_code)]
+
+mod id;
+
+pub mod bmc;
+pub mod census;
+pub mod e1;
+pub mod e2;
+pub mod event;
+pub mod evidence;
+pub mod lease;
+pub mod sign;
+pub mod watchdog;
+
+pub use id::{BootId, ControllerId, Epoch, IncidentId, NodeId};

@@ -1,0 +1,229 @@
+//! Signed datagrams of the lease protocol. The gossip key, which every node holds, must not be enough to forge an ack
+//! or a vouch: each node and each controller signs with a key of its own.
+
+use std::fmt;
+
+use ed25519_dalek::{Signer as _, Verifier as _};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::lease::Message;
+use crate::{ControllerId, NodeId};
+
+/// Who signed a datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Signer {
+    /// A node's sentinel.
+    Node(NodeId),
+    /// A controller.
+    Controller(ControllerId),
+}
+
+/// A private key; never printed, wiped when dropped.
+#[derive(Clone)]
+pub struct KeyPair(ed25519_dalek::SigningKey);
+
+/// A public key, 64 hexadecimal digits in files.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublicKey([u8; 32]);
+
+/// An Ed25519 signature.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signature(#[serde(with = "halves")] [u8; 64]);
+
+/// A key text that is not 64 hexadecimal digits. The program does not start.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a key must be 64 hexadecimal digits; make one with `hactl keys new`")]
+pub struct KeyError;
+
+impl KeyPair {
+    /// The key that this seed stands for.
+    pub fn from_seed(seed: [u8; 32]) -> Self {
+        Self(ed25519_dalek::SigningKey::from_bytes(&seed))
+    }
+
+    /// Parses the text of a key file.
+    ///
+    /// # Errors
+    /// [`KeyError`]; the program does not start.
+    pub fn parse(text: &str) -> Result<Self, KeyError> {
+        hex(text.trim()).map(Self::from_seed).ok_or(KeyError)
+    }
+
+    /// Its public half.
+    pub fn public(&self) -> PublicKey {
+        PublicKey(self.0.verifying_key().to_bytes())
+    }
+
+    /// Signs bytes that the caller made unmistakable by a domain prefix.
+    pub fn sign(&self, bytes: &[u8]) -> Signature {
+        Signature(self.0.sign(bytes).to_bytes())
+    }
+}
+
+impl fmt::Debug for KeyPair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeyPair(***)")
+    }
+}
+
+impl PublicKey {
+    /// Parses 64 hexadecimal digits.
+    ///
+    /// # Errors
+    /// [`KeyError`]; the program does not start.
+    pub fn parse(text: &str) -> Result<Self, KeyError> {
+        let bytes = hex(text.trim()).ok_or(KeyError)?;
+        ed25519_dalek::VerifyingKey::from_bytes(&bytes).map_err(|_| KeyError)?;
+        Ok(Self(bytes))
+    }
+
+    /// Whether the signature is this key's.
+    pub fn verifies(&self, bytes: &[u8], signature: &Signature) -> bool {
+        let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
+        ed25519_dalek::VerifyingKey::from_bytes(&self.0)
+            .is_ok_and(|key| key.verify(bytes, &signature).is_ok())
+    }
+}
+
+impl fmt::Display for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PublicKey({self})")
+    }
+}
+
+impl fmt::Debug for Signature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Signature(..)")
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Envelope {
+    version: u8,
+    signer: Signer,
+    body: Vec<u8>,
+    signature: Signature,
+}
+
+const VERSION: u8 = 1;
+const DOMAIN: &[u8] = b"holdfast lease v1\0";
+/// Longest datagram that is looked at.
+pub const LONGEST: usize = 1200;
+
+/// A message as the bytes of one datagram, at most [`LONGEST`] (else `None`: the caller asked for too much log).
+pub fn seal(cluster: Uuid, signer: Signer, key: &KeyPair, message: &Message) -> Option<Vec<u8>> {
+    let body = postcard::to_stdvec(message).ok()?;
+    let signature = key.sign(&signed_bytes(cluster, signer, &body));
+    let envelope = Envelope { version: VERSION, signer, body, signature };
+    postcard::to_stdvec(&envelope).ok().filter(|bytes| bytes.len() <= LONGEST)
+}
+
+/// Opens a datagram: `None` unless it is whole, of this cluster, and signed by the key that `keys` knows for its signer.
+pub fn open(
+    cluster: Uuid,
+    keys: &dyn Fn(Signer) -> Option<PublicKey>,
+    bytes: &[u8],
+) -> Option<(Signer, Message)> {
+    if bytes.len() > LONGEST {
+        return None;
+    }
+    let envelope: Envelope = postcard::from_bytes(bytes).ok()?;
+    let key = keys(envelope.signer).filter(|_| envelope.version == VERSION)?;
+    let signed = signed_bytes(cluster, envelope.signer, &envelope.body);
+    if !key.verifies(&signed, &envelope.signature) {
+        return None;
+    }
+    postcard::from_bytes(&envelope.body).ok().map(|message| (envelope.signer, message))
+}
+
+fn signed_bytes(cluster: Uuid, signer: Signer, body: &[u8]) -> Vec<u8> {
+    let mut bytes = DOMAIN.to_vec();
+    bytes.extend(cluster.as_bytes());
+    match signer {
+        Signer::Node(node) => {
+            bytes.push(0);
+            bytes.extend(node.0.as_bytes());
+        }
+        Signer::Controller(id) => {
+            bytes.push(1);
+            bytes.extend(id.0.to_be_bytes());
+        }
+    }
+    bytes.extend(body);
+    bytes
+}
+
+fn hex(text: &str) -> Option<[u8; 32]> {
+    if text.len() != 64 || !text.is_ascii() {
+        return None;
+    }
+    let mut bytes = [0; 32];
+    for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
+    }
+    Some(bytes)
+}
+
+/// serde knows arrays up to 32 elements.
+mod halves {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8; 64], s: S) -> Result<S::Ok, S::Error> {
+        let (left, right) = bytes.split_at(32);
+        (left, right).serialize(s)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<[u8; 64], D::Error> {
+        let (left, right) = <(Vec<u8>, Vec<u8>)>::deserialize(d)?;
+        [left, right]
+            .concat()
+            .try_into()
+            .map_err(|_| serde::de::Error::custom("a signature has 64 bytes"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sealed() -> (Uuid, Signer, KeyPair, Message, Vec<u8>) {
+        let cluster = Uuid::from_u128(1);
+        let node = NodeId(Uuid::from_u128(2));
+        let key = KeyPair::from_seed([7; 32]);
+        let message = Message::NoVouch { voter: node, seq: 5 };
+        let bytes = seal(cluster, Signer::Node(node), &key, &message).expect("short");
+        (cluster, Signer::Node(node), key, message, bytes)
+    }
+
+    #[test]
+    fn a_datagram_opens_for_whom_it_was_meant() {
+        let (cluster, signer, key, message, bytes) = sealed();
+        assert_eq!(open(cluster, &|_| Some(key.public()), &bytes), Some((signer, message)));
+    }
+
+    #[test]
+    fn another_cluster_or_key_does_not_open_it() {
+        let (cluster, _, key, _, bytes) = sealed();
+        assert!(open(Uuid::from_u128(9), &|_| Some(key.public()), &bytes).is_none());
+        let other = KeyPair::from_seed([8; 32]).public();
+        assert!(open(cluster, &|_| Some(other), &bytes).is_none());
+        assert!(open(cluster, &|_| None, &bytes).is_none());
+    }
+
+    #[test]
+    fn no_flipped_bit_opens() {
+        let (cluster, _, key, _, bytes) = sealed();
+        for bit in 0..bytes.len() * 8 {
+            let mut flipped = bytes.clone();
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert!(open(cluster, &|_| Some(key.public()), &flipped).is_none(), "bit {bit}");
+        }
+    }
+}

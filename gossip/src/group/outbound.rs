@@ -1,0 +1,176 @@
+//! What a group sends by itself: questions to seeds, exchanges, broadcasts.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use rand::RngExt;
+
+use super::exchange::{self, Digest, Item, Opening, Packer, Record, Step, Told};
+use super::timers::Timer;
+use super::{Effect, Group, JOIN_FIRST, State, Swim};
+
+/// Members that a broadcast goes to at once.
+const SPREAD: usize = 4;
+
+/// Seeds asked at a time.
+const SEEDS_ASKED: usize = 5;
+
+/// Longest pause between two attempts to join, and the pause when all is well.
+const JOIN_LONGEST: Duration = Duration::from_secs(10);
+const JOIN_CALM: Duration = Duration::from_secs(60);
+
+impl Group {
+    pub(super) fn ask_seeds(&mut self, now: Duration, out: &mut Vec<Effect>) {
+        let missing: Vec<_> = self
+            .seeds
+            .iter()
+            .copied()
+            .filter(|seed| !self.swim.iter_members().any(|known| known.id().addr == *seed))
+            .collect();
+        let alone = self.swim.num_members() == 0;
+        for seed in self.choose(SEEDS_ASKED, missing.into_iter()) {
+            self.ask(now, seed, out);
+        }
+        let pause = if alone { self.join_pause } else { JOIN_CALM };
+        self.join_pause = if alone { (pause * 2).min(JOIN_LONGEST) } else { JOIN_FIRST };
+        let pause = pause.mul_f64(self.side.rng.random_range(0.8..1.2));
+        self.side.timers.set(now + pause, Timer::Join);
+    }
+
+    /// One member in four is drawn from the dead, so that a healed partition is noticed by somebody
+    /// within a second or two, whatever its size.
+    pub(super) fn exchange(&mut self, now: Duration, out: &mut Vec<Effect>) {
+        let dead_first = self.side.rng.random_ratio(1, 4);
+        let dead: Vec<_> = self.addresses(|state| state == State::Down).collect();
+        let to = if dead_first && !dead.is_empty() {
+            self.choose(1, dead.into_iter())
+        } else {
+            let known: Vec<_> = self.addresses(|_| true).collect();
+            self.choose(1, known.into_iter())
+        };
+        for to in to {
+            self.ask(now, to, out);
+        }
+        self.exchange_pause = (self.exchange_pause * 2).min(self.config.exchange_every);
+        self.exchange_again(now);
+    }
+
+    /// After a start, and after coming back, the first exchanges follow soon upon each other: news
+    /// that was spread just then may have passed us by.
+    pub(super) fn first_exchange(&mut self, now: Duration) {
+        self.exchange_pause = self.config.exchange_every / 16;
+        self.exchange_again(now);
+    }
+
+    fn exchange_again(&mut self, now: Duration) {
+        let pause = self.exchange_pause.max(Duration::from_millis(100));
+        let pause = pause.mul_f64(self.side.rng.random_range(0.8..1.2));
+        self.side.timers.set(now + pause, Timer::Exchange);
+    }
+
+    fn ask(&self, now: Duration, to: SocketAddr, out: &mut Vec<Effect>) {
+        let step = Step::Ask { digest: self.digest(now) };
+        let opening = Opening { from: *self.me(), incarnation: self.side.incarnation, step };
+        out.push(Effect::Send { to, bytes: exchange::write(&opening) });
+    }
+
+    pub(super) fn digest(&self, now: Duration) -> u64 {
+        let mut digest = Digest::default();
+        digest.member(self.me(), self.side.incarnation);
+        for known in self.swim.iter_members() {
+            digest.member(known.id(), known.incarnation());
+        }
+        for told in self.spread.all(now) {
+            digest.told(told.key, told.epoch);
+        }
+        digest.0
+    }
+
+    pub(super) fn send_state(
+        &self,
+        now: Duration,
+        to: SocketAddr,
+        answer: bool,
+        out: &mut Vec<Effect>,
+    ) {
+        let mut packer = Packer::pieces(*self.me(), self.side.incarnation, answer);
+        // Broadcasts first: if only one piece arrives, let it be the one with the fence event.
+        for told in self.spread.all(now) {
+            packer.add(&Item::Told(told));
+        }
+        let me = self.me().id;
+        for known in self.swim.iter_membership_state().filter(|known| known.id().id != me) {
+            packer.add(&Item::Record(Record::known(known)));
+        }
+        out.extend(packer.finish().into_iter().map(|bytes| Effect::Send { to, bytes }));
+    }
+
+    pub(super) fn repeat(&mut self, now: Duration, out: &mut Vec<Effect>) {
+        let known: Vec<_> = self.addresses(|_| true).collect();
+        let mut to = self.choose(SPREAD, known.into_iter());
+        let mut packer = Packer::spread();
+        for (told, mine) in self.spread.due(now) {
+            packer.add(&Item::Told(told));
+            if mine && let Some(subject) = subject(&self.swim, told.key) {
+                to.push(subject);
+            }
+        }
+        to.sort_unstable();
+        to.dedup();
+        for bytes in packer.finish().into_iter().filter(|bytes| bytes.len() > 1) {
+            out.extend(to.iter().map(|to| Effect::Send { to: *to, bytes: bytes.clone() }));
+        }
+        self.wake_spread();
+    }
+
+    /// Passes one broadcast on at once.
+    pub(super) fn tell(&mut self, told: &Told<'_>, mine: bool, out: &mut Vec<Effect>) {
+        let alive: Vec<_> = self.addresses(|state| state != State::Down).collect();
+        let mut to = self.choose(SPREAD, alive.into_iter());
+        if mine && let Some(subject) = subject(&self.swim, told.key).filter(|s| !to.contains(s)) {
+            to.push(subject);
+        }
+        let mut packer = Packer::spread();
+        packer.add(&Item::Told(*told));
+        for bytes in packer.finish() {
+            out.extend(to.iter().map(|to| Effect::Send { to: *to, bytes: bytes.clone() }));
+        }
+    }
+
+    /// Sets the timer for the next repetition. One too many is harmless: nothing is due then.
+    pub(super) fn wake_spread(&mut self) {
+        if let Some(at) = self.spread.next() {
+            self.side.timers.set(at, Timer::Spread);
+        }
+    }
+
+    pub(super) fn quick_rounds(&self) -> u32 {
+        2 + self.swim.num_members().max(1).ilog2() / 2
+    }
+
+    fn addresses(&self, wanted: impl Fn(State) -> bool) -> impl Iterator<Item = SocketAddr> {
+        self.members().filter(move |(_, state)| wanted(*state)).map(|(member, _)| member.addr)
+    }
+
+    /// Up to `count` of `from`, at random, each at most once.
+    fn choose(&mut self, count: usize, from: impl Iterator<Item = SocketAddr>) -> Vec<SocketAddr> {
+        let mut chosen = Vec::with_capacity(count);
+        for (seen, address) in from.enumerate() {
+            if chosen.len() < count {
+                chosen.push(address);
+            } else {
+                let at = self.side.rng.random_range(0..=seen);
+                if let Some(place) = chosen.get_mut(at) {
+                    *place = address;
+                }
+            }
+        }
+        chosen
+    }
+}
+
+/// The address of the member that a broadcast is about, if it is about one.
+fn subject(swim: &Swim, key: u128) -> Option<SocketAddr> {
+    let known = swim.iter_membership_state().find(|known| known.id().id.as_u128() == key)?;
+    Some(known.id().addr)
+}

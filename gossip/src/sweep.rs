@@ -1,0 +1,353 @@
+//! The controllers' sweep: every member of a network is pinged once a second.
+//!
+//! It finds a failure within two seconds whatever the size of the network, where gossip's own hints
+//! have a tail, and it tells a controller whether its own link is good: one whose last sweep missed
+//! more than 30 % has no voice there. It judges nothing by itself.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use uuid::Uuid;
+
+/// One sweep takes this long, and then the next begins.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// First tries are spread over this part of it; the rest is for further tries and the last answer.
+const SPREAD: Duration = Duration::from_millis(700);
+
+/// Between tries, and from the last one to the finding.
+const TRY_EVERY: Duration = Duration::from_millis(100);
+
+/// Tries for each member in each sweep.
+const TRIES: u8 = 3;
+
+/// A member silent for longer counts neither as asked nor as missed: it says nothing about us.
+const LONG_GONE: Duration = Duration::from_secs(60);
+
+/// A sweep that is this late was not made: we stood still, and nobody was silent.
+const STALL: Duration = Duration::from_millis(300);
+
+/// What happens to a sweep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// An answer came in on the ping port.
+    Pong {
+        /// That of the ping.
+        nonce: u64,
+        /// Who answers.
+        id: Uuid,
+        /// In which boot.
+        boot: Uuid,
+    },
+    /// The time of [`Sweep::poll_timeout`] has come.
+    Timeout,
+}
+
+/// What a sweep wants done, or has found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Ping this address.
+    Ping {
+        /// A ping port.
+        to: SocketAddr,
+        /// To be echoed.
+        nonce: u64,
+    },
+    /// A member did not answer three tries: a hint.
+    Missed {
+        /// Who.
+        member: Uuid,
+    },
+    /// A member answered; once in each sweep.
+    Answered {
+        /// Who.
+        member: Uuid,
+        /// In which boot.
+        boot: Uuid,
+    },
+    /// A sweep is over. Members silent for over a minute are in neither number.
+    Finished {
+        /// Members asked.
+        asked: u32,
+        /// Of these, members that did not answer.
+        missed: u32,
+    },
+}
+
+struct Target {
+    ping: SocketAddr,
+    nonce: u64,
+    answered: bool,
+    /// Part of the current sweep; one added in the middle waits for the next.
+    asked: bool,
+    silent_since: Option<Duration>,
+}
+
+/// Sweeps one network.
+pub struct Sweep {
+    rng: ChaCha8Rng,
+    targets: BTreeMap<Uuid, Target>,
+    /// What is to be done when: a try of a member, or, after the last try, its finding.
+    due: BinaryHeap<Reverse<(Duration, u64, Uuid, u8)>>,
+    sequence: u64,
+    ends: Option<Duration>,
+    counts: (u32, u32),
+}
+
+impl Sweep {
+    /// A sweep over nobody. Nonces come from `seed`, which must be unpredictable outside of
+    /// simulations.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self {
+            rng: ChaCha8Rng::seed_from_u64(seed),
+            targets: BTreeMap::new(),
+            due: BinaryHeap::new(),
+            sequence: 0,
+            ends: None,
+            counts: (0, 0),
+        }
+    }
+
+    /// Adds a member from the next sweep on, or changes its address from its next ping on.
+    pub fn add(&mut self, now: Duration, member: Uuid, ping: SocketAddr) {
+        let target = self.targets.entry(member).or_insert(Target {
+            ping,
+            nonce: 0,
+            answered: false,
+            asked: false,
+            silent_since: None,
+        });
+        target.ping = ping;
+        self.ends.get_or_insert(now);
+    }
+
+    /// Removes a member at once.
+    pub fn remove(&mut self, member: Uuid) {
+        self.targets.remove(&member);
+    }
+
+    /// When to call [`Sweep::handle`] with a timeout, and why. `None` before the first member.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<(Duration, &'static str)> {
+        let ends = self.ends?;
+        let due = self.due.peek().map_or(ends, |Reverse((at, ..))| (*at).min(ends));
+        Some((due, "sweep"))
+    }
+
+    /// Takes an event in.
+    pub fn handle(&mut self, now: Duration, event: Event, out: &mut Vec<Effect>) {
+        match event {
+            Event::Pong { nonce, id, boot } => self.pong(nonce, id, boot, out),
+            Event::Timeout => self.fire(now, out),
+        }
+    }
+
+    fn pong(&mut self, nonce: u64, id: Uuid, boot: Uuid, out: &mut Vec<Effect>) {
+        let Some(target) = self.targets.get_mut(&id) else { return };
+        if target.asked && !target.answered && target.nonce == nonce {
+            target.answered = true;
+            target.silent_since = None;
+            out.push(Effect::Answered { member: id, boot });
+        }
+    }
+
+    fn fire(&mut self, now: Duration, out: &mut Vec<Effect>) {
+        let Some((at, _)) = self.poll_timeout() else { return };
+        if now.saturating_sub(at) > STALL {
+            self.begin(now);
+        }
+        while let Some(Reverse((at, _, id, tried))) = self.due.peek().copied()
+            && at <= now
+        {
+            self.due.pop();
+            self.step(now, id, tried, out);
+        }
+        if self.ends.is_some_and(|ends| ends <= now) {
+            let (asked, missed) = self.counts;
+            if asked > 0 {
+                out.push(Effect::Finished { asked, missed });
+            }
+            self.begin(now);
+        }
+    }
+
+    fn step(&mut self, now: Duration, id: Uuid, tried: u8, out: &mut Vec<Effect>) {
+        let Some(target) = self.targets.get_mut(&id).filter(|target| target.asked) else { return };
+        if tried == 0 {
+            target.nonce = self.rng.next_u64();
+            let gone = target.silent_since.is_some_and(|s| now.saturating_sub(s) > LONG_GONE);
+            self.counts.0 += u32::from(!gone);
+        }
+        if target.answered {
+            return;
+        }
+        if tried < TRIES {
+            out.push(Effect::Ping { to: target.ping, nonce: target.nonce });
+            self.sequence += 1;
+            self.due.push(Reverse((now + TRY_EVERY, self.sequence, id, tried + 1)));
+            return;
+        }
+        let since = *target.silent_since.get_or_insert(now);
+        // Judged by the time of the first try, so that nobody is missed without being asked.
+        let first_try = now.saturating_sub(TRY_EVERY * u32::from(TRIES));
+        if first_try.saturating_sub(since) <= LONG_GONE {
+            self.counts.1 = (self.counts.1 + 1).min(self.counts.0);
+        }
+        out.push(Effect::Missed { member: id });
+    }
+
+    /// Begins a sweep over all members in random order.
+    fn begin(&mut self, now: Duration) {
+        self.due.clear();
+        self.counts = (0, 0);
+        self.ends = Some(now + SWEEP);
+        let mut order: Vec<_> = self.targets.keys().copied().collect();
+        order.shuffle(&mut self.rng);
+        let members = u32::try_from(order.len()).unwrap_or(u32::MAX).max(1);
+        for (slot, id) in (0u32..).zip(order) {
+            if let Some(target) = self.targets.get_mut(&id) {
+                (target.asked, target.answered) = (true, false);
+            }
+            self.sequence += 1;
+            let at = now + SPREAD.mul_f64(f64::from(slot) / f64::from(members));
+            self.due.push(Reverse((at, self.sequence, id, 0)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    struct World {
+        sweep: Sweep,
+        now: Duration,
+        out: Vec<(u64, Effect)>,
+    }
+
+    impl World {
+        fn new(members: u16) -> Self {
+            let mut sweep = Sweep::new(7);
+            for id in 1..=members {
+                sweep.add(Duration::ZERO, Uuid::from_u128(id.into()), at(id));
+            }
+            Self { sweep, now: Duration::ZERO, out: Vec::new() }
+        }
+
+        /// `answers(member, time)`: whether a ping sent then is answered.
+        fn run(&mut self, millis: u64, answers: impl Fn(u16, u64) -> bool) {
+            let end = self.now + Duration::from_millis(millis);
+            while let Some((time, _)) = self.sweep.poll_timeout().filter(|(time, _)| *time < end) {
+                self.now = self.now.max(time);
+                let mut out = Vec::new();
+                self.sweep.handle(self.now, Event::Timeout, &mut out);
+                let millis = self.now.as_millis() as u64;
+                for effect in out.clone() {
+                    if let Effect::Ping { to, nonce } = effect
+                        && answers(to.port(), millis)
+                    {
+                        let id = Uuid::from_u128(to.port().into());
+                        let pong = Event::Pong { nonce, id, boot: id };
+                        self.sweep.handle(self.now, pong, &mut out);
+                    }
+                }
+                self.out.extend(out.into_iter().map(|effect| (millis, effect)));
+            }
+            self.now = end;
+        }
+
+        fn finished(&self) -> Vec<(u32, u32)> {
+            let finished = self.out.iter().filter_map(|(_, effect)| match effect {
+                Effect::Finished { asked, missed } => Some((*asked, *missed)),
+                Effect::Ping { .. } | Effect::Missed { .. } | Effect::Answered { .. } => None,
+            });
+            finished.collect()
+        }
+    }
+
+    fn at(id: u16) -> SocketAddr {
+        SocketAddr::from(([10, 0, 0, 1], id))
+    }
+
+    #[test]
+    fn every_member_is_asked_once_a_second_in_random_order_and_spread() {
+        let mut world = World::new(100);
+        world.run(2500, |_, _| true);
+        assert_eq!(world.finished(), [(100, 0), (100, 0)]);
+        let mut orders = [Vec::new(), Vec::new(), Vec::new()];
+        for (millis, effect) in &world.out {
+            if let Effect::Ping { to, .. } = effect {
+                orders[(millis / 1000) as usize].push((to.port(), *millis));
+            }
+        }
+        assert_eq!(orders[0].iter().map(|(id, _)| *id).collect::<BTreeSet<_>>().len(), 100);
+        assert_eq!(orders[1].len(), 100);
+        assert!(orders[0].iter().zip(&orders[1]).any(|(a, b)| a.0 != b.0));
+        assert!(orders[0][99].1 - orders[0][0].1 > 600);
+    }
+
+    #[test]
+    fn a_member_is_missed_after_three_tries_and_not_after_two() {
+        let mut world = World::new(10);
+        world.run(1001, |id, _| id != 3);
+        assert_eq!(world.finished(), [(10, 1)]);
+        let to_three: Vec<_> = world
+            .out
+            .iter()
+            .filter(|(_, e)| matches!(e, Effect::Ping { to, .. } if *to == at(3)))
+            .map(|(millis, _)| *millis)
+            .collect();
+        assert_eq!((to_three.len(), to_three[2] - to_three[0]), (3, 200));
+        let first = to_three[0];
+        let mut world = World::new(10);
+        world.run(1001, |id, millis| id != 3 || millis >= first + 200);
+        assert_eq!(world.finished(), [(10, 0)]);
+    }
+
+    #[test]
+    fn the_long_gone_count_neither_way_and_are_still_pinged() {
+        let mut world = World::new(10);
+        world.run(70_500, |id, _| id != 3);
+        let finished = world.finished();
+        assert_eq!((finished[0], finished[55], finished[68]), ((10, 1), (10, 1), (9, 0)));
+        assert!(finished.iter().all(|(asked, missed)| asked - missed == 9), "{finished:?}");
+        world.run(3000, |_, _| true);
+        assert_eq!(world.finished().last(), Some(&(10, 0)));
+    }
+
+    #[test]
+    fn a_controller_that_stood_still_misses_nobody() {
+        let mut world = World::new(10);
+        world.run(1200, |_, _| true);
+        world.now += Duration::from_secs(30);
+        world.out.clear();
+        world.run(2500, |_, _| true);
+        assert!(!world.out.iter().any(|(_, effect)| matches!(effect, Effect::Missed { .. })));
+        assert_eq!(world.finished(), [(10, 0), (10, 0)]);
+    }
+
+    #[test]
+    fn an_answer_counts_only_with_its_nonce_and_its_id() {
+        let mut world = World::new(1);
+        let mut out = Vec::new();
+        world.sweep.handle(Duration::ZERO, Event::Timeout, &mut out);
+        world.sweep.handle(Duration::ZERO, Event::Timeout, &mut out);
+        let [Effect::Ping { nonce, .. }] = out[..] else { panic!("{out:?}") };
+        let id = Uuid::from_u128(1);
+        for (nonce, id) in [(nonce ^ 1, id), (nonce, Uuid::from_u128(2)), (nonce, id), (nonce, id)]
+        {
+            world.sweep.handle(Duration::ZERO, Event::Pong { nonce, id, boot: id }, &mut out);
+        }
+        assert_eq!(out[1..], [Effect::Answered { member: id, boot: id }]);
+        world.sweep.remove(id);
+        world.run(3000, |_, _| false);
+        assert!(!world.out.iter().any(|(_, effect)| matches!(effect, Effect::Missed { .. })));
+    }
+}

@@ -1,0 +1,486 @@
+//! The core of a witness: pings suspects and a control group, and reports.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use rand::{Rng, RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use uuid::Uuid;
+
+use super::target::{Target, control_voice};
+use super::{CONTROL_GROUP, MAX_ASK, MAX_WATCHES, Report, T_OBS, Watch};
+
+/// Time between two pings.
+const ROUND: Duration = Duration::from_millis(100);
+
+/// Time between two reports when nothing changes.
+const REPORT_EVERY: Duration = Duration::from_millis(250);
+
+/// An answer after such a gap is reported at once.
+const GAP: Duration = Duration::from_millis(300);
+
+/// The control group changes by at most one member in this time: a group that follows gossip into
+/// the dark would always be too young to be judged.
+const ROTATE: Duration = Duration::from_secs(1);
+
+/// Controllers that may ask for the same suspect.
+const MAX_ASKERS: usize = 9;
+
+/// Rounds later than this mean that this program stood still, not that others were silent.
+const STALL: Duration = Duration::from_millis(300);
+
+/// A member that gossip calls alive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Node or controller id.
+    pub id: Uuid,
+    /// Where it answers pings on this network.
+    pub ping: SocketAddr,
+}
+
+/// What happens to a witness.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A controller asks. The caller has made sure that it is one.
+    Watch(Watch),
+    /// An ask ends.
+    Unwatch {
+        /// Its number.
+        ask: u64,
+    },
+    /// An answer came in on the ping port.
+    Pong {
+        /// That of the ping.
+        nonce: u64,
+        /// Who answers.
+        id: Uuid,
+        /// In which boot.
+        boot: Uuid,
+    },
+    /// The time of [`Witness::poll_timeout`] has come.
+    Timeout,
+}
+
+/// What a witness wants done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Ping this address.
+    Ping {
+        /// A ping port.
+        to: SocketAddr,
+        /// To be echoed.
+        nonce: u64,
+    },
+    /// Send this to all controllers. A lost one is followed by the next.
+    Report(Report),
+}
+
+/// Watches suspects on one network for those who ask.
+pub struct Witness {
+    me: Uuid,
+    rng: ChaCha8Rng,
+    watches: BTreeMap<Uuid, Watched>,
+    control: BTreeMap<Uuid, Target>,
+    next_round: Option<Duration>,
+    next_rotation: Duration,
+    refused: u64,
+}
+
+struct Watched {
+    boot: Uuid,
+    target: Target,
+    asks: BTreeMap<Uuid, Ask>,
+    boot_seen: Option<Uuid>,
+    answers: u32,
+    silent: bool,
+    next_report: Duration,
+}
+
+#[derive(Clone, Copy)]
+struct Ask {
+    ask: u64,
+    until: Duration,
+}
+
+impl Witness {
+    /// A witness that watches nobody. Nonces come from `seed`, which must be unpredictable outside
+    /// of simulations: an answer is believed by its nonce.
+    #[must_use]
+    pub fn new(me: Uuid, seed: u64) -> Self {
+        Self {
+            me,
+            rng: ChaCha8Rng::seed_from_u64(seed),
+            watches: BTreeMap::new(),
+            control: BTreeMap::new(),
+            next_round: None,
+            next_rotation: Duration::ZERO,
+            refused: 0,
+        }
+    }
+
+    /// Takes an event in. `alive` are the members that gossip calls alive; it is read only when the
+    /// control group is drawn, at most once a second, and may include this member and suspects.
+    pub fn handle(
+        &mut self,
+        now: Duration,
+        event: Event,
+        alive: impl IntoIterator<Item = Peer>,
+        out: &mut Vec<Effect>,
+    ) {
+        match event {
+            Event::Watch(watch) => self.watch(now, &watch),
+            Event::Unwatch { ask } => self.unwatch(ask),
+            Event::Pong { nonce, id, boot } => self.pong(now, nonce, id, boot, out),
+            Event::Timeout => self.round(now, alive, out),
+        }
+    }
+
+    /// When to call [`Witness::handle`] with a timeout, and why. `None` while nobody is watched.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<(Duration, &'static str)> {
+        self.next_round.map(|at| (at, "ping suspects"))
+    }
+
+    /// Asks refused because too many suspects, or too many askers, were there already.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// Suspects watched now.
+    pub fn suspects(&self) -> impl Iterator<Item = Uuid> {
+        self.watches.keys().copied()
+    }
+
+    fn watch(&mut self, now: Duration, watch: &Watch) {
+        let room = self.watches.len() < MAX_WATCHES;
+        let lasts = Duration::from_millis(u64::from(watch.lasts_ms)).min(MAX_ASK);
+        let ask = Ask { ask: watch.ask, until: now + lasts };
+        // Another boot is another suspect: what was seen of the old one says nothing about it.
+        if self.watches.get(&watch.suspect).is_some_and(|watched| watched.boot != watch.boot) {
+            self.watches.remove(&watch.suspect);
+        } else if !room && !self.watches.contains_key(&watch.suspect) {
+            self.refused += 1;
+            return;
+        }
+        let watched = self.watches.entry(watch.suspect).or_insert_with(|| Watched {
+            boot: watch.boot,
+            target: Target::new(watch.addr, now),
+            asks: BTreeMap::new(),
+            boot_seen: None,
+            answers: 0,
+            silent: false,
+            next_report: now + REPORT_EVERY,
+        });
+        watched.target.to = watch.addr;
+        if watched.asks.len() >= MAX_ASKERS && !watched.asks.contains_key(&watch.asked_by) {
+            self.refused += 1;
+            return;
+        }
+        watched.asks.insert(watch.asked_by, ask);
+        self.control.remove(&watch.suspect);
+        if self.next_round.is_none() {
+            self.next_round = Some(now);
+            self.next_rotation = now;
+        }
+    }
+
+    fn unwatch(&mut self, ask: u64) {
+        for watched in self.watches.values_mut() {
+            watched.asks.retain(|_, asked| asked.ask != ask);
+        }
+        self.drop_unasked();
+    }
+
+    fn drop_unasked(&mut self) {
+        self.watches.retain(|_, watched| !watched.asks.is_empty());
+        if self.watches.is_empty() {
+            self.control.clear();
+            self.next_round = None;
+        }
+    }
+
+    fn pong(&mut self, now: Duration, nonce: u64, id: Uuid, boot: Uuid, out: &mut Vec<Effect>) {
+        if let Some(target) = self.control.get_mut(&id) {
+            target.pong(nonce);
+        }
+        let voice = control_voice(&self.control, now);
+        let Some(watched) = self.watches.get_mut(&id) else { return };
+        let before = watched.target.unanswered(now);
+        if !watched.target.pong(nonce) {
+            return;
+        }
+        watched.answers = watched.answers.saturating_add(1);
+        let changed = watched.answers == 1 || watched.silent || before >= GAP;
+        let restarted = watched.boot_seen != Some(boot);
+        watched.boot_seen = Some(boot);
+        watched.silent = watched.target.unanswered(now) >= T_OBS;
+        if changed || restarted {
+            watched.report(now, self.me, id, voice, out);
+        }
+    }
+
+    fn round(
+        &mut self,
+        now: Duration,
+        alive: impl IntoIterator<Item = Peer>,
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(at) = self.next_round.filter(|at| *at <= now) else { return };
+        let late = now.saturating_sub(at);
+        if late > STALL {
+            let targets = self.watches.values_mut().map(|watched| &mut watched.target);
+            targets.chain(self.control.values_mut()).for_each(|target| target.put_off(late));
+        }
+        for watched in self.watches.values_mut() {
+            watched.asks.retain(|_, asked| asked.until > now);
+        }
+        self.drop_unasked();
+        if self.watches.is_empty() {
+            return;
+        }
+        if self.next_rotation <= now {
+            self.next_rotation = now + ROTATE;
+            self.rotate(now, alive);
+        }
+        let voice = control_voice(&self.control, now);
+        for (id, watched) in &mut self.watches {
+            let silent = watched.target.unanswered(now) >= T_OBS;
+            if now >= watched.next_report || (silent && !watched.silent) {
+                watched.report(now, self.me, *id, voice, out);
+            }
+            watched.silent = silent;
+            out.push(watched.target.ping(now, self.rng.next_u64()));
+        }
+        for target in self.control.values_mut() {
+            out.push(target.ping(now, self.rng.next_u64()));
+        }
+        self.next_round = Some(now + ROUND);
+    }
+
+    /// Fills the control group, and exchanges at most one member that gossip no longer calls alive.
+    /// One without a replacement stays: that it is silent may be our own fault.
+    fn rotate(&mut self, now: Duration, alive: impl IntoIterator<Item = Peer>) {
+        let mut alive: Vec<_> = alive
+            .into_iter()
+            .filter(|peer| peer.id != self.me && !self.watches.contains_key(&peer.id))
+            .collect();
+        let gone = self.control.keys().find(|id| alive.iter().all(|peer| peer.id != **id)).copied();
+        alive.retain(|peer| !self.control.contains_key(&peer.id));
+        if let Some(gone) =
+            gone.filter(|_| !alive.is_empty() && self.control.len() >= CONTROL_GROUP)
+        {
+            self.control.remove(&gone);
+        }
+        while self.control.len() < CONTROL_GROUP && !alive.is_empty() {
+            let peer = alive.swap_remove(self.rng.random_range(0..alive.len()));
+            self.control.insert(peer.id, Target::new(peer.ping, now));
+        }
+    }
+}
+
+impl Watched {
+    fn report(
+        &mut self,
+        now: Duration,
+        observer: Uuid,
+        suspect: Uuid,
+        (control_asked, control_silent): (u8, u8),
+        out: &mut Vec<Effect>,
+    ) {
+        self.next_report = now + REPORT_EVERY;
+        let unanswered = self.target.unanswered(now).as_millis();
+        for (asked_by, ask) in &self.asks {
+            out.push(Effect::Report(Report {
+                ask: ask.ask,
+                asked_by: *asked_by,
+                observer,
+                suspect,
+                boot: self.boot,
+                boot_seen: self.boot_seen,
+                unanswered_ms: u32::try_from(unanswered).unwrap_or(u32::MAX),
+                answers: self.answers,
+                control_asked,
+                control_silent,
+            }));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SUSPECT: Uuid = Uuid::from_u128(100);
+    const BOOT: Uuid = Uuid::from_u128(200);
+    const LEADER: Uuid = Uuid::from_u128(300);
+
+    fn peer(id: u128) -> Peer {
+        Peer { id: Uuid::from_u128(id), ping: ([10, 0, 0, id as u8], 7002).into() }
+    }
+
+    fn watch(ask: u64) -> Watch {
+        let addr = peer(100).ping;
+        Watch { ask, asked_by: LEADER, suspect: SUSPECT, boot: BOOT, addr, lasts_ms: 60_000 }
+    }
+
+    /// Runs a witness among members 1 to 20 against a world that answers for those that `answers`
+    /// names, after 1 ms. Collects reports with their time in milliseconds.
+    struct World {
+        witness: Witness,
+        now: Duration,
+        reports: Vec<(u128, Report)>,
+        pings: u32,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let witness = Witness::new(Uuid::from_u128(1), 1);
+            Self { witness, now: Duration::from_secs(9), reports: Vec::new(), pings: 0 }
+        }
+
+        fn event(&mut self, event: Event) -> Vec<Effect> {
+            let mut out = Vec::new();
+            self.witness.handle(self.now, event, (1..=20).chain([100]).map(peer), &mut out);
+            for effect in &out {
+                if let Effect::Report(report) = effect {
+                    self.reports.push((self.now.as_millis() - 9000, *report));
+                }
+            }
+            out
+        }
+
+        fn run(&mut self, millis: u64, answers: impl Fn(u128) -> bool) {
+            let end = self.now + Duration::from_millis(millis);
+            while let Some((at, _)) = self.witness.poll_timeout().filter(|(at, _)| *at < end) {
+                self.now = self.now.max(at);
+                for effect in self.event(Event::Timeout) {
+                    let Effect::Ping { to, nonce } = effect else { continue };
+                    self.pings += 1;
+                    let SocketAddr::V4(to) = to else { continue };
+                    let id = u128::from(to.ip().octets()[3]);
+                    assert_ne!(id, 1, "a witness never pings itself");
+                    if answers(id) {
+                        let id = Uuid::from_u128(id);
+                        self.event(Event::Pong { nonce, id, boot: BOOT });
+                    }
+                }
+            }
+            self.now = end;
+        }
+    }
+
+    #[test]
+    fn a_silent_suspect_is_reported_every_quarter_second_and_at_once_when_t_obs_is_over() {
+        let mut world = World::new();
+        world.event(Event::Watch(watch(1)));
+        world.run(2000, |id| id != 100);
+        let over: Vec<_> = world.reports.iter().filter(|(_, r)| r.unanswered_ms >= 1500).collect();
+        assert_eq!(over[0].0, 1500);
+        assert!(
+            world.reports.len() >= 6 && world.reports.windows(2).all(|w| w[1].0 - w[0].0 <= 300)
+        );
+        for (_, report) in &world.reports {
+            assert_eq!((report.answers, report.control_asked, report.control_silent), (0, 7, 0));
+        }
+        assert_eq!(world.pings, 20 * 8);
+    }
+
+    #[test]
+    fn the_first_answer_is_reported_at_once() {
+        let mut world = World::new();
+        world.event(Event::Watch(watch(1)));
+        world.run(2000, |id| id != 100);
+        world.reports.clear();
+        world.run(100, |_| true);
+        assert!(world.reports.iter().any(|(at, r)| *at == 2000 && r.answers == 1));
+    }
+
+    #[test]
+    fn an_observer_in_the_dark_has_no_voice_before_it_calls_anybody_unreachable() {
+        let mut world = World::new();
+        world.event(Event::Watch(watch(1)));
+        world.run(1000, |_| true);
+        world.run(9000, |_| false);
+        let bad: Vec<_> = world.reports.iter().filter(|(_, r)| r.unanswered_ms >= 1400).collect();
+        assert!(bad.len() > 20);
+        assert!(bad.iter().all(|(_, r)| r.control_silent >= 6 && !r.is_sound()), "{bad:?}");
+    }
+
+    #[test]
+    fn a_new_ask_of_the_same_controller_goes_on_with_what_was_seen() {
+        let mut world = World::new();
+        world.event(Event::Watch(watch(1)));
+        world.run(1000, |id| id != 100);
+        world.event(Event::Watch(watch(2)));
+        world.reports.clear();
+        world.run(600, |id| id != 100);
+        assert!(world.reports.iter().all(|(_, r)| r.ask == 2));
+        assert!(world.reports.iter().any(|(_, r)| r.unanswered_ms >= 1500));
+    }
+
+    #[test]
+    fn a_watch_ends_when_told_and_when_its_ask_ends() {
+        let mut world = World::new();
+        world.event(Event::Watch(watch(1)));
+        world.event(Event::Unwatch { ask: 2 });
+        assert!(world.witness.poll_timeout().is_some());
+        world.event(Event::Unwatch { ask: 1 });
+        assert_eq!(world.witness.poll_timeout(), None);
+        world.event(Event::Watch(Watch { lasts_ms: u32::MAX, ..watch(3) }));
+        world.run(59_900, |_| true);
+        assert!(world.witness.poll_timeout().is_some());
+        world.run(300, |_| true);
+        assert_eq!((world.witness.poll_timeout(), world.witness.control.len()), (None, 0));
+    }
+
+    #[test]
+    fn a_late_or_foreign_answer_is_never_taken_for_a_new_one() {
+        let mut world = World::new();
+        world.event(Event::Watch(watch(1)));
+        let old = world.event(Event::Timeout);
+        let Effect::Ping { nonce, .. } = old[0] else { panic!("{old:?}") };
+        world.event(Event::Pong { nonce, id: Uuid::from_u128(5), boot: BOOT });
+        world.event(Event::Pong { nonce: nonce ^ 1, id: SUSPECT, boot: BOOT });
+        assert!(world.reports.is_empty());
+        world.run(1000, |id| id != 100);
+        world.event(Event::Pong { nonce, id: SUSPECT, boot: BOOT });
+        let (_, report) = world.reports.pop().unwrap();
+        assert_eq!(
+            (report.unanswered_ms, report.answers),
+            (1000, 1),
+            "it proves the time it was sent"
+        );
+        world.run(1000, |id| id != 100);
+        world.reports.clear();
+        world.event(Event::Pong { nonce, id: SUSPECT, boot: BOOT });
+        assert!(world.reports.is_empty());
+    }
+
+    #[test]
+    fn time_in_which_the_witness_stood_still_is_nobodys_silence() {
+        let mut world = World::new();
+        world.event(Event::Watch(watch(1)));
+        world.run(1000, |_| true);
+        world.now += Duration::from_secs(20);
+        world.reports.clear();
+        world.run(300, |_| true);
+        assert!(world.reports.iter().all(|(_, r)| r.unanswered_ms < 500 && r.control_silent == 0));
+    }
+
+    #[test]
+    fn another_boot_is_seen_and_asks_beyond_the_cap_are_refused() {
+        let mut world = World::new();
+        world.event(Event::Watch(Watch { boot: Uuid::from_u128(9), ..watch(1) }));
+        world.run(300, |_| true);
+        let (_, report) = world.reports.pop().unwrap();
+        assert_eq!((report.boot, report.boot_seen), (Uuid::from_u128(9), Some(BOOT)));
+        for suspect in 0..100 {
+            let suspect = Uuid::from_u128(1000 + suspect);
+            world.event(Event::Watch(Watch { suspect, ..watch(2) }));
+        }
+        assert_eq!(world.witness.suspects().count(), MAX_WATCHES);
+        assert_eq!(world.witness.refused(), 100 - 63);
+    }
+}

@@ -1,0 +1,341 @@
+//! A made-up state of a cluster in trouble: one of everything that an operator may meet.
+#![allow(dead_code, missing_docs)] // Each test program uses a part of it.
+
+use api::{
+    Boot, Controller, Detection, FencedNode, Incident, Matrix, NetworkReach, Node, NodePhase,
+    Observation, Phase, Refusal, State, Vm,
+};
+use uuid::Uuid;
+
+/// 2026-11-21 10:00:00 UTC.
+const TEN: u64 = 1_795_255_200_000;
+const NETWORKS: [&str; 3] = ["management", "storage", "tenant"];
+
+/// Three controllers, one of them lost; six nodes; three incidents.
+pub(crate) fn in_trouble() -> State {
+    State {
+        cluster: Uuid::from_u128(0x01),
+        controller: 1,
+        leader: Some(1),
+        term: 7,
+        committed: 1043,
+        controllers: vec![
+            controller(1, "leader", Some(1043)),
+            controller(2, "follower", Some(1043)),
+            controller(3, "unknown", Some(988)),
+        ],
+        noop: false,
+        disarmed: None,
+        holds: vec![],
+        stale: vec![
+            "Nova last answered 42 s ago; check nova-api and the clouds.yaml of the controllers"
+                .to_owned(),
+        ],
+        nodes: vec![node_1(), node_2(), node_3(), node_4(), node_5(), node_6()],
+        incidents: vec![blocked(), recovered(), returned()],
+        fenced: vec![
+            FencedNode {
+                node: "node-2".to_owned(),
+                boot: Uuid::from_u128(0x202),
+                since_ms: TEN + 1_000,
+                evidence: None,
+                incident: 12,
+                count: 2,
+                release: "evidence that it is off".to_owned(),
+            },
+            FencedNode {
+                node: "node-3".to_owned(),
+                boot: Uuid::from_u128(0x203),
+                since_ms: TEN - 3_600_000,
+                evidence: Some("E1: bmc reads off twice, identity equal".to_owned()),
+                incident: 11,
+                count: 1,
+                release: "a new boot of the node".to_owned(),
+            },
+        ],
+        matrix: Matrix {
+            text: include_str!("matrix.toml").to_owned(),
+            index: 900,
+            by: "alice".to_owned(),
+        },
+    }
+}
+
+/// The same cluster when nothing is wrong.
+pub(crate) fn all_well() -> State {
+    let mut state = in_trouble();
+    state.controllers[2] = controller(3, "follower", Some(1043));
+    state.stale.clear();
+    state.nodes = vec![node_1()];
+    state.incidents.clear();
+    state.fenced.clear();
+    state.matrix.index = 0;
+    state
+}
+
+fn controller(id: u64, role: &str, matched: Option<u64>) -> Controller {
+    let url = format!("https://controller-{id}.example:8700");
+    Controller { id, role: role.to_owned(), matched, url }
+}
+
+fn reach(
+    network: &str,
+    reach: &str,
+    for_s: f64,
+    reason: &str,
+    seen: &[(&str, bool, f64)],
+) -> NetworkReach {
+    let observers = seen.iter().map(|(observer, sound, unanswered_s)| Observation {
+        observer: (*observer).to_owned(),
+        sound: *sound,
+        unanswered_s: *unanswered_s,
+    });
+    NetworkReach {
+        network: network.to_owned(),
+        reach: reach.to_owned(),
+        for_s,
+        detection: Detection { reason: reason.to_owned(), observers: observers.collect() },
+    }
+}
+
+fn node_1() -> Node {
+    Node {
+        name: "node-1".to_owned(),
+        id: Uuid::from_u128(0x101),
+        domain: "rack-1".to_owned(),
+        host: "node-1.example".to_owned(),
+        boot: Some(Boot {
+            id: Uuid::from_u128(0x0201_0000_0000_0000_0000_0000_0000_0000),
+            uptime_s: 864_321.0,
+        }),
+        phase: NodePhase::Protected,
+        networks: NETWORKS
+            .map(|name| reach(name, "up", 86_400.0, "it answers every controller", &[]))
+            .to_vec(),
+        compact: "mst".to_owned(),
+        armed: true,
+        watchdog: "hardware, 20s".to_owned(),
+        renewed_s: Some(0.42),
+        maintenance: None,
+        bmc: "10.0.9.1, identity enrolled".to_owned(),
+        fences: 0,
+        refusals: vec![],
+    }
+}
+
+fn refusal(guard: &str, why: &str) -> Refusal {
+    Refusal { guard: guard.to_owned(), why: why.to_owned() }
+}
+
+/// Gone on all networks, and its fence is blocked.
+fn node_2() -> Node {
+    let seen = [
+        ("controller 1", true, 64.2),
+        ("controller 2", true, 64.0),
+        ("node-1", true, 63.9),
+        ("node-4", false, 3.1),
+        ("node-6", true, 64.1),
+    ];
+    let down = "2 of 2 sound controllers and 2 of 2 witnesses cannot reach it";
+    Node {
+        name: "node-2".to_owned(),
+        phase: NodePhase::Incident,
+        networks: NETWORKS.map(|name| reach(name, "down", 61.2, down, &seen)).to_vec(),
+        compact: "---".to_owned(),
+        armed: false,
+        watchdog: "none".to_owned(),
+        renewed_s: Some(64.3),
+        bmc: "10.0.9.2 does not answer: timed out after 5 s".to_owned(),
+        fences: 2,
+        refusals: vec![],
+        ..node_1()
+    }
+}
+
+/// Out, its VMs are elsewhere.
+fn node_3() -> Node {
+    let off = "3 of 3 sound controllers cannot reach it";
+    Node {
+        name: "node-3".to_owned(),
+        domain: "rack-2".to_owned(),
+        boot: None,
+        phase: NodePhase::Out,
+        networks: NETWORKS.map(|name| reach(name, "down", 3_600.0, off, &[])).to_vec(),
+        compact: "---".to_owned(),
+        armed: false,
+        watchdog: "unknown".to_owned(),
+        renewed_s: None,
+        fences: 1,
+        refusals: vec![refusal("not_protected", "it is out already")],
+        ..node_1()
+    }
+}
+
+/// Suspected on storage, unknown on tenant.
+fn node_4() -> Node {
+    let seen = [("controller 1", true, 1.9), ("controller 2", true, 0.0), ("node-1", true, 1.7)];
+    Node {
+        name: "node-4".to_owned(),
+        domain: "rack-2".to_owned(),
+        networks: vec![
+            reach("management", "up", 86_400.0, "it answers every controller", &[]),
+            reach(
+                "storage",
+                "suspect",
+                1.9,
+                "1 of 2 sound controllers and 1 of 1 witnesses cannot reach it",
+                &seen,
+            ),
+            reach("tenant", "up", 412.0, "it answers every controller", &[]),
+        ],
+        refusals: vec![refusal(
+            "budget",
+            "rack-2 had its 1 fence of the last 15 min; wait 9 min, or hactl fence node-4",
+        )],
+        ..node_1()
+    }
+}
+
+/// In maintenance.
+fn node_5() -> Node {
+    Node {
+        name: "node-5".to_owned(),
+        domain: "rack-2".to_owned(),
+        phase: NodePhase::Exempt,
+        maintenance: Some("new firmware, until 18:00 (bob)".to_owned()),
+        refusals: vec![refusal(
+            "maintenance",
+            "it is in maintenance: hactl maintenance node-5 off",
+        )],
+        ..node_1()
+    }
+}
+
+/// Enrolled, and never heard.
+fn node_6() -> Node {
+    Node {
+        name: "node-6".to_owned(),
+        domain: "rack-3".to_owned(),
+        boot: None,
+        phase: NodePhase::NeverSeen,
+        networks: NETWORKS
+            .map(|name| reach(name, "unknown", 90_000.0, "never heard", &[]))
+            .to_vec(),
+        compact: "???".to_owned(),
+        armed: false,
+        watchdog: "unknown".to_owned(),
+        renewed_s: None,
+        bmc: "none enrolled".to_owned(),
+        refusals: vec![refusal(
+            "not_protected",
+            "its boot was neither armed nor admitted; start its sentinel and agent",
+        )],
+        ..node_1()
+    }
+}
+
+fn phases(all: &[(&str, u64, u64)]) -> Vec<Phase> {
+    let phase = |(state, at_ms, index): &(&str, u64, u64)| Phase {
+        state: (*state).to_owned(),
+        at_ms: *at_ms,
+        index: *index,
+    };
+    all.iter().map(phase).collect()
+}
+
+fn blocked() -> Incident {
+    Incident {
+        id: 12,
+        node: "node-2".to_owned(),
+        boot: Uuid::from_u128(0x202),
+        state: "fencing".to_owned(),
+        open: true,
+        blocked: Some(
+            "its bmc 10.0.9.2 does not answer and it was not armed, so nothing proves that it is off; \
+             make sure of it and say so: hactl fenced confirm node-2"
+                .to_owned(),
+        ),
+        row: "gone".to_owned(),
+        reason: "nobody reaches it".to_owned(),
+        actions: vec!["fence".to_owned(), "evacuate".to_owned()],
+        reachability: "---".to_owned(),
+        observations: vec![
+            "management: controllers 1, 2; witnesses node-1, node-6".to_owned(),
+            "storage: controllers 1, 2; witnesses node-1, node-6".to_owned(),
+            "tenant: controllers 1, 2; witnesses node-1, node-6".to_owned(),
+        ],
+        evidence: None,
+        phases: phases(&[("fencing", TEN + 1_000, 1040)]),
+        vms: vec![],
+    }
+}
+
+fn vm(number: u128, name: &str, state: &str) -> Vm {
+    Vm {
+        id: Uuid::from_u128(number),
+        name: name.to_owned(),
+        state: state.to_owned(),
+        destination: None,
+        request_id: None,
+        why: None,
+        took_ms: None,
+        attempts: 1,
+    }
+}
+
+fn recovered() -> Incident {
+    let moved = |number, name: &str, to: &str, took| Vm {
+        destination: Some(to.to_owned()),
+        request_id: Some(format!("req-{number}")),
+        took_ms: Some(took),
+        ..vm(number, name, "moved")
+    };
+    Incident {
+        id: 11,
+        node: "node-3".to_owned(),
+        boot: Uuid::from_u128(0x203),
+        state: "recovered".to_owned(),
+        open: true,
+        blocked: None,
+        evidence: Some("E1: bmc reads off twice, identity equal".to_owned()),
+        phases: phases(&[
+            ("fencing", TEN - 3_600_000, 905),
+            ("fenced", TEN - 3_595_812, 907),
+            ("forced_down", TEN - 3_595_640, 908),
+            ("evacuating", TEN - 3_595_511, 909),
+            ("recovered", TEN - 3_588_120, 921),
+        ]),
+        vms: vec![
+            moved(0x901, "db-1", "node-1", 4_211),
+            moved(0x902, "web\u{1b}[2J-1", "node-4", 6_004),
+            Vm {
+                why: Some(
+                    "no node has room for its flavor m1.huge; make room, then: openstack server evacuate db-2".to_owned(),
+                ),
+                attempts: 3,
+                ..vm(0x903, "db-2", "left behind")
+            },
+        ],
+        ..blocked()
+    }
+}
+
+fn returned() -> Incident {
+    let mut incident = recovered();
+    incident.id = 10;
+    incident.node = "node-1".to_owned();
+    incident.state = "returned".to_owned();
+    incident.open = false;
+    incident.vms.pop();
+    incident.phases.push(Phase {
+        state: "released".to_owned(),
+        at_ms: TEN - 3_000_000,
+        index: 950,
+    });
+    incident.phases.push(Phase {
+        state: "returned".to_owned(),
+        at_ms: TEN - 2_990_000,
+        index: 960,
+    });
+    incident
+}

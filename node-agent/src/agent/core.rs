@@ -1,0 +1,337 @@
+//! The agent's decisions: one lane per network, and what they share.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use fencing::event::FenceEvent;
+use fencing::sign::PublicKey;
+use fencing::{BootId, ControllerId, NodeId, census};
+use gossip::group::State;
+use gossip::identity::Member;
+use rand::{Rng as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+use uuid::Uuid;
+
+use super::lane::Lane;
+
+/// Censuses under way at once. More are not answered: the leader asks one at a time and repeats.
+const MOST_CENSUSES: usize = 8;
+
+/// What an agent is made from.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The cluster; a fence event of another one is not passed on.
+    pub cluster: Uuid,
+    /// This node.
+    pub node: NodeId,
+    /// Its boot.
+    pub boot: BootId,
+    /// Starts of this program so far, from its disk: a restart beats whatever gossip knows of the run before.
+    pub starts: u64,
+    /// The networks, in the order of the configuration.
+    pub networks: Vec<Network>,
+    /// Keys of the controllers: a fence event that two of them have not signed is not passed on.
+    pub keys: Vec<(ControllerId, PublicKey)>,
+    /// Where random numbers come from. Unpredictable outside simulations: pongs are believed by their nonces.
+    pub seed: u64,
+}
+
+/// One network, seen from this node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// Where others send gossip.
+    pub gossip: SocketAddr,
+    /// Where others send witness pings: the sentinel's port.
+    pub ping: SocketAddr,
+    /// Where the controllers gossip: the seeds, and the only ones that may ask for anything.
+    pub controllers: Vec<SocketAddr>,
+}
+
+/// Everything that can happen to an agent. `network` is the place of a network in the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A gossip datagram that opened.
+    Gossip {
+        /// Where.
+        network: u8,
+        /// Sender's address.
+        from: SocketAddr,
+        /// Unsealed bytes.
+        bytes: Vec<u8>,
+    },
+    /// A witness ping, where no sentinel answers.
+    Ping {
+        /// Where.
+        network: u8,
+        /// Where the answer goes.
+        from: SocketAddr,
+        /// To be quoted.
+        nonce: u64,
+    },
+    /// An answer to one of our pings.
+    Pong {
+        /// Where.
+        network: u8,
+        /// That of the ping.
+        nonce: u64,
+        /// Who answers.
+        id: Uuid,
+        /// Its boot.
+        boot: Uuid,
+    },
+    /// The domains that run here, listed after the census asked.
+    Domains {
+        /// The census.
+        nonce: u64,
+        /// Where it asked.
+        network: u8,
+        /// Where the answer goes.
+        to: SocketAddr,
+        /// The domains; `None` if they could not be listed, and then nothing is answered: no list is not an empty one.
+        domains: Option<Vec<Uuid>>,
+    },
+    /// The program is asked to end.
+    Leave,
+    /// The time of `poll_timeout` has come.
+    Timeout,
+}
+
+/// Everything that an agent wants done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Seal and send from the gossip port.
+    Gossip {
+        /// Where.
+        network: u8,
+        /// Destination.
+        to: SocketAddr,
+        /// Unsealed bytes.
+        bytes: Vec<u8>,
+    },
+    /// Send a witness ping.
+    Ping {
+        /// Where.
+        network: u8,
+        /// Destination.
+        to: SocketAddr,
+        /// To be quoted.
+        nonce: u64,
+    },
+    /// Answer a witness ping.
+    Pong {
+        /// Where.
+        network: u8,
+        /// Destination.
+        to: SocketAddr,
+        /// That of the ping.
+        nonce: u64,
+    },
+    /// List the domains and come back with [`Event::Domains`].
+    ListDomains {
+        /// To be quoted.
+        nonce: u64,
+        /// To be quoted.
+        network: u8,
+        /// To be quoted.
+        to: SocketAddr,
+    },
+    /// Hand it to the sentinel, which verifies it. Twice is harmless.
+    PassToSentinel(Box<FenceEvent>),
+}
+
+/// The agent of one node.
+pub struct Agent {
+    cluster: Uuid,
+    node: NodeId,
+    boot: BootId,
+    keys: Vec<(ControllerId, PublicKey)>,
+    lanes: Vec<Lane>,
+    censuses: Vec<u64>,
+    unanswered: u64,
+}
+
+/// What a lane leaves to the agent.
+pub(super) enum Upward {
+    /// A controller takes a census.
+    Census { network: u8, from: SocketAddr, nonce: u64 },
+    /// A fence event was heard.
+    Heard(Vec<u8>),
+}
+
+impl Agent {
+    /// An agent that joins its groups.
+    pub fn new(now: Duration, setup: Setup, effects: &mut Vec<Effect>) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(setup.seed);
+        let mut lanes = Vec::new();
+        for (network, place) in setup.networks.iter().zip(0..=u8::MAX) {
+            let member = Member {
+                id: setup.node.0,
+                generation: Member::generation_of_start(setup.starts),
+                boot: setup.boot.0,
+                addr: network.gossip,
+                ping: network.ping,
+                controller: false,
+            };
+            let seeds = (rng.next_u64(), rng.next_u64());
+            let mut lane = Lane::new(place, member, network.controllers.clone(), seeds);
+            lane.guard_events(setup.cluster, setup.keys.clone());
+            lane.join(now, effects);
+            lanes.push(lane);
+        }
+        Self {
+            cluster: setup.cluster,
+            node: setup.node,
+            boot: setup.boot,
+            keys: setup.keys,
+            lanes,
+            censuses: Vec::new(),
+            unanswered: 0,
+        }
+    }
+
+    /// Takes an event; what is to be done is appended to `effects`.
+    pub fn handle(&mut self, now: Duration, event: Event, effects: &mut Vec<Effect>) {
+        let mut upward = Vec::new();
+        match event {
+            Event::Gossip { network, from, bytes } => {
+                if let Some(lane) = self.lane(network) {
+                    lane.gossip(now, from, &bytes, effects, &mut upward);
+                }
+            }
+            Event::Ping { network, from, nonce } => {
+                effects.push(Effect::Pong { network, to: from, nonce });
+            }
+            Event::Pong { network, nonce, id, boot } => {
+                if let Some(lane) = self.lane(network) {
+                    lane.pong(now, nonce, id, boot, effects);
+                }
+            }
+            Event::Domains { nonce, network, to, domains } => {
+                self.answer_census(nonce, network, to, domains, effects);
+            }
+            Event::Leave => self.lanes.iter_mut().for_each(|lane| lane.leave(now, effects)),
+            Event::Timeout => {
+                self.lanes.iter_mut().for_each(|lane| lane.timeout(now, effects, &mut upward));
+            }
+        }
+        for upward in upward {
+            self.take(upward, effects);
+        }
+    }
+
+    /// When the next [`Event::Timeout`] is due, and why.
+    pub fn poll_timeout(&self) -> Option<(Duration, &'static str)> {
+        self.lanes.iter().filter_map(Lane::poll_timeout).min_by_key(|(at, _)| *at)
+    }
+
+    /// The members of the group on a network, with what the group believes of them: hints for people.
+    pub fn members(&self, network: u8) -> impl Iterator<Item = (&Member, State)> {
+        self.lanes.get(usize::from(network)).into_iter().flat_map(Lane::members)
+    }
+
+    /// Censuses that could not be answered: too many at once, or no list of domains.
+    pub fn unanswered_censuses(&self) -> u64 {
+        self.unanswered
+    }
+
+    fn lane(&mut self, network: u8) -> Option<&mut Lane> {
+        self.lanes.get_mut(usize::from(network))
+    }
+
+    fn take(&mut self, upward: Upward, effects: &mut Vec<Effect>) {
+        match upward {
+            Upward::Census { network, from, nonce } => {
+                // The same ask may come again, over this or another network, and each gets an answer.
+                if self.censuses.len() >= MOST_CENSUSES {
+                    self.unanswered += 1;
+                    return;
+                }
+                self.censuses.push(nonce);
+                effects.push(Effect::ListDomains { nonce, network, to: from });
+            }
+            Upward::Heard(bytes) => {
+                let event = postcard::from_bytes::<FenceEvent>(&bytes).ok();
+                let ours = |event: &FenceEvent| {
+                    event.order.node == self.node
+                        && event.order.boot == self.boot
+                        && event.order.cluster == self.cluster
+                        && event.is_signed_by_two(&self.keys)
+                };
+                if let Some(event) = event.filter(ours) {
+                    effects.push(Effect::PassToSentinel(Box::new(event)));
+                }
+            }
+        }
+    }
+
+    fn answer_census(
+        &mut self,
+        nonce: u64,
+        network: u8,
+        to: SocketAddr,
+        domains: Option<Vec<Uuid>>,
+        effects: &mut Vec<Effect>,
+    ) {
+        let Some(index) = self.censuses.iter().position(|open| *open == nonce) else { return };
+        self.censuses.swap_remove(index);
+        let Some(domains) = domains else {
+            self.unanswered += 1;
+            return;
+        };
+        let (node, boot) = (self.node, self.boot);
+        let Some(lane) = self.lane(network) else { return };
+        let pieces: Vec<Vec<Uuid>> = if domains.is_empty() {
+            vec![Vec::new()]
+        } else {
+            domains.chunks(census::DOMAINS_PER_PART).map(<[Uuid]>::to_vec).collect()
+        };
+        let parts = u16::try_from(pieces.len()).unwrap_or(u16::MAX);
+        for (part, domains) in (0..parts).zip(pieces) {
+            let answer = census::Message::Answer { nonce, node, boot, part, parts, domains };
+            if let Ok(body) = postcard::to_stdvec(&answer) {
+                lane.talk(to, census::CHANNEL, &body, effects);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Agent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Agent({}, {} networks)", self.node, self.lanes.len())
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Event::Gossip { network, from, bytes } => {
+                write!(f, "gossip on {network} from {from}: {} bytes", bytes.len())
+            }
+            Event::Ping { network, from, .. } => write!(f, "ping on {network} from {from}"),
+            Event::Pong { network, id, .. } => write!(f, "pong on {network} of {id}"),
+            Event::Domains { domains: Some(domains), .. } => write!(f, "{} domains", domains.len()),
+            Event::Domains { domains: None, .. } => f.write_str("no list of domains"),
+            Event::Leave => f.write_str("leave"),
+            Event::Timeout => f.write_str("timeout"),
+        }
+    }
+}
+
+impl fmt::Display for Effect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Effect::Gossip { network, to, bytes } => {
+                write!(f, "gossip on {network} to {to}: {} bytes", bytes.len())
+            }
+            Effect::Ping { network, to, .. } => write!(f, "ping on {network} to {to}"),
+            Effect::Pong { network, to, .. } => write!(f, "pong on {network} to {to}"),
+            Effect::ListDomains { network, to, .. } => {
+                write!(f, "list domains for {to} on {network}")
+            }
+            Effect::PassToSentinel(event) => {
+                write!(f, "fence event of epoch {} to the sentinel", event.order.epoch)
+            }
+        }
+    }
+}

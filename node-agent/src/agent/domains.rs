@@ -1,0 +1,151 @@
+//! The list of domains on this node. A list that could not be had is never taken for an empty one.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::process::Command;
+use uuid::Uuid;
+
+use crate::config::Domains;
+
+/// libvirt may hang with a domain; the census then gets no answer, which blocks a release and alarms, and harms nobody.
+const LONGEST: Duration = Duration::from_secs(10);
+
+/// Why there is no list. The census gets no answer from this node.
+#[derive(Debug, thiserror::Error)]
+pub enum DomainsError {
+    /// The directory could not be read. The census gets no answer.
+    #[error("cannot list {}", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// virsh could not be run. The census gets no answer.
+    #[error("cannot run {}: install libvirt-clients, or name it in [domains]", path.display())]
+    Run {
+        /// The program.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// virsh did not end in time. The census gets no answer.
+    #[error("{} did not end within {LONGEST:?}: libvirt hangs", path.display())]
+    Late {
+        /// The program.
+        path: PathBuf,
+    },
+    /// virsh failed. The census gets no answer.
+    #[error("{} failed: {said}", path.display())]
+    Failed {
+        /// The program.
+        path: PathBuf,
+        /// Its first line of complaint.
+        said: String,
+    },
+    /// A line is no UUID. The census gets no answer.
+    #[error("{} answered a line that is no UUID", path.display())]
+    Unreadable {
+        /// The program.
+        path: PathBuf,
+    },
+}
+
+/// Lists the domains that have a process, running or paused: a paused one may be resumed and write.
+pub(super) async fn list(domains: &Domains) -> Result<Vec<Uuid>, DomainsError> {
+    match domains {
+        Domains::Directory(path) => in_directory(path).await,
+        Domains::Virsh(path) => by_virsh(path).await,
+    }
+}
+
+async fn in_directory(path: &Path) -> Result<Vec<Uuid>, DomainsError> {
+    let failed = |source| DomainsError::Directory { path: path.to_owned(), source };
+    let mut entries = tokio::fs::read_dir(path).await.map_err(failed)?;
+    let mut found = Vec::new();
+    while let Some(entry) = entries.next_entry().await.map_err(failed)? {
+        if let Some(Ok(id)) = entry.file_name().to_str().map(Uuid::try_parse) {
+            found.push(id);
+        }
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+async fn by_virsh(path: &Path) -> Result<Vec<Uuid>, DomainsError> {
+    let mut command = Command::new(path);
+    command.args(["--readonly", "list", "--uuid"]);
+    command.env("LC_ALL", "C").stdin(Stdio::null()).kill_on_drop(true);
+    let output = match tokio::time::timeout(LONGEST, command.output()).await {
+        Ok(output) => {
+            output.map_err(|source| DomainsError::Run { path: path.to_owned(), source })?
+        }
+        Err(_) => return Err(DomainsError::Late { path: path.to_owned() }),
+    };
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let said = said.lines().next().unwrap_or("no word").to_owned();
+        return Err(DomainsError::Failed { path: path.to_owned(), said });
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    let ids = text.lines().map(str::trim).filter(|line| !line.is_empty()).map(Uuid::try_parse);
+    ids.collect::<Result<_, _>>().map_err(|_| DomainsError::Unreadable { path: path.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn scratch(name: &str) -> PathBuf {
+        let dir =
+            std::env::temp_dir().join(format!("holdfast-domains-{}-{name}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&dir);
+        std::fs::create_dir_all(&dir).expect("a directory");
+        dir
+    }
+
+    fn script(name: &str, body: &str) -> Domains {
+        let path = scratch(name).join("virsh");
+        std::fs::write(&path, format!("#!/bin/sh\n{body}\n")).expect("written");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))
+            .expect("made executable");
+        Domains::Virsh(path)
+    }
+
+    #[tokio::test]
+    async fn files_named_by_a_uuid_are_domains_and_others_are_not() {
+        let dir = scratch("directory");
+        let id = Uuid::from_u128(5);
+        std::fs::write(dir.join(id.to_string()), b"").expect("written");
+        std::fs::write(dir.join("notes"), b"").expect("written");
+        assert_eq!(list(&Domains::Directory(dir.clone())).await.expect("listed"), [id]);
+        std::fs::remove_dir_all(&dir).expect("removed");
+        let error = list(&Domains::Directory(dir)).await.expect_err("gone");
+        assert!(matches!(error, DomainsError::Directory { .. }));
+    }
+
+    #[tokio::test]
+    async fn what_virsh_says_is_taken_whole_or_not_at_all() {
+        let id = Uuid::from_u128(5);
+        let good = script(
+            "good",
+            &format!("[ \"$*\" = \"--readonly list --uuid\" ] && echo {id} && echo"),
+        );
+        assert_eq!(list(&good).await.expect("listed"), [id]);
+        let none = script("none", "echo");
+        assert_eq!(list(&none).await.expect("listed"), Vec::<Uuid>::new());
+        let half = script("half", &format!("echo {id}; echo rubbish"));
+        assert!(matches!(list(&half).await, Err(DomainsError::Unreadable { .. })));
+        let failed = script("failed", "echo error: no connection >&2; exit 1");
+        assert!(matches!(list(&failed).await, Err(DomainsError::Failed { .. })));
+        let absent = Domains::Virsh(PathBuf::from("/nonexistent/virsh"));
+        assert!(matches!(list(&absent).await, Err(DomainsError::Run { .. })));
+    }
+}

@@ -1,0 +1,310 @@
+//! The agent's shell: sockets, timers and child processes on one thread. It decides nothing.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use fencing::BootId;
+use fencing::event::FenceEvent;
+use gossip::seal::{Envelope, Keyring};
+use gossip::udp::Wire;
+use gossip::witness::Probe;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use super::core::{Agent, Effect, Event, Network, Setup};
+use super::domains;
+use crate::config::{Config, ConfigError};
+
+/// Packets that wait for the core, or for a socket; more are lost, as on any network.
+const QUEUE: usize = 1024;
+
+/// After an error of a socket (a network that is down), before it is read again.
+const SOCKET_PAUSE: Duration = Duration::from_millis(100);
+
+/// Time for the last words to leave.
+const FAREWELL: Duration = Duration::from_millis(200);
+
+/// Why the agent ended. The sentinel goes on without it.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// Something in the configuration or a key file is wrong. It did not start.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The gossip key file is no key file. It did not start.
+    #[error("{}: {source}", path.display())]
+    GossipKey {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: gossip::seal::KeyError,
+    },
+    /// The count of its starts could not be read or written. It did not start: gossip would take it for its own past.
+    #[error("cannot use {}: it must hold a number, and be writable", path.display())]
+    Starts {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A socket could not be bound. It did not start.
+    #[error("cannot listen on {address}: is another agent running, is the address this node's?")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The runtime could not be made, or the system refused something else. It did not start.
+    #[error("cannot {what}")]
+    System {
+        /// What.
+        what: &'static str,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Runs the agent until SIGTERM or SIGINT; then it leaves its groups and returns.
+///
+/// # Errors
+/// [`AgentError`]; it did not start.
+pub fn run(config: Config) -> Result<(), AgentError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| AgentError::System { what: "make the runtime", source })?;
+    runtime.block_on(serve(config))
+}
+
+/// What a wire is asked to send: destination and packet.
+type Outgoing = (SocketAddr, Vec<u8>);
+
+/// What came in on a wire.
+type Incoming = (SocketAddr, Vec<u8>);
+
+struct Hands {
+    config: Config,
+    boot: BootId,
+    events: mpsc::Sender<Event>,
+    gossip: Vec<mpsc::Sender<Outgoing>>,
+    pings: Vec<mpsc::Sender<Outgoing>>,
+    sentinel: Option<UnixDatagram>,
+}
+
+async fn serve(config: Config) -> Result<(), AgentError> {
+    let origin = Instant::now();
+    let boot = config.boot()?;
+    let text = config.gossip_key_text()?;
+    let keyring = Keyring::parse(&text)
+        .map_err(|source| AgentError::GossipKey { path: config.gossip_key_file.clone(), source })?;
+    let starts = count_start(&config)?;
+    let seed = getrandom::u64().map_err(|error| AgentError::System {
+        what: "draw a seed",
+        source: io::Error::other(error),
+    })?;
+    let (events, mut inbox) = mpsc::channel(QUEUE);
+    let (gossip, pings) = open_wires(&config, Arc::new(keyring), &events).await?;
+    let setup = setup(&config, boot, starts, seed);
+    let sentinel = UnixDatagram::unbound().ok();
+    let mut terminate = listen_for(SignalKind::terminate())?;
+    let mut interrupt = listen_for(SignalKind::interrupt())?;
+    tracing::info!(node = %config.name, %boot, starts, domains = %config.domains, "agent starts");
+
+    let hands = Hands { config, boot, events, gossip, pings, sentinel };
+    let mut effects = Vec::new();
+    let mut agent = Agent::new(origin.elapsed(), setup, &mut effects);
+    loop {
+        effects.drain(..).for_each(|effect| hands.carry_out(effect));
+        let due = agent.poll_timeout().map(|(at, _)| at);
+        let wait = due.map_or(Duration::from_secs(1), |at| at.saturating_sub(origin.elapsed()));
+        let event = tokio::select! {
+            // Ending first, so that a flood cannot keep it alive; packets before timers, so that an answer that came in
+            // time is seen before the timer that would call it missing.
+            biased;
+            _ = terminate.recv() => Event::Leave,
+            _ = interrupt.recv() => Event::Leave,
+            Some(event) = inbox.recv() => event,
+            () = tokio::time::sleep(wait) => Event::Timeout,
+        };
+        let leaves = event == Event::Leave;
+        agent.handle(origin.elapsed(), event, &mut effects);
+        if !leaves && agent.poll_timeout().is_some_and(|(at, _)| at <= origin.elapsed()) {
+            // A flood of packets must not keep timers from their time.
+            agent.handle(origin.elapsed(), Event::Timeout, &mut effects);
+        }
+        if leaves {
+            effects.drain(..).for_each(|effect| hands.carry_out(effect));
+            tokio::time::sleep(FAREWELL).await;
+            tracing::info!("agent has left");
+            return Ok(());
+        }
+    }
+}
+
+impl Hands {
+    fn carry_out(&self, effect: Effect) {
+        match effect {
+            Effect::Gossip { network, to, bytes } => send(&self.gossip, network, to, bytes),
+            Effect::Ping { network, to, nonce } => {
+                send(&self.pings, network, to, Probe::Ping { nonce }.to_bytes().to_vec());
+            }
+            Effect::Pong { network, to, nonce } => {
+                let pong = Probe::Pong { nonce, id: self.config.node.0, boot: self.boot.0 };
+                send(&self.pings, network, to, pong.to_bytes().to_vec());
+            }
+            Effect::ListDomains { nonce, network, to } => self.list_domains(nonce, network, to),
+            Effect::PassToSentinel(event) => self.pass_to_sentinel(&event),
+        }
+    }
+
+    /// In a task of its own: libvirt may hang, gossip must not.
+    fn list_domains(&self, nonce: u64, network: u8, to: SocketAddr) {
+        let (source, events) = (self.config.domains.clone(), self.events.clone());
+        tokio::spawn(async move {
+            let domains = match domains::list(&source).await {
+                Ok(domains) => Some(domains),
+                Err(error) => {
+                    tracing::warn!(%error, "the census gets no answer from this node");
+                    None
+                }
+            };
+            let _ = events.send(Event::Domains { nonce, network, to, domains }).await;
+        });
+    }
+
+    fn pass_to_sentinel(&self, event: &FenceEvent) {
+        let epoch = event.order.epoch;
+        tracing::warn!(%epoch, "a fence event for this boot: passed to the sentinel");
+        let Ok(bytes) = postcard::to_stdvec(event) else { return };
+        let sent = self.sentinel.as_ref().map(|s| s.send_to(&bytes, self.config.sentinel_socket()));
+        if !matches!(sent, Some(Ok(_))) {
+            tracing::error!(%epoch, ?sent, "no sentinel takes the fence event");
+        }
+    }
+}
+
+fn send(wires: &[mpsc::Sender<Outgoing>], network: u8, to: SocketAddr, bytes: Vec<u8>) {
+    if let Some(wire) = wires.get(usize::from(network)) {
+        // A full queue is loss, and every layer above lives with loss.
+        let _ = wire.try_send((to, bytes));
+    }
+}
+
+fn listen_for(kind: SignalKind) -> Result<tokio::signal::unix::Signal, AgentError> {
+    signal(kind).map_err(|source| AgentError::System { what: "wait for a signal", source })
+}
+
+fn setup(config: &Config, boot: BootId, starts: u64, seed: u64) -> Setup {
+    let network = |(place, network): (usize, &crate::config::Network)| Network {
+        gossip: network.gossip_advertise,
+        ping: network.sentinel_advertise,
+        controllers: config
+            .controllers
+            .iter()
+            .filter_map(|c| c.gossip.get(place).copied())
+            .collect(),
+    };
+    Setup {
+        cluster: config.cluster,
+        node: config.node,
+        boot,
+        starts,
+        networks: config.networks.iter().enumerate().map(network).collect(),
+        keys: config.controllers.iter().map(|c| (c.id, c.key)).collect(),
+        seed,
+    }
+}
+
+type Wires = (Vec<mpsc::Sender<Outgoing>>, Vec<mpsc::Sender<Outgoing>>);
+
+/// Two wires per network: gossip, and pings. Pings leave from a port that the system chooses, unless the agent has to
+/// answer those of others too because there is no sentinel.
+async fn open_wires(
+    config: &Config,
+    keyring: Arc<Keyring>,
+    events: &mpsc::Sender<Event>,
+) -> Result<Wires, AgentError> {
+    let (mut gossip, mut pings) = (Vec::new(), Vec::new());
+    for (network, place) in config.networks.iter().zip(0..=u8::MAX) {
+        let sealed =
+            |port| Envelope::new(Arc::clone(&keyring), config.cluster, &network.name, port);
+        let packet = move |(from, bytes)| Some(Event::Gossip { network: place, from, bytes });
+        let wire = open_wire(network.gossip_listen, sealed("gossip")).await?;
+        gossip.push(spawn_wire(wire, events.clone(), packet));
+        let address = if config.sentinel {
+            SocketAddr::new(network.sentinel_listen.ip(), 0)
+        } else {
+            network.sentinel_listen
+        };
+        let probe = move |(from, bytes): Incoming| match Probe::parse(&bytes)? {
+            Probe::Ping { nonce } => Some(Event::Ping { network: place, from, nonce }),
+            Probe::Pong { nonce, id, boot } => {
+                Some(Event::Pong { network: place, nonce, id, boot })
+            }
+        };
+        let wire = open_wire(address, sealed("ping")).await?;
+        pings.push(spawn_wire(wire, events.clone(), probe));
+    }
+    Ok((gossip, pings))
+}
+
+async fn open_wire(address: SocketAddr, envelope: Envelope) -> Result<Wire, AgentError> {
+    Wire::bind(address, envelope).await.map_err(|source| AgentError::Listen { address, source })
+}
+
+/// A task that owns the wire: what comes in becomes an event, what is queued goes out.
+fn spawn_wire(
+    mut wire: Wire,
+    events: mpsc::Sender<Event>,
+    parse: impl Fn(Incoming) -> Option<Event> + Send + 'static,
+) -> mpsc::Sender<Outgoing> {
+    let (sender, mut queue) = mpsc::channel::<Outgoing>(QUEUE);
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                // Out before in: a flood must not keep answers from leaving.
+                biased;
+                outgoing = queue.recv() => match outgoing {
+                    Some((to, bytes)) => wire.send(to, &bytes).await,
+                    None => return,
+                },
+                incoming = async { wire.recv().await.map(|(from, bytes)| (from, bytes.to_vec())) } => {
+                    match incoming {
+                        Ok(incoming) => {
+                            if let Some(event) = parse(incoming) {
+                                let _ = events.try_send(event);
+                            }
+                        }
+                        Err(error) => {
+                            tracing::debug!(%error, "socket");
+                            tokio::time::sleep(SOCKET_PAUSE).await;
+                        }
+                    }
+                }
+            }
+        }
+    });
+    sender
+}
+
+/// Counts the starts of this program on disk, so that its new identity beats the one that gossip remembers.
+fn count_start(config: &Config) -> Result<u64, AgentError> {
+    let path = config.state_dir.join("agent.starts");
+    let failed = |source| AgentError::Starts { path: path.clone(), source };
+    std::fs::create_dir_all(&config.state_dir).map_err(failed)?;
+    let before: u64 = match std::fs::read_to_string(&path) {
+        Ok(text) => text.trim().parse().map_err(|error| failed(io::Error::other(error)))?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+        Err(error) => return Err(failed(error)),
+    };
+    let starts = before.saturating_add(1);
+    crate::files::replace(&path, starts.to_string().as_bytes(), true).map_err(failed)?;
+    Ok(starts)
+}

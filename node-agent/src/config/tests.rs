@@ -1,0 +1,124 @@
+use super::*;
+use crate::program::EXAMPLE;
+
+fn error(from: &str, to: &str) -> String {
+    assert!(EXAMPLE.contains(from), "{from}");
+    let text = EXAMPLE.replacen(from, to, 1);
+    Config::parse(&text, Path::new("node.toml")).expect_err("refused").to_string()
+}
+
+#[test]
+fn the_example_of_the_help_loads() {
+    let config = Config::parse(EXAMPLE, Path::new("node.toml")).expect("it loads");
+    assert_eq!(config.networks.len(), 2);
+    assert_eq!(config.controllers[0].lease[1], "10.1.0.1:7948".parse().expect("an address"));
+    assert_eq!(config.networks[0].gossip_advertise, config.networks[0].gossip_listen);
+    assert_eq!(config.watchdog.expect("named").timeout, Duration::from_secs(20));
+    assert!(config.sentinel);
+}
+
+#[test]
+fn an_error_names_file_line_and_remedy() {
+    let cases = [
+        ("profile =", "profil =", "node.toml:4: unknown field `profil`"),
+        (
+            "\"balanced\"",
+            "\"brisk\"",
+            "node.toml:4: unknown variant `brisk`, expected one of `balanced`",
+        ),
+        (
+            "id = 1",
+            "id = 0",
+            "node.toml:22: controller id 0 is 0 or named twice; give each its own id",
+        ),
+        ("\"10.0.0.11:7946\"", "\"10.0.0.11\"", "node.toml:14: invalid socket address"),
+        (
+            "10.0.0.11:7946",
+            "0.0.0.0:7946",
+            "node.toml:12: others cannot send to 0.0.0.0:7946: add gossip_adv",
+        ),
+        (
+            "name = \"storage\"",
+            "name = \"management\"",
+            "node.toml:12: network management is named twice",
+        ),
+        (
+            ", storage = \"10.1.0.1:7946\"",
+            "",
+            "controller 1 lacks a gossip address on network storage",
+        ),
+        (
+            "storage = \"10.1.0.1:7946\"",
+            "store = \"10.1.0.1:7946\"",
+            "gossip address on store, which is no",
+        ),
+        ("8a88", "zz88", "a key must be 64 hexadecimal digits"),
+        (
+            "path = \"/dev/watchdog0\"",
+            "path = \"x\"\ntimeout = \"5s\"",
+            "differs from W = 20s of the lease",
+        ),
+        (
+            "path = \"/dev/watchdog0\"",
+            "path = \"x\"\ntimeout = \"5\"",
+            "write a time with its unit",
+        ),
+        ("virsh = \"/usr/bin/virsh\"", "", "give either directory"),
+        ("name = \"node-1\"", "name = \"node 1\"", "node.toml:2: name must be a host name"),
+    ];
+    for (from, to, want) in cases {
+        let error = error(from, to);
+        assert!(error.contains(want), "{error}");
+        assert!(error.starts_with("node.toml:"), "{error}");
+    }
+}
+
+#[test]
+fn lease_times_whose_sums_do_not_hold_are_refused_with_the_sum() {
+    let lease = "[lease]\nrenew_every = \"1s\"\nlease = \"9s\"\nvouch = \"12s\"\nwatchdog = \"8s\"\n\
+                 quiet = \"10s\"\nmargin = \"5s\"\n[[network]]";
+    let text = EXAMPLE.replacen("profile = \"balanced\"", "", 1).replacen("[[network]]", lease, 1);
+    let error = Config::parse(&text, Path::new("node.toml")).expect_err("refused").to_string();
+    assert!(error.contains("lease L = 9s must be >= 10 p = 10s"), "{error}");
+    let both = EXAMPLE.replacen("[[network]]", lease, 1);
+    let error = Config::parse(&both, Path::new("node.toml")).expect_err("refused").to_string();
+    assert!(error.contains("a profile or [lease], not both"), "{error}");
+}
+
+#[test]
+fn a_secret_that_others_can_read_is_refused() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = std::env::temp_dir().join(format!("holdfast-config-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).expect("a directory");
+    let file = dir.join("node.key");
+    std::fs::write(&file, "11".repeat(32)).expect("written");
+    let config = Config::parse(EXAMPLE, Path::new("node.toml")).expect("it loads");
+    let config = Config { key_file: file.clone(), ..config };
+    let mode =
+        |bits| std::fs::set_permissions(&file, std::fs::Permissions::from_mode(bits)).expect("set");
+    mode(0o640);
+    let error = config.key_pair().expect_err("the group can read it").to_string();
+    assert!(error.contains("mode 640") && error.contains("chmod 600"), "{error}");
+    mode(0o600);
+    let key = config.key_pair().expect("its owner alone can read it");
+    assert!(!format!("{key:?}").contains("11"));
+}
+
+#[test]
+fn node_keys_are_lines_of_node_and_key() {
+    let key = "8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c";
+    let node = Uuid::from_u128(5);
+    let parse = |text: &str| NodeKeys::parse(text, Path::new("nodes.keys"));
+    let keys = parse(&format!("# all\n\n{node} {key} # node-5\n")).expect("they load");
+    assert_eq!(keys.key(NodeId(node)).expect("known").to_string(), key);
+    assert!(keys.key(NodeId(Uuid::nil())).is_none());
+    for (text, want) in [
+        (format!("x {key}"), "nodes.keys:1: must begin with a node's UUID"),
+        (format!("\n{node}"), "nodes.keys:2: the node's public key is missing"),
+        (format!("{node} {key} {key}"), "nothing more"),
+        (format!("{node} {key}\n{node} {key}"), "nodes.keys:2: this node has a key already"),
+    ] {
+        let error = parse(&text).expect_err("refused").to_string();
+        assert!(error.contains(want), "{error}");
+    }
+}

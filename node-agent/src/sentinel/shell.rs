@@ -1,0 +1,482 @@
+//! The sentinel's one thread: waits on its sockets and the core's next deadline, and carries effects out.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::fs;
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use fencing::event::FenceEvent;
+use fencing::lease::Message;
+use fencing::sign::{self, KeyPair, PublicKey, Signer};
+use fencing::watchdog::{self, Class, Kind};
+use fencing::{BootId, ControllerId};
+use gossip::seal::{Envelope, Keyring, NONCE, OVERHEAD};
+use gossip::witness::Probe;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+use super::core::Sentinel;
+use super::event::{Effect, Event, ResetReason};
+use super::machine;
+use super::setup::{Pinned, Setup, Start};
+use super::store::{Report, Store, StoreError};
+use crate::config::{Config, ConfigError, NodeKeys};
+
+/// Datagrams read from one socket before the clock is looked at again: a flood must not keep it from feeding.
+const MOST_AT_ONCE: usize = 64;
+
+/// The agent is told at least this often.
+const REPORT_EVERY: Duration = Duration::from_secs(1);
+
+/// Why the sentinel ended. A node that was armed is reset by its watchdog.
+#[derive(Debug, thiserror::Error)]
+pub enum SentinelError {
+    /// Something in the configuration or a key file is wrong. It did not start.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The gossip key file is no key file. It did not start.
+    #[error("{}: {source}", path.display())]
+    GossipKey {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: gossip::seal::KeyError,
+    },
+    /// A file of its own could not be used. It did not start.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A socket could not be bound. It did not start.
+    #[error("cannot listen on {address}: is another sentinel running, is the address this node's?")]
+    Listen {
+        /// The address or path.
+        address: String,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The kernel refused what must not fail. It ended, and feeds no more.
+    #[error("cannot {what}")]
+    System {
+        /// What.
+        what: &'static str,
+        /// What the system said.
+        #[source]
+        source: Errno,
+    },
+    /// It reset its pretended node, a lab's. It ended.
+    #[error("reset: {reason}")]
+    Reset {
+        /// Why.
+        reason: ResetReason,
+    },
+}
+
+/// Runs the sentinel until the machine ends, or the lab's stand-in for it.
+///
+/// # Errors
+/// [`SentinelError`]; nothing is fed any more.
+pub fn run(config: Config) -> Result<Infallible, SentinelError> {
+    let mut shell = Shell::start(config)?;
+    loop {
+        shell.turn()?;
+    }
+}
+
+/// The program's hands.
+pub(super) struct Shell {
+    config: Config,
+    boot: BootId,
+    core: Sentinel,
+    store: Store,
+    key: KeyPair,
+    node_keys: NodeKeys,
+    controller_keys: BTreeMap<ControllerId, PublicKey>,
+    networks: Vec<Listening>,
+    local: UnixDatagram,
+    hangup: SignalFd,
+    device: Option<watchdog::Device>,
+    next_report: Duration,
+    /// A reset that was ordered, and carried out on a stand-in.
+    reset: Option<ResetReason>,
+}
+
+/// One network's port: renewals and asks, signed; witness pings, sealed.
+struct Listening {
+    socket: UdpSocket,
+    pings: Envelope,
+}
+
+impl Shell {
+    pub(super) fn start(config: Config) -> Result<Self, SentinelError> {
+        let boot = config.boot()?;
+        let now = clock()?;
+        let store = Store::open(&config, boot)?;
+        let text = config.gossip_key_text()?;
+        let keyring = Keyring::parse(&text).map_err(|source| SentinelError::GossipKey {
+            path: config.gossip_key_file.clone(),
+            source,
+        })?;
+        let (key, node_keys) = (config.key_pair()?, config.node_keys()?);
+        let networks = listen(&config, &Arc::new(keyring))?;
+        let local = local_socket(&config)?;
+        let setup = Setup {
+            cluster: config.cluster,
+            node: config.node,
+            boot,
+            booted_at: booted_at(&config, now),
+            times: config.times,
+            controllers: pinned(&config),
+            has_watchdog: config.watchdog.is_some(),
+            start: store.start()?,
+            highest_epoch: store.highest_epoch()?,
+            seed: seed()?,
+        };
+        tracing::info!(node = %config.name, %boot, start = ?start_word(&setup), "sentinel starts");
+        if config.is_real_machine() {
+            take_priority();
+        }
+        let hangup = hangup()?;
+        let controller_keys = config.controllers.iter().map(|c| (c.id, c.key)).collect();
+        let core = Sentinel::new(setup);
+        // So that a restart before the first adoption finds something, and takes nothing for lost.
+        store.save(&core.saved())?;
+        Ok(Self {
+            config,
+            boot,
+            core,
+            store,
+            key,
+            node_keys,
+            controller_keys,
+            networks,
+            local,
+            hangup,
+            device: None,
+            next_report: Duration::ZERO,
+            reset: None,
+        })
+    }
+
+    /// Waits for one wake-up and does what it brings.
+    pub(super) fn turn(&mut self) -> Result<(), SentinelError> {
+        self.wait()?;
+        for index in 0..self.networks.len() {
+            self.read_network(index)?;
+        }
+        self.read_local()?;
+        self.read_hangup();
+        self.deliver(Event::Timeout)?;
+        self.report()?;
+        match self.reset {
+            None => Ok(()),
+            Some(reason) => Err(SentinelError::Reset { reason }),
+        }
+    }
+
+    fn wait(&self) -> Result<(), SentinelError> {
+        let now = clock()?;
+        let due = self.core.poll_timeout().map_or(now + REPORT_EVERY, |(at, _)| at);
+        let wait = due.min(self.next_report.max(now)).saturating_sub(now);
+        // Rounded up: waking before a deadline would only turn the loop once more.
+        let milliseconds = u16::try_from(wait.as_micros().div_ceil(1000)).unwrap_or(u16::MAX);
+        let readable = |fd| PollFd::new(fd, PollFlags::POLLIN);
+        let mut fds: Vec<PollFd<'_>> =
+            self.networks.iter().map(|network| readable(network.socket.as_fd())).collect();
+        fds.push(readable(self.local.as_fd()));
+        fds.push(readable(self.hangup.as_fd()));
+        match poll(&mut fds, PollTimeout::from(milliseconds)) {
+            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            Err(source) => Err(SentinelError::System { what: "wait for packets", source }),
+        }
+    }
+
+    fn read_network(&mut self, index: usize) -> Result<(), SentinelError> {
+        // One byte more than the longest, so that a longer datagram is noticed and not cut.
+        let mut buffer = [0; sign::LONGEST + 1];
+        for _ in 0..MOST_AT_ONCE {
+            let Some(network) = self.networks.get(index) else { return Ok(()) };
+            let Ok((length, from)) = network.socket.recv_from(&mut buffer) else { return Ok(()) };
+            let Some(datagram) = buffer.get_mut(..length) else { continue };
+            if self.pong(index, from, datagram) {
+                continue;
+            }
+            let opened = sign::open(self.config.cluster, &|signer| self.key_of(signer), datagram);
+            if let Some((signer, message)) = opened {
+                let network = u8::try_from(index).unwrap_or(u8::MAX);
+                self.deliver(Event::Message { signer, network, from, message })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Answers a witness: this port is real-time, so an agent that hangs changes no reachability.
+    fn pong(&self, index: usize, from: SocketAddr, datagram: &mut [u8]) -> bool {
+        let Some(network) =
+            self.networks.get(index).filter(|_| datagram.len() == Probe::LENGTH + OVERHEAD)
+        else {
+            return false;
+        };
+        let Ok(packet) = network.pings.open(datagram) else { return false };
+        if let Some(Probe::Ping { nonce }) = Probe::parse(packet) {
+            let pong = Probe::Pong { nonce, id: self.config.node.0, boot: self.boot.0 };
+            let (mut fresh, mut sealed) = ([0; NONCE], Vec::new());
+            if getrandom::fill(&mut fresh).is_ok() {
+                network.pings.seal(fresh, &pong.to_bytes(), &mut sealed);
+                let _ = network.socket.send_to(&sealed, from);
+            }
+        }
+        true
+    }
+
+    fn key_of(&self, signer: Signer) -> Option<PublicKey> {
+        match signer {
+            Signer::Node(node) => self.node_keys.key(node),
+            Signer::Controller(id) => self.controller_keys.get(&id).copied(),
+        }
+    }
+
+    fn read_local(&mut self) -> Result<(), SentinelError> {
+        let mut buffer = [0; sign::LONGEST + 1];
+        for _ in 0..MOST_AT_ONCE {
+            let Ok(length) = self.local.recv(&mut buffer) else { return Ok(()) };
+            let event = buffer.get(..length).map(postcard::from_bytes::<FenceEvent>);
+            if let Some(Ok(event)) = event {
+                self.deliver(Event::FenceEvent(event))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn read_hangup(&mut self) {
+        if !matches!(self.hangup.read_signal(), Ok(Some(_))) {
+            return;
+        }
+        match self.config.node_keys() {
+            Ok(keys) => {
+                self.node_keys = keys;
+                tracing::info!(file = %self.config.keys_file.display(), "keys of the nodes read again");
+            }
+            Err(error) => tracing::warn!(%error, "the keys in use are kept"),
+        }
+    }
+
+    fn deliver(&mut self, event: Event) -> Result<(), SentinelError> {
+        let mut effects = Vec::new();
+        self.core.handle(clock()?, event, &mut effects);
+        self.carry_out(effects)
+    }
+
+    fn carry_out(&mut self, effects: Vec<Effect>) -> Result<(), SentinelError> {
+        for effect in effects {
+            match effect {
+                Effect::Send { to, message } => self.send(&to, &message),
+                Effect::Store(saved) => match self.store.save(&saved) {
+                    Ok(()) => self.deliver(Event::Stored { n: saved.n })?,
+                    Err(error) => {
+                        tracing::warn!(%error, n = saved.n, "not reported until it is stored")
+                    }
+                },
+                Effect::StoreEpoch(epoch) => {
+                    if let Err(error) = self.store.save_epoch(epoch) {
+                        tracing::error!(%error, %epoch, "the epoch is not kept");
+                    }
+                }
+                Effect::OpenWatchdog => self.open_watchdog()?,
+                Effect::Feed => self.feed()?,
+                Effect::MagicClose => self.close_watchdog(),
+                Effect::GateOpen { boot } => {
+                    tracing::info!(%boot, "gate open: guests may start");
+                    self.told(self.store.open_gate());
+                }
+                Effect::GateClosed => {
+                    tracing::info!(boot = %self.boot, "gate closed");
+                    self.told(self.store.close_gate());
+                }
+                Effect::Warn(warning) => tracing::warn!("{warning}"),
+                Effect::Reset(reason) => self.reset(reason),
+            }
+        }
+        Ok(())
+    }
+
+    fn told(&self, done: Result<(), StoreError>) {
+        if let Err(error) = done {
+            tracing::error!(%error, boot = %self.boot, "the gate is not as it should be");
+        }
+    }
+
+    fn send(&self, to: &[(u8, SocketAddr)], message: &Message) {
+        let signer = Signer::Node(self.config.node);
+        let Some(bytes) = sign::seal(self.config.cluster, signer, &self.key, message) else {
+            return;
+        };
+        for (network, address) in to {
+            if let Some(network) = self.networks.get(usize::from(*network)) {
+                // Loss is what the protocol is made for; a network that is down refuses at once.
+                let _ = network.socket.send_to(&bytes, address);
+            }
+        }
+    }
+
+    fn open_watchdog(&mut self) -> Result<(), SentinelError> {
+        let Some(wanted) = self.config.watchdog.clone() else { return Ok(()) };
+        let event = match watchdog::Device::open(&wanted.path, wanted.kind, wanted.timeout) {
+            Ok(device) => {
+                let (timeout, class) = (device.timeout(), device.class());
+                tracing::info!(%class, identity = device.identity(), ?timeout, "watchdog opened");
+                if class == Class::Ipmi {
+                    tracing::warn!(
+                        "this watchdog is the BMC's: where E1 uses the same BMC, both fail together"
+                    );
+                }
+                self.device = Some(device);
+                Event::WatchdogOpened {
+                    timeout,
+                    counts_for_e2: class.counts_for_e2(wanted.allow_e2),
+                }
+            }
+            Err(error) => Event::WatchdogFailed(error.to_string()),
+        };
+        self.deliver(event)
+    }
+
+    fn feed(&mut self) -> Result<(), SentinelError> {
+        if let Some(Err(error)) = self.device.as_mut().map(watchdog::Device::feed) {
+            tracing::error!(%error, "not fed");
+        }
+        let mut effects = Vec::new();
+        self.core.after_feed(clock()?, &mut effects);
+        self.carry_out(effects)
+    }
+
+    fn close_watchdog(&mut self) {
+        match self.device.take().map(watchdog::Device::close_magically) {
+            Some(Err(error)) => tracing::error!(%error, "not disarmed: it will fire"),
+            Some(Ok(())) | None => tracing::info!("watchdog closed"),
+        }
+    }
+
+    /// A lab's node is reset by its stand-in. A machine is reset only where the boot id is the kernel's own; in any
+    /// other case this process just ends, for there is nothing that it could reset.
+    fn reset(&mut self, reason: ResetReason) {
+        tracing::error!(%reason, node = %self.config.name, "resets this node");
+        self.reset = Some(reason);
+        let stand_in = self.config.watchdog.as_ref().filter(|device| device.kind == Kind::StandIn);
+        match (stand_in, &mut self.device) {
+            (Some(_), Some(device)) => {
+                let _ = device.reset_stand_in();
+            }
+            (Some(stand_in), None) => {
+                let _ = watchdog::reset_stand_in(&stand_in.path);
+            }
+            (None, _) if self.config.is_real_machine() => loop {
+                // Never returns, and never feeds again: if the kernel refuses, the watchdog does it.
+                let refused = machine::reset();
+                tracing::error!(refused, "the kernel does not reset this node; the watchdog will");
+                std::thread::sleep(Duration::from_secs(1));
+            },
+            (None, _) => {}
+        }
+    }
+
+    fn report(&mut self) -> Result<(), SentinelError> {
+        let now = clock()?;
+        if now < self.next_report {
+            return Ok(());
+        }
+        self.next_report = now + REPORT_EVERY;
+        let class = self.device.as_ref().map(|device| device.class().to_string());
+        let report = Report::new(self.boot, &self.core.status(now), class, self.core.counters());
+        if let Err(error) = self.store.report(&report) {
+            tracing::warn!(%error, "the agent is not told");
+        }
+        Ok(())
+    }
+}
+
+fn clock() -> Result<Duration, SentinelError> {
+    machine::now().map_err(|source| SentinelError::System { what: "read CLOCK_BOOTTIME", source })
+}
+
+fn seed() -> Result<u64, SentinelError> {
+    getrandom::u64().map_err(|error| SentinelError::System {
+        what: "draw a random seed",
+        source: error.raw_os_error().map_or(Errno::EIO, Errno::from_raw),
+    })
+}
+
+fn start_word(setup: &Setup) -> &'static str {
+    match setup.start {
+        Start::Fresh => "fresh",
+        Start::Resumed(_) => "resumed",
+        Start::Lost => "lost",
+    }
+}
+
+fn pinned(config: &Config) -> BTreeMap<ControllerId, Pinned> {
+    let pinned = |controller: &crate::config::Controller| {
+        (controller.id, Pinned { key: controller.key, addresses: controller.lease.clone() })
+    };
+    config.controllers.iter().map(pinned).collect()
+}
+
+/// A machine's boot began when its clock did. A lab's began when its boot id was written; only a report rests on it.
+fn booted_at(config: &Config, now: Duration) -> Duration {
+    if config.is_real_machine() {
+        return Duration::ZERO;
+    }
+    let written = fs::metadata(&config.boot_id_file).and_then(|file| file.modified());
+    let age = written.ok().and_then(|at| SystemTime::now().duration_since(at).ok());
+    now.saturating_sub(age.unwrap_or_default())
+}
+
+fn listen(config: &Config, keyring: &Arc<Keyring>) -> Result<Vec<Listening>, SentinelError> {
+    let bind = |network: &crate::config::Network| {
+        let address = network.sentinel_listen;
+        let failed = |source| SentinelError::Listen { address: address.to_string(), source };
+        let socket = UdpSocket::bind(address).map_err(failed)?;
+        socket.set_nonblocking(true).map_err(failed)?;
+        let pings = Envelope::new(Arc::clone(keyring), config.cluster, &network.name, "ping");
+        Ok(Listening { socket, pings })
+    };
+    config.networks.iter().map(bind).collect()
+}
+
+/// The agent's way in. Whoever writes here still needs two controllers' signatures.
+fn local_socket(config: &Config) -> Result<UnixDatagram, SentinelError> {
+    let path = config.sentinel_socket();
+    let failed = |source| SentinelError::Listen { address: path.display().to_string(), source };
+    let _ = fs::remove_file(&path);
+    let socket = UnixDatagram::bind(&path).map_err(failed)?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).map_err(failed)?;
+    socket.set_nonblocking(true).map_err(failed)?;
+    Ok(socket)
+}
+
+fn hangup() -> Result<SignalFd, SentinelError> {
+    let mut signals = SigSet::empty();
+    signals.add(Signal::SIGHUP);
+    let failed = |source| SentinelError::System { what: "wait for SIGHUP", source };
+    signals.thread_block().map_err(failed)?;
+    SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC).map_err(failed)
+}
+
+fn take_priority() {
+    if let Err(error) = machine::lock_memory() {
+        tracing::warn!(%error, "memory is not locked: under swapping this node may be reset; LimitMEMLOCK=infinity");
+    }
+    if machine::is_real_time() != Some(true) {
+        tracing::warn!(
+            "not real-time: under load this node may be reset; CPUSchedulingPolicy=rr in the unit"
+        );
+    }
+}

@@ -1,0 +1,181 @@
+//! What can be done to a world from outside: by a scenario's author, or by an exploration's dice.
+
+use std::fmt;
+use std::time::Duration;
+
+use controller::effect::Network;
+
+use crate::bmc::Behaviour;
+use crate::place::Place;
+use crate::seat::Trap;
+use crate::wire::Way;
+use crate::world::World;
+
+/// Something that is done to the world.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Deed {
+    /// A link is cut, in one direction or both.
+    Cut(Place, Network, Option<Way>),
+    /// A link is whole again.
+    Heal(Place, Network),
+    /// So many of a thousand datagrams of a link are lost.
+    Lossy(Place, Network, u32),
+    /// So many of a thousand datagrams are lost everywhere.
+    Background(u32),
+    /// A whole network goes down or comes back.
+    Dark(Network, bool),
+    /// Two controllers no longer reach each other, or do again.
+    Split(u8, u8, bool),
+    /// A node loses its power; with its feed, its BMC too.
+    PowerOff(u8, bool),
+    /// A node's power and feed are back, and it boots.
+    PowerOn(u8),
+    /// A BMC behaves so.
+    Bmc(u8, Behaviour),
+    /// A node's kernel hangs.
+    Hang(u8),
+    /// It goes on.
+    Unhang(u8),
+    /// A node's sentinel is stopped, for a time or until it is resumed.
+    StallSentinel(u8, Option<Duration>),
+    /// It stops between its next check and the feed.
+    StallAtFeed(u8, Duration),
+    /// It goes on.
+    ResumeSentinel(u8),
+    /// A node's sentinel is killed.
+    KillSentinel(u8),
+    /// And started again.
+    StartSentinel(u8),
+    /// A node's agent is stopped.
+    StallAgent(u8, Option<Duration>),
+    /// It goes on.
+    ResumeAgent(u8),
+    /// A node's agent is killed.
+    KillAgent(u8),
+    /// And started again.
+    StartAgent(u8),
+    /// A controller's process dies.
+    StopController(u8),
+    /// And is started again.
+    StartController(u8),
+    /// A controller's process is stopped.
+    StallController(u8, Option<Duration>),
+    /// It goes on.
+    ResumeController(u8),
+    /// Something waits for a controller at a place in its effects.
+    Trap(u8, Trap),
+    /// A controller's wall clock steps, by milliseconds.
+    StepClock(u8, i64),
+    /// Nova's API answers 503, or works again.
+    NovaDown(bool),
+    /// Nova takes longer.
+    NovaSlow(Duration),
+    /// So many replies of Nova to writes are lost.
+    NovaLoses(u32),
+    /// So many of Nova's writes answer 500 with effect.
+    NovaFails(u32),
+    /// So many writes arrive only after this time.
+    NovaLate(u32, Duration),
+}
+
+impl World {
+    /// Does it.
+    pub fn inflict(&mut self, deed: &Deed) {
+        let text = deed.to_string();
+        let now = self.now;
+        self.story.note(now, text.as_bytes());
+        match *deed {
+            Deed::Cut(place, network, way) => {
+                for way in way.map_or(vec![Way::In, Way::Out], |way| vec![way]) {
+                    self.wire.cut(place, network, way);
+                }
+                self.trouble(place);
+            }
+            Deed::Heal(place, network) => {
+                self.wire.heal(place, network);
+                self.trouble(place);
+            }
+            Deed::Lossy(place, network, permille) => {
+                self.wire.set_loss(place, network, permille);
+                self.trouble(place);
+            }
+            Deed::Background(permille) => {
+                self.wire.set_background(permille);
+                self.trouble_all();
+            }
+            Deed::Dark(network, dark) => {
+                self.wire.set_dark(network, dark);
+                self.trouble_all();
+            }
+            Deed::Split(one, other, split) => self.wire.set_split(one, other, split),
+            Deed::PowerOff(node, feed) => self.switch_off(node, feed),
+            Deed::PowerOn(node) => self.switch_on(node),
+            Deed::Bmc(node, behaviour) => {
+                if let Some(bmc) = self.bmcs.get_mut(usize::from(node) - 1) {
+                    bmc.behaviour = behaviour;
+                }
+            }
+            Deed::Hang(node) => self.hang(node),
+            Deed::Unhang(node) => self.unhang(node),
+            Deed::StallSentinel(node, span) => self.stall_sentinel(node, span),
+            Deed::StallAtFeed(node, span) => {
+                self.trouble(Place::Node(node));
+                if let Some(node) = self.nodes.get_mut(usize::from(node) - 1) {
+                    node.stall_at_feed = Some(span);
+                }
+            }
+            Deed::ResumeSentinel(node) => self.resume_sentinel(node),
+            Deed::KillSentinel(node) => self.kill_sentinel(node),
+            Deed::StartSentinel(node) => self.start_sentinel(node),
+            Deed::StallAgent(node, span) => self.stall_agent(node, span),
+            Deed::ResumeAgent(node) => self.resume_agent(node),
+            Deed::KillAgent(node) => self.kill_agent(node),
+            Deed::StartAgent(node) => self.start_agent(node),
+            Deed::StopController(number) => self.stop_controller(number),
+            Deed::StartController(number) => self.start_controller(number),
+            Deed::StallController(number, span) => self.stall_controller(number, span),
+            Deed::ResumeController(number) => self.resume_controller(number),
+            Deed::Trap(number, trap) => {
+                if let Some(seat) = self.seats.get_mut(usize::from(number) - 1) {
+                    seat.trap = Some(trap);
+                }
+            }
+            Deed::StepClock(number, ms) => {
+                if let Some(seat) = self.seats.get_mut(usize::from(number) - 1) {
+                    seat.wall_step = seat.wall_step.saturating_add(ms);
+                }
+            }
+            Deed::NovaDown(down) => self.cloud.faults.down = down,
+            Deed::NovaSlow(by) => self.cloud.faults.slow = by,
+            Deed::NovaLoses(replies) => self.cloud.faults.lost_replies = replies,
+            Deed::NovaFails(writes) => self.cloud.faults.errors_with_effect = writes,
+            Deed::NovaLate(writes, by) => {
+                (self.cloud.faults.late_writes, self.cloud.faults.late_by) = (writes, by);
+            }
+        }
+        self.see_computes();
+    }
+
+    fn trouble(&mut self, place: Place) {
+        let now = self.now;
+        match place {
+            Place::Node(number) => {
+                if let Some(node) = self.nodes.get_mut(usize::from(number) - 1) {
+                    node.troubled = now;
+                }
+            }
+            Place::Controller(_) => {}
+        }
+    }
+
+    fn trouble_all(&mut self) {
+        let now = self.now;
+        self.nodes.iter_mut().for_each(|node| node.troubled = now);
+    }
+}
+
+impl fmt::Display for Deed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:?}")
+    }
+}

@@ -1,0 +1,67 @@
+//! S17.
+
+use std::collections::BTreeSet;
+
+use fencing::{BootId, NodeId};
+
+use super::Oracle;
+use crate::fact::Fact;
+use crate::place::{Place, node_id};
+use crate::world::World;
+
+/// S17: a gate opens only for a boot that a committed entry armed or admitted, and never for one that was fenced.
+#[derive(Debug, Default)]
+pub struct BootGate {
+    named: BTreeSet<(NodeId, BootId)>,
+    judged: u64,
+}
+
+impl Oracle for BootGate {
+    fn name(&self) -> &'static str {
+        "boot_gate"
+    }
+
+    fn promise(&self) -> &'static str {
+        "no guest starts on a node that is out, or that nobody has let in"
+    }
+
+    fn judge(&mut self, world: &World, fact: &Fact) -> Result<(), String> {
+        match fact {
+            Fact::Applied { .. } => {
+                let nodes = world.registry().into_iter().flat_map(|registry| registry.nodes());
+                let named = nodes.filter_map(|(id, node)| Some((*id, node.serving_boot()?)));
+                self.named.extend(named);
+                Ok(())
+            }
+            Fact::GateOpened { node } => {
+                self.judged += 1;
+                let Some(machine) = world.node(*node) else { return Ok(()) };
+                let boot = (node_id(*node), machine.boot());
+                let name = Place::Node(*node);
+                if world.ghost.fenced_boots.contains(&boot) {
+                    return Err(format!("{name} opens its gate for a boot that was fenced"));
+                }
+                if !self.named.contains(&boot) {
+                    return Err(format!("{name} opens its gate and no committed entry names its boot"));
+                }
+                Ok(())
+            }
+            Fact::GuestStarted { .. }
+            | Fact::Intended { .. }
+            | Fact::Proven { .. }
+            | Fact::Acked { .. }
+            | Fact::Renewed { .. }
+            | Fact::Asked { .. }
+            | Fact::Vouched { .. }
+            | Fact::OffArrived { .. }
+            | Fact::Called { .. }
+            | Fact::Reset { .. }
+            | Fact::Halted { .. }
+            | Fact::Second => Ok(()),
+        }
+    }
+
+    fn judged(&self) -> u64 {
+        self.judged
+    }
+}

@@ -1,0 +1,50 @@
+//! S8 and S9.
+
+use controller::nova::call::{Call, MigrationStatus};
+
+use super::Oracle;
+use crate::fact::Fact;
+use crate::place::Place;
+use crate::world::World;
+
+/// S8, S9: no POST evacuate while the VM runs anywhere, while an earlier evacuation of it is on its way, or while it
+/// is being migrated.
+#[derive(Debug, Default)]
+pub struct EvacuateOnce {
+    judged: u64,
+    posted: std::collections::BTreeMap<uuid::Uuid, u32>,
+}
+
+impl Oracle for EvacuateOnce {
+    fn name(&self) -> &'static str {
+        "evacuate_once"
+    }
+
+    fn promise(&self) -> &'static str {
+        "no second evacuation while the first may still have an effect"
+    }
+
+    fn judge(&mut self, world: &World, fact: &Fact) -> Result<(), String> {
+        let Fact::Called { call: Call::Evacuate { server, .. }, .. } = fact else { return Ok(()) };
+        self.judged += 1;
+        *self.posted.entry(*server).or_default() += 1;
+        let name = world.vms.get(server).cloned().unwrap_or_default();
+        let elsewhere: Vec<u8> = world.runs_on(*server);
+        if let Some(on) = elsewhere.iter().find(|on| !world.ghost.lied_about.contains(on)) {
+            return Err(format!("{name} is evacuated while it runs on {}", Place::Node(*on)));
+        }
+        // Nova has taken this POST already when this is asked: one record is its own.
+        let on_the_way = world.cloud.migrations().into_iter().filter(|record| {
+            record.server == *server
+                && matches!(record.status, MigrationStatus::Accepted | MigrationStatus::PreMigrating)
+        });
+        if on_the_way.count() > 1 {
+            return Err(format!("{name} is evacuated while an earlier evacuation is on its way"));
+        }
+        Ok(())
+    }
+
+    fn judged(&self) -> u64 {
+        self.judged
+    }
+}

@@ -1,0 +1,139 @@
+//! S3, second half.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use controller::registry::Incident;
+use fencing::bmc::{Ask, Power, Reply};
+use fencing::evidence::Evidence;
+use fencing::{BootId, IncidentId, NodeId};
+
+use super::Oracle;
+use crate::bmc::{Bmc, identity};
+use crate::fact::Fact;
+use crate::place::{Place, node_number};
+use crate::world::World;
+
+/// S3: evidence is what its rule says, by the BMC's own log and by the simulator's own clock.
+#[derive(Debug, Default)]
+pub struct EvidenceRules {
+    armed: BTreeMap<NodeId, BootId>,
+    judged: u64,
+}
+
+/// A controller's clock may run 0.03 % too fast.
+const CLOCK_PERMILLE: u32 = 1;
+
+impl Oracle for EvidenceRules {
+    fn name(&self) -> &'static str {
+        "evidence_rules"
+    }
+
+    fn promise(&self) -> &'static str {
+        "evidence is never less than its rule demands"
+    }
+
+    fn judge(&mut self, world: &World, fact: &Fact) -> Result<(), String> {
+        match fact {
+            Fact::Applied { .. } => {
+                let nodes = world.registry().into_iter().flat_map(|registry| registry.nodes());
+                for (id, node) in nodes {
+                    if let Some(arming) = node.armed {
+                        self.armed.insert(*id, arming.boot);
+                    }
+                }
+                Ok(())
+            }
+            Fact::Proven { incident, .. } => {
+                let Some(incident) = world.registry().and_then(|r| r.incidents().get(incident)) else {
+                    return Ok(());
+                };
+                self.judged += 1;
+                self.judge_evidence(world, incident)
+                    .map_err(|why| format!("{}: {why}", Place::Node(node_number(incident.node))))
+            }
+            Fact::GuestStarted { .. }
+            | Fact::Intended { .. }
+            | Fact::Acked { .. }
+            | Fact::Renewed { .. }
+            | Fact::Asked { .. }
+            | Fact::Vouched { .. }
+            | Fact::OffArrived { .. }
+            | Fact::Called { .. }
+            | Fact::GateOpened { .. }
+            | Fact::Reset { .. }
+            | Fact::Halted { .. }
+            | Fact::Second => Ok(()),
+        }
+    }
+
+    fn judged(&self) -> u64 {
+        self.judged
+    }
+}
+
+impl EvidenceRules {
+    fn judge_evidence(&self, world: &World, incident: &Incident) -> Result<(), String> {
+        let since = intended(world, incident.id)?;
+        let number = node_number(incident.node);
+        let evidence = incident.fence().and_then(|fence| fence.evidence.as_ref());
+        match evidence {
+            Some(Evidence::Bmc { identity: read, .. }) => {
+                if *read != identity(number) {
+                    return Err("E1 by another BMC's identity".to_owned());
+                }
+                let bmc = world.bmcs.get(usize::from(number) - 1).ok_or("no such BMC")?;
+                off_then_two_reads(bmc, since)
+            }
+            Some(Evidence::Lease { .. }) => {
+                if self.armed.get(&incident.node) != Some(&incident.boot) {
+                    return Err("E2 for a boot that was never armed".to_owned());
+                }
+                let waited = world.now().saturating_sub(since);
+                let demanded = world.plan().profile.times().wait_after_intent();
+                if waited + demanded * CLOCK_PERMILLE / 1000 < demanded {
+                    return Err(format!("E2 after {waited:?}, wL is {demanded:?}"));
+                }
+                Ok(())
+            }
+            Some(Evidence::NewBoot { boot }) => match world.node(number) {
+                Some(node) if node.boot() == *boot && *boot != incident.boot => Ok(()),
+                Some(_) | None => Err("E3 by a boot that is none".to_owned()),
+            },
+            Some(Evidence::Operator { .. }) => Ok(()),
+            Some(Evidence::CrashKernel | Evidence::Pdu | Evidence::Storage) => {
+                Err("evidence that nothing in this world can give".to_owned())
+            }
+            None => Err("no evidence at all".to_owned()),
+        }
+    }
+}
+
+fn intended(world: &World, incident: IncidentId) -> Result<Duration, String> {
+    world.ghost.intended.get(&incident).copied().ok_or_else(|| "Fenced before its intent".to_owned())
+}
+
+/// By one controller: an off since the intent, then two consecutive reads off, at least 3 s and at most 30 s apart.
+fn off_then_two_reads(bmc: &Bmc, since: Duration) -> Result<(), String> {
+    let mut by: BTreeMap<u8, (bool, Option<Duration>)> = BTreeMap::new();
+    for exchange in bmc.log.iter().filter(|exchange| exchange.at >= since) {
+        let (sent, first) = by.entry(exchange.controller).or_default();
+        match (exchange.ask, &exchange.reply) {
+            (Ask::Off, _) => (*sent, *first) = (true, None),
+            (Ask::Read, Reply::Read { power: Power::Off, .. }) if *sent => match *first {
+                Some(at) => {
+                    let apart = exchange.at.saturating_sub(at);
+                    if apart >= Duration::from_secs(3) && apart <= Duration::from_secs(30) {
+                        return Ok(());
+                    }
+                    if apart > Duration::from_secs(30) {
+                        *first = Some(exchange.at);
+                    }
+                }
+                None => *first = Some(exchange.at),
+            },
+            (Ask::Read, _) => *first = None,
+        }
+    }
+    Err("E1 without an off and two reads off, 3 s apart, in this epoch".to_owned())
+}

@@ -1,0 +1,75 @@
+//! Oracles: judges of one property each, asked after every event. They look at what only the simulator knows, and share no
+//! code with the cores that they judge.
+
+mod boot_gate;
+mod evacuate_after_fence;
+mod evacuate_once;
+mod evidence_rules;
+mod fleet_survives;
+mod late_effect_harmless;
+mod mass_cap;
+mod no_ack_after_intent;
+mod nova_order;
+mod off_when_fenced;
+mod quorum_only;
+mod registry_agrees;
+mod self_fence_deadline;
+mod single_writer;
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::fact::Fact;
+use crate::world::World;
+
+/// A judge of one property.
+pub trait Oracle {
+    /// Its name, as in `docs/safety.md` and in scenarios.
+    fn name(&self) -> &'static str;
+    /// The sentence that it protects.
+    fn promise(&self) -> &'static str;
+    /// Looks at one fact.
+    ///
+    /// # Errors
+    /// What was broken, in a sentence with names and times.
+    fn judge(&mut self, world: &World, fact: &Fact) -> Result<(), String>;
+    /// How often it had something to judge: one that never did proves nothing.
+    fn judged(&self) -> u64;
+}
+
+/// A property was broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// By whose judgement.
+    pub oracle: &'static str,
+    /// True time since the story began.
+    pub at: Duration,
+    /// What.
+    pub what: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is broken at {:.3} s: {}", self.oracle, self.at.as_secs_f64(), self.what)
+    }
+}
+
+/// All of them.
+pub fn all() -> Vec<Box<dyn Oracle>> {
+    vec![
+        Box::new(single_writer::SingleWriter::default()),
+        Box::new(evacuate_after_fence::EvacuateAfterFence::default()),
+        Box::new(off_when_fenced::OffWhenFenced::default()),
+        Box::new(evidence_rules::EvidenceRules::default()),
+        Box::new(self_fence_deadline::SelfFenceDeadline::default()),
+        Box::new(no_ack_after_intent::NoAckAfterIntent::default()),
+        Box::new(late_effect_harmless::LateEffectHarmless::default()),
+        Box::new(evacuate_once::EvacuateOnce::default()),
+        Box::new(mass_cap::MassCap::default()),
+        Box::new(quorum_only::QuorumOnly::default()),
+        Box::new(registry_agrees::RegistryAgrees::default()),
+        Box::new(boot_gate::BootGate::default()),
+        Box::new(nova_order::NovaOrder::default()),
+        Box::new(fleet_survives::FleetSurvives::default()),
+    ]
+}

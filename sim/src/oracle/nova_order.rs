@@ -1,0 +1,83 @@
+//! S19.
+
+use controller::nova::call::{Call, MigrationKind, MigrationStatus};
+
+use super::Oracle;
+use crate::fact::Fact;
+use crate::place::{Place, node_id};
+use crate::world::World;
+
+/// S19: forced_down is set before the first evacuation and unset only after the release; and no nova-compute starts
+/// while an evacuation from its node is queued.
+#[derive(Debug, Default)]
+pub struct NovaOrder {
+    judged: u64,
+}
+
+impl Oracle for NovaOrder {
+    fn name(&self) -> &'static str {
+        "nova_order"
+    }
+
+    fn promise(&self) -> &'static str {
+        "Nova is told in the order in which nothing can go wrong"
+    }
+
+    fn judge(&mut self, world: &World, fact: &Fact) -> Result<(), String> {
+        match fact {
+            Fact::Called { call: Call::Evacuate { server, .. }, .. } => {
+                self.judged += 1;
+                let servers = world.cloud.servers();
+                let host = servers.iter().find(|s| s.id == *server).and_then(|s| s.host.clone());
+                let services = world.cloud.services(world.now());
+                let forced = services.iter().any(|s| Some(&s.host) == host.as_ref() && s.forced_down);
+                if forced { Ok(()) } else { Err(format!("{host:?} is evacuated and not forced down")) }
+            }
+            Fact::Called { call: Call::ClearForcedDown { service }, .. } => {
+                self.judged += 1;
+                let services = world.cloud.services(world.now());
+                let service = services.iter().find(|record| record.id == *service);
+                let Some(Place::Node(number)) = service.and_then(|s| Place::named(&s.host)) else {
+                    return Ok(());
+                };
+                let out = world.registry().is_some_and(|registry| registry.is_out(node_id(number)));
+                if out { Err(format!("node-{number} is out and no longer forced down")) } else { Ok(()) }
+            }
+            Fact::GateOpened { node } => {
+                self.judged += 1;
+                let host = Place::Node(*node).to_string();
+                // `done` records are cleaned up by the nova-compute that starts now.
+                let queued = world.cloud.migrations().into_iter().find(|record| {
+                    record.source == host
+                        && matches!(record.status, MigrationStatus::Accepted | MigrationStatus::PreMigrating)
+                });
+                match queued {
+                    Some(record) => Err(format!(
+                        "{host} starts its nova-compute while its {} {} is {:?}",
+                        MigrationKind::Evacuation,
+                        record.id,
+                        record.status
+                    )),
+                    None => Ok(()),
+                }
+            }
+            Fact::Called { .. }
+            | Fact::GuestStarted { .. }
+            | Fact::Applied { .. }
+            | Fact::Intended { .. }
+            | Fact::Proven { .. }
+            | Fact::Acked { .. }
+            | Fact::Renewed { .. }
+            | Fact::Asked { .. }
+            | Fact::Vouched { .. }
+            | Fact::OffArrived { .. }
+            | Fact::Reset { .. }
+            | Fact::Halted { .. }
+            | Fact::Second => Ok(()),
+        }
+    }
+
+    fn judged(&self) -> u64 {
+        self.judged
+    }
+}

@@ -1,0 +1,137 @@
+//! S4.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use fencing::lease::vouches_needed;
+
+use super::Oracle;
+use crate::fact::Fact;
+use crate::node::{Machine, Power};
+use crate::place::{Place, node_number};
+use crate::world::World;
+
+/// S4: an armed boot that nobody stands for is over after a known time: at any
+/// `t > max(base_c + L, base_v + C) + 3W(1+e) + K` it no longer runs.
+#[derive(Debug, Default)]
+pub struct SelfFenceDeadline {
+    nodes: BTreeMap<u8, Stood>,
+    judged: u64,
+}
+
+/// Who stood for a boot, by what was really sent.
+#[derive(Debug, Default)]
+struct Stood {
+    boots: u32,
+    /// Send times of renewals and asks, by number.
+    sent: BTreeMap<u64, Duration>,
+    /// Send time of the newest renewal that each controller acked.
+    acked: BTreeMap<u8, Duration>,
+    /// Send time of the newest ask that each voter vouched for.
+    vouched: BTreeMap<u8, Duration>,
+}
+
+/// Renewals and asks that are remembered: a lease's worth of each profile.
+const REMEMBERED: usize = 512;
+
+impl Oracle for SelfFenceDeadline {
+    fn name(&self) -> &'static str {
+        "self_fence_deadline"
+    }
+
+    fn promise(&self) -> &'static str {
+        "a node for which neither controllers nor peers stand is off after a known time"
+    }
+
+    fn judge(&mut self, world: &World, fact: &Fact) -> Result<(), String> {
+        match fact {
+            Fact::Renewed { node, seq } | Fact::Asked { node, seq } => {
+                let stood = self.stood(world, *node);
+                stood.sent.insert(*seq, world.now());
+                if stood.sent.len() > REMEMBERED {
+                    stood.sent.pop_first();
+                }
+                Ok(())
+            }
+            Fact::Acked { controller, node, boot, seq } => {
+                let number = node_number(*node);
+                if world.node(number).is_some_and(|node| node.boot() == *boot) {
+                    let stood = self.stood(world, number);
+                    if let Some(at) = stood.sent.get(seq).copied() {
+                        let newest = stood.acked.entry(*controller).or_default();
+                        *newest = at.max(*newest);
+                    }
+                }
+                Ok(())
+            }
+            Fact::Vouched { voter, node, seq } => {
+                let stood = self.stood(world, *node);
+                if let Some(at) = stood.sent.get(seq).copied() {
+                    let newest = stood.vouched.entry(*voter).or_default();
+                    *newest = at.max(*newest);
+                }
+                Ok(())
+            }
+            Fact::Second => world.nodes.iter().try_for_each(|node| self.judge_node(world, node)),
+            Fact::GuestStarted { .. }
+            | Fact::Applied { .. }
+            | Fact::Intended { .. }
+            | Fact::Proven { .. }
+            | Fact::OffArrived { .. }
+            | Fact::Called { .. }
+            | Fact::GateOpened { .. }
+            | Fact::Reset { .. }
+            | Fact::Halted { .. } => Ok(()),
+        }
+    }
+
+    fn judged(&self) -> u64 {
+        self.judged
+    }
+}
+
+impl SelfFenceDeadline {
+    fn stood(&mut self, world: &World, number: u8) -> &mut Stood {
+        let boots = world.node(number).map_or(0, |node| node.boots);
+        let stood = self.nodes.entry(number).or_default();
+        if stood.boots != boots {
+            *stood = Stood { boots, ..Stood::default() };
+        }
+        stood
+    }
+
+    fn judge_node(&mut self, world: &World, node: &Machine) -> Result<(), String> {
+        // A closed device resets nobody: that is what disarming is for. One that was closed wrongly shows elsewhere.
+        if node.power != Power::Running || node.watchdog.fed().is_none() {
+            return Ok(());
+        }
+        self.judged += 1;
+        let times = world.plan().profile.times();
+        let needed = world.seats.len() / 2 + 1;
+        let voters = node.sentinel.core.as_ref().map(|core| core.adopted().voters());
+        let others = voters.map_or(0, |voters| {
+            voters.iter().filter(|(id, _)| node_number(*id) != node.number).count()
+        });
+        let vouches = vouches_needed(others);
+        if vouches == 0 {
+            return Ok(());
+        }
+        let stood = self.stood(world, node.number);
+        let base_c = nth_newest(&stood.acked, needed);
+        let base_v = nth_newest(&stood.vouched, vouches);
+        let until = [base_c.map(|b| b + times.lease), base_v.map(|b| b + times.vouch)];
+        let Some(until) = until.into_iter().flatten().max() else { return Ok(()) };
+        let deadline = until + times.watchdog_bound() + times.quiet;
+        if world.now() > deadline {
+            let late = world.now().saturating_sub(deadline);
+            return Err(format!("{} runs on {late:.1?} after its deadline", Place::Node(node.number)));
+        }
+        Ok(())
+    }
+}
+
+fn nth_newest(times: &BTreeMap<u8, Duration>, n: usize) -> Option<Duration> {
+    let mut newest: Vec<Duration> = times.values().copied().collect();
+    newest.sort_unstable_by(|a, b| b.cmp(a));
+    newest.get(n.checked_sub(1)?).copied()
+}

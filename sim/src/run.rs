@@ -1,0 +1,85 @@
+//! A world with its oracles.
+
+use std::time::Duration;
+
+use crate::fact::Fact;
+use crate::oracle::{self, Oracle, Violation};
+use crate::world::{Plan, World};
+
+/// A run.
+pub struct Run {
+    /// The world.
+    pub world: World,
+    oracles: Vec<Box<dyn Oracle>>,
+}
+
+/// A cluster that has not come to rest after this time never will.
+const SETTLES_WITHIN: Duration = Duration::from_secs(300);
+
+/// Why a run did not begin.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotSettled {
+    /// It did not come to rest. Nothing can be told of it.
+    #[error("the cluster did not settle within {} s", SETTLES_WITHIN.as_secs())]
+    Late,
+    /// A property was broken before the story began. Nothing can be told of it.
+    #[error("while it settled: {0}")]
+    Broken(String),
+}
+
+impl Run {
+    /// A cluster that is switched on and has come to rest: its story begins.
+    ///
+    /// # Errors
+    /// [`NotSettled`]: there is no run.
+    pub fn settled(plan: Plan) -> Result<Self, NotSettled> {
+        let grace = plan.waits.grace;
+        let mut run = Self { world: World::new(plan), oracles: oracle::all() };
+        let second = Duration::from_secs(1);
+        while run.world.now() < SETTLES_WITHIN {
+            run.go_on(second).map_err(|broken| NotSettled::Broken(broken.to_string()))?;
+            if run.world.is_settled() && run.world.now() > grace + second * 5 {
+                let now = run.world.now();
+                run.world.story.begin(now);
+                return Ok(run);
+            }
+        }
+        Err(NotSettled::Late)
+    }
+
+    /// Lets time pass.
+    ///
+    /// # Errors
+    /// The first property that was broken; the run is over.
+    pub fn go_on(&mut self, span: Duration) -> Result<(), Violation> {
+        let until = self.world.now() + span;
+        let facts = self.world.take_facts();
+        self.judge(&facts)?;
+        while let Some(facts) = self.world.step(until) {
+            self.judge(&facts)?;
+        }
+        Ok(())
+    }
+
+    /// How often an oracle of this name had something to judge; `None` when there is none.
+    pub fn judged(&self, name: &str) -> Option<u64> {
+        self.oracles.iter().find(|oracle| oracle.name() == name).map(|oracle| oracle.judged())
+    }
+
+    /// All oracles.
+    pub fn oracles(&self) -> impl Iterator<Item = &dyn Oracle> {
+        self.oracles.iter().map(AsRef::as_ref)
+    }
+
+    fn judge(&mut self, facts: &[Fact]) -> Result<(), Violation> {
+        for fact in facts {
+            for oracle in &mut self.oracles {
+                if let Err(what) = oracle.judge(&self.world, fact) {
+                    let at = self.world.now().saturating_sub(self.world.story.began());
+                    return Err(Violation { oracle: oracle.name(), at, what });
+                }
+            }
+        }
+        Ok(())
+    }
+}

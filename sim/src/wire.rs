@@ -1,0 +1,125 @@
+//! The networks: who reaches whom, in which direction, and how long it takes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use controller::effect::Network;
+use rand::{Rng, RngExt};
+
+use crate::place::Place;
+
+/// A direction, seen from a machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Way {
+    /// What it receives.
+    In,
+    /// What it sends.
+    Out,
+}
+
+/// All networks, and the links between controllers.
+#[derive(Debug, Default)]
+pub struct Wire {
+    cut: BTreeSet<(Place, Network, Way)>,
+    dark: BTreeSet<Network>,
+    /// Per mille of what a machine sends and receives there that is lost.
+    loss: BTreeMap<(Place, Network), u32>,
+    /// Per mille of everything that is lost.
+    background: u32,
+    /// Controllers that cannot speak to each other.
+    split: BTreeSet<(u8, u8)>,
+    carried: u64,
+    lost: u64,
+}
+
+impl Wire {
+    /// Cuts a machine's link.
+    pub fn cut(&mut self, place: Place, network: Network, way: Way) {
+        self.cut.insert((place, network, way));
+    }
+
+    /// Heals a machine's link, loss included.
+    pub fn heal(&mut self, place: Place, network: Network) {
+        for way in [Way::In, Way::Out] {
+            self.cut.remove(&(place, network, way));
+        }
+        self.loss.remove(&(place, network));
+    }
+
+    /// Switches a whole network off or on.
+    pub fn set_dark(&mut self, network: Network, dark: bool) {
+        if dark {
+            self.dark.insert(network);
+        } else {
+            self.dark.remove(&network);
+        }
+    }
+
+    /// Loses so many of a thousand datagrams of a machine.
+    pub fn set_loss(&mut self, place: Place, network: Network, permille: u32) {
+        self.loss.insert((place, network), permille);
+    }
+
+    /// Loses so many of a thousand datagrams everywhere.
+    pub fn set_background(&mut self, permille: u32) {
+        self.background = permille;
+    }
+
+    /// Splits two controllers, or joins them again.
+    pub fn set_split(&mut self, one: u8, other: u8, split: bool) {
+        let pair = (one.min(other), one.max(other));
+        if split {
+            self.split.insert(pair);
+        } else {
+            self.split.remove(&pair);
+        }
+    }
+
+    /// All links as new.
+    pub fn heal_all(&mut self) {
+        *self = Self { carried: self.carried, lost: self.lost, ..Self::default() };
+    }
+
+    /// Whether a datagram can get through at all.
+    pub fn is_open(&self, from: Place, to: Place, network: Network) -> bool {
+        !self.dark.contains(&network)
+            && !self.cut.contains(&(from, network, Way::Out))
+            && !self.cut.contains(&(to, network, Way::In))
+            && !self.is_split(from, to)
+    }
+
+    /// Whether a machine can speak and hear on a network.
+    pub fn is_linked(&self, place: Place, network: Network) -> bool {
+        let cut = |way| self.cut.contains(&(place, network, way));
+        !self.dark.contains(&network) && !cut(Way::In) && !cut(Way::Out)
+    }
+
+    /// Flight time of a datagram, or `None` for one that is lost.
+    pub fn carry(
+        &mut self,
+        rng: &mut impl Rng,
+        from: Place,
+        to: Place,
+        network: Network,
+    ) -> Option<Duration> {
+        let lossy = |place| self.loss.get(&(place, network)).copied().unwrap_or(0);
+        let losses = [self.background, lossy(from), lossy(to)];
+        let lost = losses.iter().any(|loss| *loss > 0 && rng.random_range(0..1000) < *loss);
+        if lost || !self.is_open(from, to, network) {
+            self.lost += 1;
+            return None;
+        }
+        self.carried += 1;
+        Some(Duration::from_micros(rng.random_range(100..1500)))
+    }
+
+    /// Datagrams that were carried, and that were lost.
+    pub fn counts(&self) -> (u64, u64) {
+        (self.carried, self.lost)
+    }
+
+    fn is_split(&self, from: Place, to: Place) -> bool {
+        let (Place::Controller(one), Place::Controller(other)) = (from, to) else { return false };
+        self.split.contains(&(one.min(other), one.max(other)))
+    }
+}

@@ -1,0 +1,141 @@
+//! Agents: what their shell does.
+
+use std::time::Duration;
+
+use controller::effect::Network;
+use node_agent::sentinel;
+
+use super::{Body, Happening, Program, World};
+use crate::agent::{Agent, Effect, Event, Setup};
+use crate::node::Power;
+use crate::place::{Place, Port, node_id};
+
+impl World {
+    /// Starts a node's agent.
+    pub fn start_agent(&mut self, number: u8) {
+        let now = self.now;
+        let networks = self.plan.networks();
+        let controllers = self.controller_gossip();
+        let place = Place::Node(number);
+        let seed = self.seed_for(place, 2);
+        let Some(node) = self.node_mut(number).filter(|node| node.power == Power::Running) else {
+            return;
+        };
+        node.agent_starts += 1;
+        let setup = Setup {
+            node: node_id(number),
+            boot: node.boot(),
+            starts: node.agent_starts,
+            gossip: place.addresses(networks, Port::Gossip),
+            ping: place.addresses(networks, Port::Lease),
+            controllers,
+            seed: seed.wrapping_add(node.agent_starts),
+        };
+        let mut effects = Vec::new();
+        let agent = Agent::new(node.clock.read(now), setup, &mut effects);
+        node.agent.start(agent);
+        self.do_agent_effects(number, effects);
+    }
+
+    /// Its process is gone.
+    pub fn kill_agent(&mut self, number: u8) {
+        if let Some(node) = self.node_mut(number) {
+            node.agent.stop();
+        }
+    }
+
+    /// Its process is stopped for a while.
+    pub fn stall_agent(&mut self, number: u8, span: Option<Duration>) {
+        let Some(node) = self.node_mut(number).filter(|node| node.agent.core.is_some()) else { return };
+        node.agent.stalled = true;
+        let program = Program::Agent(number, node.agent.life);
+        if let Some(span) = span {
+            self.later(span, Happening::Resume(program));
+        }
+    }
+
+    /// It goes on.
+    pub fn resume_agent(&mut self, number: u8) {
+        let Some(node) = self.node_mut(number) else { return };
+        if node.hung || node.agent.core.is_none() {
+            return;
+        }
+        node.agent.stalled = false;
+        for event in std::mem::take(&mut node.agent.backlog) {
+            self.tell_agent(number, event);
+        }
+        self.tell_agent(number, Event::Timeout);
+    }
+
+    pub(super) fn wake_agent(&mut self, number: u8, life: u32) {
+        let now = self.now;
+        let Some(node) = self.node_mut(number) else { return };
+        if node.agent.life == life && node.agent.wakes_at == Some(now) {
+            node.agent.wakes_at = None;
+            self.tell_agent(number, Event::Timeout);
+        }
+    }
+
+    pub(super) fn tell_agent(&mut self, number: u8, event: Event) {
+        let now = self.now;
+        let Some(node) = self.node_mut(number) else { return };
+        if node.agent.stalled || node.hung {
+            if !matches!(event, Event::Timeout) {
+                node.agent.keep(event);
+            }
+            return;
+        }
+        let reading = node.clock.read(now);
+        let Some(core) = node.agent.core.as_mut() else { return };
+        let mut effects = Vec::new();
+        core.handle(reading, event, &mut effects);
+        self.do_agent_effects(number, effects);
+    }
+
+    fn do_agent_effects(&mut self, number: u8, effects: Vec<Effect>) {
+        let place = Place::Node(number);
+        for effect in effects {
+            match effect {
+                Effect::Gossip { network, to, bytes } => {
+                    let sender = place.address(network, Port::Gossip);
+                    self.send(place, network, sender, to, Body::Gossip(bytes));
+                }
+                Effect::Ping { network, to, nonce } => {
+                    let sender = place.address(network, Port::Lease);
+                    self.send(place, network, sender, to, Body::Ping { nonce });
+                }
+                Effect::FenceEvent(event) => {
+                    self.tell_sentinel(number, sentinel::Event::FenceEvent(*event));
+                }
+                Effect::List { nonce, network, to } => {
+                    let domains = self.node(number).map(|node| node.guests.iter().copied().collect());
+                    let domains = domains.unwrap_or_default();
+                    self.tell_agent(number, Event::Domains { nonce, network, to, domains });
+                }
+            }
+        }
+        self.plan_agent(number);
+    }
+
+    fn plan_agent(&mut self, number: u8) {
+        let now = self.now;
+        let Some(node) = self.node_mut(number) else { return };
+        let Some((reading, _)) = node.agent.core.as_ref().and_then(Agent::poll_timeout) else { return };
+        let at = node.clock.when(reading).max(now);
+        if node.agent.wakes_at.is_none_or(|wakes| at < wakes) {
+            node.agent.wakes_at = Some(at);
+            let program = Program::Agent(number, node.agent.life);
+            self.queue.push(at, Happening::Wake(program));
+        }
+    }
+
+    /// Gossip addresses of the controllers, network by network.
+    fn controller_gossip(&self) -> Vec<Vec<std::net::SocketAddr>> {
+        let networks = (0..self.plan.networks()).map(Network);
+        networks
+            .map(|network| {
+                self.seats.iter().map(|seat| seat.place().address(network, Port::Gossip)).collect()
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,233 @@
+//! How a world is made, and brought to rest.
+
+use std::time::Duration;
+
+use action_matrix::Matrix;
+use controller::core::{Peer, Settings, Waits};
+use controller::registry::Enrolment;
+use fencing::NodeId;
+use fencing::lease::Profile;
+use fencing::sign::KeyPair;
+use node_agent::sentinel::{Pinned, Setup, Start};
+use rand::{Rng, RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::{Ghost, Happening, World};
+use crate::bmc::Bmc;
+use crate::clock::Clock;
+use crate::fact::Fact;
+use crate::node::Machine;
+use crate::place::{Place, Port, boot_id, cluster, controller_id, node_id};
+use crate::queue::Queue;
+use crate::seat::Seat;
+use crate::standin::nova::{self, Cloud};
+use crate::story::Story;
+use crate::wire::Wire;
+
+/// What a world is made from.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Seed of everything.
+    pub seed: u64,
+    /// Controllers: 1, 3 or 5.
+    pub controllers: u8,
+    /// Nodes.
+    pub nodes: u8,
+    /// Failure domains; nodes are dealt out in turn.
+    pub domains: u8,
+    /// Lease profile.
+    pub profile: Profile,
+    /// Matrix.
+    pub matrix: Matrix,
+    /// Waits.
+    pub waits: Waits,
+    /// Nodes without a BMC.
+    pub without_bmc: Vec<u8>,
+    /// Nodes without a watchdog.
+    pub without_watchdog: Vec<u8>,
+}
+
+impl Plan {
+    /// Three controllers and some nodes, with the default matrix and a short start-up grace.
+    pub fn new(seed: u64, nodes: u8) -> Self {
+        Self {
+            seed,
+            controllers: 3,
+            nodes,
+            domains: 1,
+            profile: Profile::Fast,
+            matrix: Matrix::default(),
+            waits: Waits { grace: Duration::from_secs(30), ..Waits::default() },
+            without_bmc: Vec::new(),
+            without_watchdog: Vec::new(),
+        }
+    }
+
+    /// How many networks there are.
+    pub fn networks(&self) -> u8 {
+        u8::try_from(self.matrix.networks().len()).unwrap_or(8)
+    }
+}
+
+impl World {
+    /// Everything is switched on at once, for the first time.
+    pub fn new(plan: Plan) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(plan.seed);
+        let times = plan.profile.times();
+        let mut drift = || rng.random_range(-300..=300);
+        let nodes: Vec<_> = (1..=plan.nodes).map(|n| Machine::new(n, drift(), times)).collect();
+        let seats = (1..=plan.controllers).map(|n| {
+            let up = Duration::from_secs(1000 * u64::from(n));
+            Seat::new(n, Clock::new(Duration::ZERO, up, drift()))
+        });
+        let mut world = Self {
+            now: Duration::ZERO,
+            seats: seats.collect(),
+            bmcs: nodes.iter().map(|_| Bmc::default()).collect(),
+            nodes,
+            rng,
+            queue: Queue::default(),
+            wire: Wire::default(),
+            cloud: Cloud::new(nova::Settings::default()),
+            vms: std::collections::BTreeMap::new(),
+            story: Story::default(),
+            ghost: Ghost::default(),
+            facts: Vec::new(),
+            cloud_due: None,
+            orders: 0,
+            events: 0,
+            plan,
+        };
+        world.switch_everything_on();
+        world
+    }
+
+    fn switch_everything_on(&mut self) {
+        for number in 1..=self.plan.nodes {
+            let host = Place::Node(number).to_string();
+            self.story.name(node_id(number), &host);
+            self.cloud.add_compute(self.now, &host);
+            self.cloud.compute_stopped(self.now, &host);
+            if self.plan.without_watchdog.contains(&number)
+                && let Some(node) = self.node_mut(number)
+            {
+                node.watchdog.kind = crate::node::Kind::Absent;
+            }
+            self.switch_on(number);
+        }
+        for number in 1..=self.plan.controllers {
+            self.start_controller(number);
+        }
+        self.later(Duration::from_secs(1), Happening::Second);
+    }
+
+    /// Whether a leader leads, every node serves and is up everywhere, and the start-up grace is over.
+    pub fn is_settled(&self) -> bool {
+        let Some(registry) = self.registry() else { return false };
+        let serving = self.nodes.iter().all(|node| {
+            let known = registry.node(node_id(node.number));
+            node.gate && known.is_some_and(|known| known.serving_boot() == Some(node.boot()))
+        });
+        let enrolled = registry.nodes().values().all(|node| !node.record.bmc || node.bmc.is_some());
+        let even = self.seats.iter().filter(|seat| seat.core.is_some()).all(|seat| seat.told == registry.index());
+        self.leader().is_some() && serving && enrolled && even && registry.open_incidents().next().is_none()
+    }
+
+    /// A random number of a machine's own, the same in every run of a seed.
+    pub(super) fn seed_for(&self, place: Place, what: u64) -> u64 {
+        let (kind, number) = match place {
+            Place::Controller(number) => (1, number),
+            Place::Node(number) => (2, number),
+        };
+        let mixed = self.plan.seed ^ (kind << 32 | u64::from(number) << 8 | what);
+        ChaCha8Rng::seed_from_u64(mixed).next_u64()
+    }
+
+    fn key(place: Place) -> KeyPair {
+        let (kind, number) = match place {
+            Place::Controller(number) => (1, number),
+            Place::Node(number) => (2, number),
+        };
+        let mut seed = [7; 32];
+        (seed[0], seed[1]) = (kind, number);
+        KeyPair::from_seed(seed)
+    }
+
+    pub(super) fn inventory(&self) -> Vec<(NodeId, Enrolment)> {
+        let networks = self.plan.networks();
+        let nodes = (1..=self.plan.nodes).map(|number| {
+            let place = Place::Node(number);
+            let record = Enrolment {
+                name: place.to_string(),
+                host: place.to_string(),
+                domain: format!("rack-{}", (number - 1) % self.plan.domains.max(1) + 1),
+                key: Self::key(place).public(),
+                sentinel: place.addresses(networks, Port::Lease),
+                gossip: place.addresses(networks, Port::Gossip),
+                bmc: !self.plan.without_bmc.contains(&number),
+            };
+            (node_id(number), record)
+        });
+        nodes.collect()
+    }
+
+    pub(super) fn controller_settings(&self, number: u8) -> impl FnOnce(u32) -> Settings {
+        let networks = self.plan.networks();
+        let me = Place::Controller(number);
+        let peers = (1..=self.plan.controllers).map(|number| {
+            let place = Place::Controller(number);
+            let peer = Peer {
+                gossip: place.addresses(networks, Port::Gossip),
+                lease: place.addresses(networks, Port::Lease),
+                key: Self::key(place).public(),
+                url: format!("http://{place}"),
+            };
+            (controller_id(number), peer)
+        });
+        let controllers = peers.collect();
+        let (plan, seed) = (self.plan.clone(), self.seed_for(me, 1));
+        move |starts| Settings {
+            cluster: cluster(),
+            me: controller_id(number),
+            controllers,
+            key: Self::key(me),
+            networks: plan.matrix.networks().to_vec(),
+            boot: boot_id(me, 1).0,
+            starts: u64::from(starts),
+            times: plan.profile.times(),
+            matrix: plan.matrix,
+            waits: plan.waits,
+            confirm_by_census: true,
+            nova: true,
+            seed: seed.wrapping_add(u64::from(starts)),
+        }
+    }
+
+    pub(super) fn sentinel_setup(&self, number: u8, start: Start) -> Setup {
+        let place = Place::Node(number);
+        let node = self.node(number);
+        let boot = node.map_or(boot_id(place, 0), Machine::boot);
+        let life = node.map_or(0, |node| node.sentinel.life);
+        let pinned = (1..=self.plan.controllers).map(|number| {
+            let place = Place::Controller(number);
+            let addresses = place.addresses(self.plan.networks(), Port::Lease);
+            (controller_id(number), Pinned { key: Self::key(place).public(), addresses })
+        });
+        Setup {
+            cluster: cluster(),
+            node: node_id(number),
+            boot,
+            times: self.plan.profile.times(),
+            controllers: pinned.collect(),
+            has_watchdog: node.is_some_and(|node| node.watchdog.kind != crate::node::Kind::Absent),
+            start,
+            highest_epoch: node.and_then(|node| node.highest_epoch),
+            seed: self.seed_for(place, 1).wrapping_add(u64::from(life)),
+        }
+    }
+
+    /// For a fact that scenarios cause.
+    pub fn note(&mut self, fact: Fact) {
+        self.facts.push(fact);
+    }
+}

@@ -1,0 +1,331 @@
+//! Controllers: events in, effects carried out in order, a crash or a stop between any two of them.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use controller::core::Controller;
+use controller::effect::{Effect, Network};
+use controller::event::Event;
+use fencing::bmc::{Ask, Failure, Identity, Reply};
+use fencing::lease::Message;
+use fencing::sign::Signer;
+
+use super::{Asker, Body, Happening, MANAGEMENT, Program, World};
+use crate::bmc::GIVES_UP;
+use crate::fact::Fact;
+use crate::node::Power;
+use crate::place::{Place, Port, boot_id, controller_id, member_id, node_number};
+use crate::seat::{Point, Trap};
+
+/// One way between two controllers.
+const PEER_FLIGHT: Duration = Duration::from_micros(400);
+
+impl World {
+    /// Starts a controller's process.
+    pub fn start_controller(&mut self, number: u8) {
+        let now = self.now;
+        let settings = self.controller_settings(number);
+        let inventory = self.inventory();
+        let Some(seat) = self.seat_mut(number) else { return };
+        if seat.core.is_some() || seat.halted.is_some() {
+            return;
+        }
+        seat.starts += 1;
+        let reading = seat.clock.read(now);
+        let (settings, disk) = (settings(seat.starts), seat.disk.clone());
+        let mut out = Vec::new();
+        seat.core = Some(Controller::new(reading, settings, disk, &mut out));
+        (seat.stalled, seat.wakes_at, seat.told) = (false, None, 0);
+        self.carry_out(number, out.into());
+        self.tell_controller(number, Event::Inventory { nodes: inventory });
+    }
+
+    /// Its process is gone; its disk stays.
+    pub fn stop_controller(&mut self, number: u8) {
+        if let Some(seat) = self.seat_mut(number) {
+            seat.core = None;
+            seat.stalled = false;
+            seat.backlog.clear();
+            seat.suspended.clear();
+            seat.trap = None;
+        }
+    }
+
+    /// Its process is stopped (SIGSTOP) until it is resumed.
+    pub fn stall_controller(&mut self, number: u8, span: Option<Duration>) {
+        let Some(seat) = self.seat_mut(number).filter(|seat| seat.core.is_some()) else { return };
+        seat.stalled = true;
+        let program = Program::Controller(number, seat.starts);
+        if let Some(span) = span {
+            self.later(span, Happening::Resume(program));
+        }
+    }
+
+    /// A stopped process goes on, where it was.
+    pub fn resume_controller(&mut self, number: u8) {
+        let Some(seat) = self.seat_mut(number).filter(|seat| seat.stalled) else { return };
+        seat.stalled = false;
+        let suspended = std::mem::take(&mut seat.suspended);
+        let backlog = std::mem::take(&mut seat.backlog);
+        self.carry_out(number, suspended);
+        for event in backlog {
+            self.tell_controller(number, event);
+        }
+        self.tell_controller(number, Event::Timeout);
+    }
+
+    pub(super) fn wake_controller(&mut self, number: u8, starts: u32) {
+        let now = self.now;
+        let Some(seat) = self.seat_mut(number) else { return };
+        if seat.starts == starts && seat.wakes_at == Some(now) {
+            seat.wakes_at = None;
+            self.tell_controller(number, Event::Timeout);
+        }
+    }
+
+    /// Hands an event in and carries out what comes of it.
+    pub fn tell_controller(&mut self, number: u8, event: Event) {
+        let now = self.now;
+        let Some(seat) = self.seat_mut(number) else { return };
+        if seat.stalled {
+            if event != Event::Timeout && seat.backlog.len() < 1000 {
+                seat.backlog.push_back(event);
+            }
+            return;
+        }
+        let (reading, wall) = (seat.clock.read(now), seat.wall_ms(now));
+        let Some(core) = seat.core.as_mut() else { return };
+        let mut out = Vec::new();
+        core.handle(reading, wall, event, &mut out);
+        self.carry_out(number, out.into());
+    }
+
+    pub(super) fn controller_hears(
+        &mut self,
+        number: u8,
+        from: Place,
+        network: Network,
+        sender: SocketAddr,
+        body: Body,
+    ) {
+        let Some(seat) = self.seat(number) else { return };
+        let place = Place::Controller(number);
+        let event = match body {
+            Body::Gossip(bytes) => Event::Gossip { network, from: sender, bytes },
+            Body::Lease(signer, message) => {
+                Event::Lease { network, from: sender, signer, message: *message }
+            }
+            Body::Pong { nonce, id, boot } => {
+                Event::Pong { network, from: sender, nonce, id, boot }
+            }
+            Body::Ping { nonce } => {
+                if seat.runs() {
+                    let (id, boot) = (member_id(place), boot_id(place, 1).0);
+                    let (own, to) = (place.address(network, Port::Lease), from.address(network, Port::Lease));
+                    self.send(place, network, own, to, Body::Pong { nonce, id, boot });
+                }
+                return;
+            }
+        };
+        self.tell_controller(number, event);
+    }
+
+    /// Carries effects out in order. What follows a crash is never done; what follows a stop is done later.
+    pub(super) fn carry_out(&mut self, number: u8, mut effects: VecDeque<Effect>) {
+        while let Some(effect) = effects.pop_front() {
+            let Some(seat) = self.seat_mut(number) else { return };
+            if seat.core.is_none() {
+                return;
+            }
+            if seat.stalled {
+                effects.push_front(effect);
+                seat.suspended.extend(effects);
+                return;
+            }
+            let trap = seat.trap.take();
+            let (met, left) = count_down(trap, &effect);
+            seat.trap = left;
+            match met {
+                Some(trap) if trap.after => {
+                    self.do_effect(number, effect);
+                    self.spring(number, trap);
+                }
+                Some(trap) => {
+                    self.spring(number, trap);
+                    effects.push_front(effect);
+                }
+                None => self.do_effect(number, effect),
+            }
+        }
+        self.tell_applied(number);
+        self.plan_controller(number);
+    }
+
+    fn spring(&mut self, number: u8, trap: Trap) {
+        match trap.stall {
+            Some(span) => self.stall_controller(number, Some(span)),
+            None => {
+                self.tell("raft", &format!("{} dies", Place::Controller(number)));
+                self.stop_controller(number);
+            }
+        }
+    }
+
+    fn do_effect(&mut self, number: u8, effect: Effect) {
+        let place = Place::Controller(number);
+        let now = self.now;
+        match effect {
+            Effect::Persist(write) => {
+                let Some(seat) = self.seat_mut(number) else { return };
+                if let Err(gap) = seat.disk.absorb(&write) {
+                    let why = format!("its own write does not fit its disk: {gap}");
+                    self.facts.push(Fact::Halted { controller: number, why });
+                }
+            }
+            Effect::Peer { to, message } => {
+                let to = u8::try_from(to.0).unwrap_or(0);
+                if self.wire.is_open(place, Place::Controller(to), MANAGEMENT) {
+                    let message = Box::new(message);
+                    self.later(PEER_FLIGHT, Happening::Peer { from: number, to, message });
+                }
+            }
+            Effect::Gossip { network, to, bytes } => {
+                let sender = place.address(network, Port::Gossip);
+                self.send(place, network, sender, to, Body::Gossip(bytes));
+            }
+            Effect::Ping { network, to, nonce } => {
+                let sender = place.address(network, Port::Lease);
+                self.send(place, network, sender, to, Body::Ping { nonce });
+            }
+            Effect::Lease { network, to, message } => {
+                if let Message::Ack { node, boot, seq, .. } = message {
+                    self.facts.push(Fact::Acked { controller: number, node, boot, seq });
+                }
+                let sender = place.address(network, Port::Lease);
+                let signer = Signer::Controller(controller_id(number));
+                self.send(place, network, sender, to, Body::Lease(signer, Box::new(message)));
+            }
+            Effect::Bmc { ticket, node, ask, expect, not_after } => {
+                let Some(seat) = self.seat(number) else { return };
+                let to = Asker { controller: number, starts: seat.starts, ticket };
+                if seat.clock.read(now) > not_after {
+                    return;
+                }
+                self.ask_bmc(to, node_number(node), ask, expect);
+            }
+            Effect::Nova { ticket, call, not_after } => {
+                let Some(seat) = self.seat(number) else { return };
+                let to = Asker { controller: number, starts: seat.starts, ticket };
+                if seat.clock.read(now) > not_after {
+                    return;
+                }
+                self.call_nova(to, &call);
+            }
+            Effect::Answer { result, .. } => {
+                let text = match result {
+                    Ok(done) => done.said,
+                    Err(failure) => format!("{failure:?}"),
+                };
+                self.tell("answer", &text);
+            }
+            Effect::Journal(line) => {
+                if self.seat(number).is_some_and(super::Seat::leads) {
+                    let page =
+                        if line.level == controller::effect::Level::State { "" } else { "  PAGE" };
+                    self.tell(line.subject, &format!("{}{page}", line.text));
+                }
+            }
+            Effect::Halt(why) => {
+                self.tell("raft", &format!("{place} halts: {why}"));
+                self.stop_controller(number);
+                if let Some(seat) = self.seat_mut(number) {
+                    seat.halted = Some(why.clone());
+                }
+                self.facts.push(Fact::Halted { controller: number, why });
+            }
+        }
+    }
+
+    /// Tells the oracles how far a controller is, and what is new in the registry.
+    fn tell_applied(&mut self, number: u8) {
+        let now = self.now;
+        let Some(seat) = self.seat_mut(number) else { return };
+        let Some(core) = &seat.core else { return };
+        let index = core.registry().index();
+        if index == seat.told {
+            return;
+        }
+        seat.told = index;
+        let mut news = vec![Fact::Applied { controller: number, index }];
+        let (mut intended, mut proven, mut boots) = (Vec::new(), Vec::new(), Vec::new());
+        for incident in core.registry().incidents().values() {
+            let Some(fence) = incident.fence() else { continue };
+            intended.push(incident.id);
+            if fence.evidence.is_some() {
+                proven.push(incident.id);
+                boots.push((incident.node, incident.boot));
+            }
+        }
+        if self.ghost.registry.as_ref().is_none_or(|known| known.index() < index) {
+            self.ghost.registry = Some(core.registry().clone());
+        }
+        for incident in intended {
+            if self.ghost.intended.insert(incident, now).is_none() {
+                news.push(Fact::Intended { controller: number, incident });
+            }
+        }
+        for incident in proven {
+            if self.ghost.proven.insert(incident, now).is_none() {
+                news.push(Fact::Proven { controller: number, incident });
+            }
+        }
+        self.ghost.fenced_boots.extend(boots);
+        self.facts.extend(news);
+    }
+
+    fn plan_controller(&mut self, number: u8) {
+        let now = self.now;
+        let Some(seat) = self.seat_mut(number) else { return };
+        let Some((reading, _)) = seat.core.as_ref().and_then(Controller::poll_timeout) else {
+            return;
+        };
+        let at = seat.clock.when(reading).max(now);
+        if seat.wakes_at.is_none_or(|wakes| at < wakes) {
+            seat.wakes_at = Some(at);
+            let program = Program::Controller(number, seat.starts);
+            self.queue.push(at, Happening::Wake(program));
+        }
+    }
+
+    fn ask_bmc(&mut self, to: Asker, node: u8, ask: Ask, expect: Option<Identity>) {
+        let reaches = self.wire.is_linked(Place::Controller(to.controller), MANAGEMENT);
+        let powered = self.node(node).is_some_and(|machine| machine.power != Power::NoFeed);
+        let delay = self.bmcs.get(usize::from(node) - 1).and_then(crate::bmc::Bmc::delay);
+        match delay.filter(|_| reaches && powered) {
+            Some(delay) => self.later(delay, Happening::BmcActs { to, node, ask, expect }),
+            None => {
+                let reply = Reply::Failed(Failure::NoAnswer);
+                self.later(GIVES_UP, Happening::BmcAnswers { to, reply });
+            }
+        }
+    }
+
+    pub(super) fn bmc_answers(&mut self, to: Asker, reply: Reply) {
+        if self.seat(to.controller).is_some_and(|seat| seat.starts == to.starts) {
+            self.tell_controller(to.controller, Event::Bmc { ticket: to.ticket, reply });
+        }
+    }
+}
+
+/// Whether this effect is the one, and otherwise the trap that is left.
+fn count_down(trap: Option<Trap>, effect: &Effect) -> (Option<Trap>, Option<Trap>) {
+    let Some(trap) = trap else { return (None, None) };
+    match trap.point {
+        Point::Count(0) => (Some(trap), None),
+        Point::Count(left) => (None, Some(Trap { point: Point::Count(left - 1), ..trap })),
+        Point::Off | Point::Read | Point::ForceDown | Point::Evacuate | Point::Persist => {
+            if trap.point.meets(effect) { (Some(trap), None) } else { (None, Some(trap)) }
+        }
+    }
+}

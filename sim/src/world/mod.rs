@@ -1,0 +1,298 @@
+//! The cloud: machines, networks, BMCs and Nova, and the real cores on them, in one thread under virtual time.
+
+mod agents;
+mod build;
+mod compute;
+mod controllers;
+mod power;
+mod sentinels;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use controller::effect::{Network, PeerMessage, Ticket};
+use controller::nova;
+use controller::registry::Registry;
+use fencing::bmc::{Ask, Identity, Reply};
+use fencing::sign::Signer;
+use fencing::{BootId, ControllerId, IncidentId, NodeId, lease};
+use rand_chacha::ChaCha8Rng;
+use uuid::Uuid;
+
+pub use build::Plan;
+
+use crate::bmc::Bmc;
+use crate::fact::Fact;
+use crate::node::Machine;
+use crate::place::Place;
+use crate::queue::Queue;
+use crate::seat::Seat;
+use crate::standin::nova::Cloud;
+use crate::story::Story;
+use crate::wire::Wire;
+
+/// The network over which controllers speak to each other, to Nova and to BMCs.
+pub const MANAGEMENT: Network = Network(0);
+
+/// The cloud.
+pub struct World {
+    pub(crate) now: Duration,
+    pub(crate) plan: Plan,
+    pub(crate) rng: ChaCha8Rng,
+    queue: Queue<Happening>,
+    /// The networks.
+    pub wire: Wire,
+    /// The nodes; `node-N` is at N - 1.
+    pub nodes: Vec<Machine>,
+    /// Their BMCs.
+    pub bmcs: Vec<Bmc>,
+    /// The controllers' machines; `controller-N` is at N - 1.
+    pub seats: Vec<Seat>,
+    /// Nova.
+    pub cloud: Cloud,
+    /// VMs by id.
+    pub vms: BTreeMap<Uuid, String>,
+    /// What a reader sees.
+    pub story: Story,
+    /// Ghost state that no machine holds.
+    pub ghost: Ghost,
+    facts: Vec<Fact>,
+    cloud_due: Option<Duration>,
+    orders: u64,
+    events: u64,
+}
+
+/// What only the simulator knows, beside the machines themselves.
+#[derive(Debug, Default)]
+pub struct Ghost {
+    /// Incidents whose intent is known to be committed, and since when.
+    pub intended: BTreeMap<IncidentId, Duration>,
+    /// Incidents whose evidence is known to be committed.
+    pub proven: BTreeMap<IncidentId, Duration>,
+    /// Boots that are known to be fenced.
+    pub fenced_boots: BTreeSet<(NodeId, BootId)>,
+    /// Nodes whose BMC or watchdog lies, or which an operator wrongly called off: outside of the fault model.
+    pub lied_about: BTreeSet<u8>,
+    /// The registry that ever was furthest: what is applied anywhere is committed.
+    pub registry: Option<Registry>,
+    /// Resets by watchdogs and sentinels.
+    pub resets: u32,
+    /// Calls that Nova got, by kind.
+    pub evacuations: u32,
+}
+
+/// A happening.
+#[derive(Debug)]
+enum Happening {
+    /// A program's timer.
+    Wake(Program),
+    /// A datagram arrives.
+    Datagram { from: Place, to: Place, network: Network, sender: SocketAddr, body: Body },
+    /// A message between controllers arrives.
+    Peer { from: u8, to: u8, message: Box<PeerMessage> },
+    /// A BMC acts on a question.
+    BmcActs { to: Asker, node: u8, ask: Ask, expect: Option<Identity> },
+    /// A controller hears of its question to a BMC.
+    BmcAnswers { to: Asker, reply: Reply },
+    /// A controller hears of its call to Nova.
+    NovaAnswers { to: Asker, writes: bool, reply: Box<nova::Reply> },
+    /// Nova has something to do.
+    Nova,
+    /// A watchdog may fire.
+    Watchdog { node: u8 },
+    /// A node's power ends.
+    PowerEnds { node: u8, boot: BootId },
+    /// A node's programs start.
+    BootDone { node: u8, boots: u32 },
+    /// A stopped program goes on.
+    Resume(Program),
+    /// A second has passed.
+    Second,
+}
+
+/// Who asked, and in which of its lives.
+#[derive(Clone, Copy, Debug)]
+struct Asker {
+    controller: u8,
+    starts: u32,
+    ticket: Ticket,
+}
+
+/// A program in one of its lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Program {
+    Controller(u8, u32),
+    Sentinel(u8, u32),
+    Agent(u8, u32),
+}
+
+/// What a datagram holds.
+#[derive(Clone, Debug)]
+enum Body {
+    Gossip(Vec<u8>),
+    Lease(Signer, Box<lease::Message>),
+    Ping { nonce: u64 },
+    Pong { nonce: u64, id: Uuid, boot: Uuid },
+}
+
+impl World {
+    /// True time.
+    pub fn now(&self) -> Duration {
+        self.now
+    }
+
+    /// What it was built by.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Events so far.
+    pub fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// Lets the next thing happen that is due by `until`; the facts that came of it. `None` when there is none: then it
+    /// is `until`.
+    pub fn step(&mut self, until: Duration) -> Option<Vec<Fact>> {
+        let Some((at, what)) = self.queue.pop(until) else {
+            self.now = self.now.max(until);
+            return None;
+        };
+        self.now = self.now.max(at);
+        self.events += 1;
+        self.happen(what);
+        Some(self.take_facts())
+    }
+
+    /// Facts of what was done to the world from outside.
+    pub fn take_facts(&mut self) -> Vec<Fact> {
+        std::mem::take(&mut self.facts)
+    }
+
+    /// A node by its number.
+    pub fn node(&self, number: u8) -> Option<&Machine> {
+        self.nodes.get(usize::from(number).checked_sub(1)?)
+    }
+
+    /// A controller's machine by its number.
+    pub fn seat(&self, number: u8) -> Option<&Seat> {
+        self.seats.get(usize::from(number).checked_sub(1)?)
+    }
+
+    /// The controller that leads in the highest term, as far as they know themselves.
+    pub fn leader(&self) -> Option<u8> {
+        let leading = self.seats.iter().filter(|seat| seat.leads());
+        leading.max_by_key(|seat| seat.disk.term()).map(|seat| seat.number)
+    }
+
+    /// The registry that ever was furthest: what it holds is committed, also when who held it is dead.
+    pub fn registry(&self) -> Option<&Registry> {
+        self.ghost.registry.as_ref()
+    }
+
+    /// Where a VM's guest runs.
+    pub fn runs_on(&self, vm: Uuid) -> Vec<u8> {
+        let running = self.nodes.iter().filter(|node| node.guests.contains(&vm));
+        running.map(|node| node.number).collect()
+    }
+
+    /// A line of the story that no core tells.
+    pub fn tell(&mut self, subject: &str, text: &str) {
+        let now = self.now;
+        self.story.tell(now, subject, text);
+    }
+
+    fn happen(&mut self, what: Happening) {
+        match what {
+            Happening::Wake(Program::Controller(number, starts)) => {
+                self.wake_controller(number, starts);
+            }
+            Happening::Wake(Program::Sentinel(number, life)) => self.wake_sentinel(number, life),
+            Happening::Wake(Program::Agent(number, life)) => self.wake_agent(number, life),
+            Happening::Datagram { from, to, network, sender, body } => {
+                self.arrive(from, to, network, sender, body);
+            }
+            Happening::Peer { from, to, message } => {
+                let open = self.wire.is_open(Place::Controller(from), Place::Controller(to), MANAGEMENT);
+                if open {
+                    let from = ControllerId(u64::from(from));
+                    let event = controller::event::Event::Peer { from, message: *message };
+                    self.tell_controller(to, event);
+                }
+            }
+            Happening::BmcActs { to, node, ask, expect } => self.bmc_acts(to, node, ask, expect),
+            Happening::BmcAnswers { to, reply } => self.bmc_answers(to, reply),
+            Happening::NovaAnswers { to, writes, reply } => self.nova_answers(to, writes, *reply),
+            Happening::Nova => self.nova_due(),
+            Happening::Watchdog { node } => self.look_at_watchdog(node),
+            Happening::PowerEnds { node, boot } => self.power_ends(node, boot),
+            Happening::BootDone { node, boots } => self.boot_done(node, boots),
+            Happening::Resume(program) => self.resume(program),
+            Happening::Second => {
+                self.facts.push(Fact::Second);
+                self.later(Duration::from_secs(1), Happening::Second);
+            }
+        }
+    }
+
+    fn later(&mut self, after: Duration, what: Happening) {
+        self.queue.push(self.now + after, what);
+    }
+
+    /// Sends a datagram; it may be lost.
+    fn send(&mut self, from: Place, network: Network, sender: SocketAddr, to: SocketAddr, body: Body) {
+        let Some((to, on)) = Place::at(to) else { return };
+        if on != network || to == from {
+            return;
+        }
+        if let Some(flight) = self.wire.carry(&mut self.rng, from, to, network) {
+            self.later(flight, Happening::Datagram { from, to, network, sender, body });
+        }
+    }
+
+    fn arrive(&mut self, from: Place, to: Place, network: Network, sender: SocketAddr, body: Body) {
+        self.story.note(self.now, &[kind(&body), network.0]);
+        match to {
+            Place::Controller(number) => self.controller_hears(number, from, network, sender, body),
+            Place::Node(number) => self.node_hears(number, from, network, sender, body),
+        }
+    }
+
+    fn node_mut(&mut self, number: u8) -> Option<&mut Machine> {
+        self.nodes.get_mut(usize::from(number).checked_sub(1)?)
+    }
+
+    fn seat_mut(&mut self, number: u8) -> Option<&mut Seat> {
+        self.seats.get_mut(usize::from(number).checked_sub(1)?)
+    }
+
+    fn resume(&mut self, program: Program) {
+        match program {
+            Program::Controller(number, starts) => {
+                if self.seat(number).is_some_and(|seat| seat.starts == starts) {
+                    self.resume_controller(number);
+                }
+            }
+            Program::Sentinel(number, life) => {
+                if self.node(number).is_some_and(|node| node.sentinel.life == life) {
+                    self.resume_sentinel(number);
+                }
+            }
+            Program::Agent(number, life) => {
+                if self.node(number).is_some_and(|node| node.agent.life == life) {
+                    self.resume_agent(number);
+                }
+            }
+        }
+    }
+}
+
+fn kind(body: &Body) -> u8 {
+    match body {
+        Body::Gossip(_) => 0,
+        Body::Lease(..) => 1,
+        Body::Ping { .. } => 2,
+        Body::Pong { .. } => 3,
+    }
+}

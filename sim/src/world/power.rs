@@ -1,0 +1,147 @@
+//! Power: BMCs that switch it, watchdogs that reset, feeds that fail, and boots.
+
+use std::time::Duration;
+
+use fencing::BootId;
+use fencing::bmc::{Ask, Identity};
+use rand::RngExt;
+
+use super::{Asker, Happening, World};
+use crate::bmc::{Behaviour, Exchange, HALF_WAY};
+use crate::fact::Fact;
+use crate::node::{BOOT_TIME, Kind, Power};
+use crate::place::Place;
+
+impl World {
+    /// Somebody presses the button: the node boots.
+    pub fn switch_on(&mut self, number: u8) {
+        let Some(node) = self.node_mut(number) else { return };
+        if matches!(node.power, Power::NoFeed | Power::Off) {
+            node.power = Power::Booting;
+            let boots = node.boots;
+            self.later(BOOT_TIME, Happening::BootDone { node: number, boots });
+        }
+    }
+
+    /// The node loses its power, and with `feed` its BMC too.
+    pub fn switch_off(&mut self, number: u8, feed: bool) {
+        let now = self.now;
+        let Some(node) = self.node_mut(number) else { return };
+        node.troubled = now;
+        let was_on = matches!(node.power, Power::Booting | Power::Running);
+        node.lose_power(if feed { Power::NoFeed } else { Power::Off });
+        if was_on {
+            self.compute_lost(number);
+        }
+    }
+
+    /// The node resets itself and boots again.
+    pub(super) fn reset_node(&mut self, number: u8, by: &'static str, why: &str) {
+        let Some(node) = self.node_mut(number).filter(|node| node.power == Power::Running) else {
+            return;
+        };
+        let boot = node.boot();
+        node.lose_power(Power::Booting);
+        let boots = node.boots;
+        self.compute_lost(number);
+        self.later(BOOT_TIME, Happening::BootDone { node: number, boots });
+        self.ghost.resets += 1;
+        self.facts.push(Fact::Reset { node: number, boot, why: why.to_owned() });
+        self.tell(by, &format!("{} {why}", Place::Node(number)));
+    }
+
+    /// The kernel of a node hangs: programs stop, guests go on.
+    pub fn hang(&mut self, number: u8) {
+        let now = self.now;
+        if let Some(node) = self.node_mut(number).filter(|node| node.power == Power::Running) {
+            node.hung = true;
+            node.troubled = now;
+        }
+        self.see_compute(number);
+    }
+
+    /// A kernel that hung goes on.
+    pub fn unhang(&mut self, number: u8) {
+        let Some(node) = self.node_mut(number).filter(|node| node.hung) else { return };
+        node.hung = false;
+        self.see_compute(number);
+        self.resume_sentinel(number);
+        self.resume_agent(number);
+    }
+
+    pub(super) fn bmc_acts(&mut self, to: Asker, number: u8, ask: Ask, expect: Option<Identity>) {
+        let now = self.now;
+        let Some(node) = self.node(number) else { return };
+        let (boot, power) = (node.boot(), node.power);
+        let on = matches!(power, Power::Booting | Power::Running);
+        let Some(bmc) = self.bmcs.get_mut(usize::from(number) - 1) else { return };
+        if power == Power::NoFeed {
+            return;
+        }
+        if bmc.behaviour == Behaviour::Lies {
+            self.ghost.lied_about.insert(number);
+        }
+        let reply = bmc.answer(number, ask, expect, on);
+        let switches = ask == Ask::Off && bmc.switches();
+        let exchange = Exchange { at: now, controller: to.controller, ask, reply: reply.clone() };
+        bmc.log.push(exchange);
+        if ask == Ask::Off {
+            self.facts.push(Fact::OffArrived { controller: to.controller, node: number });
+        }
+        if switches && on {
+            let takes = Duration::from_millis(self.rng.random_range(100..2500));
+            self.later(takes, Happening::PowerEnds { node: number, boot });
+        }
+        self.later(HALF_WAY, Happening::BmcAnswers { to, reply });
+    }
+
+    /// The chassis has carried out a power off. One that was meant for an earlier boot is as good as any.
+    pub(super) fn power_ends(&mut self, number: u8, _boot: BootId) {
+        let Some(node) = self.node(number) else { return };
+        if matches!(node.power, Power::Booting | Power::Running) {
+            self.switch_off(number, false);
+            self.tell("hardware", &format!("{} off", Place::Node(number)));
+        }
+    }
+
+    pub(super) fn boot_done(&mut self, number: u8, boots: u32) {
+        let now = self.now;
+        let late = self.rng.random_range(0..100);
+        let Some(node) = self.node_mut(number) else { return };
+        if node.power != Power::Booting || node.boots != boots {
+            return;
+        }
+        node.boot_up(now);
+        node.watchdog.set_late(late);
+        node.troubled = now;
+        let (boot, boots) = (node.boot(), node.boots);
+        let name = format!("{} (boot {boots})", Place::Node(number));
+        self.story.name(boot, boots.to_string());
+        if boots > 1 {
+            self.tell("hardware", &format!("{name} up"));
+        }
+        self.start_sentinel(number);
+        self.start_agent(number);
+    }
+
+    pub(super) fn watch_watchdog(&mut self, number: u8) {
+        let Some(node) = self.node_mut(number) else { return };
+        if let Some(at) = node.watchdog.fires_at().filter(|_| !node.watchdog.watched) {
+            node.watchdog.watched = true;
+            self.queue.push(at, Happening::Watchdog { node: number });
+        }
+    }
+
+    pub(super) fn look_at_watchdog(&mut self, number: u8) {
+        let now = self.now;
+        let Some(node) = self.node_mut(number) else { return };
+        node.watchdog.watched = false;
+        let due = node.watchdog.fires_at().is_some_and(|at| at <= now);
+        let fires = due && node.watchdog.kind == Kind::Hardware;
+        if fires {
+            self.reset_node(number, "hardware", "reset by watchdog");
+        } else if !due {
+            self.watch_watchdog(number);
+        }
+    }
+}

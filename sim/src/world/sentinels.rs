@@ -1,0 +1,253 @@
+//! Sentinels: what their shell does.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use controller::effect::Network;
+use fencing::lease::Message;
+use fencing::sign::Signer;
+use node_agent::sentinel::{Effect, Event, Sentinel, Start};
+
+use super::{Body, Happening, Program, World};
+use crate::fact::Fact;
+use crate::node::{Kind, Power};
+use crate::place::{Place, Port, member_id, node_id, node_number};
+
+impl World {
+    /// Starts a node's sentinel.
+    pub fn start_sentinel(&mut self, number: u8) {
+        let Some(node) = self.node(number).filter(|node| node.power == Power::Running) else { return };
+        let start = match (&node.kept, node.sentinel.life) {
+            (Some(saved), _) if saved.boot == node.boot() => Start::Resumed(saved.clone()),
+            _ => Start::Fresh,
+        };
+        let setup = self.sentinel_setup(number, start);
+        let Some(node) = self.node_mut(number) else { return };
+        node.sentinel.start(Sentinel::new(setup));
+        self.tell_sentinel(number, Event::Timeout);
+    }
+
+    /// Its process is killed: the kernel feeds the device once more when it closes it.
+    pub fn kill_sentinel(&mut self, number: u8) {
+        let now = self.now;
+        if let Some(node) = self.node_mut(number).filter(|node| node.sentinel.core.is_some()) {
+            node.sentinel.stop();
+            node.watchdog.feed(now);
+            node.troubled = now;
+        }
+    }
+
+    /// Its process is stopped for a while. With `at_feed` it stops between the check and the next feed, which is
+    /// carried out when it goes on.
+    pub fn stall_sentinel(&mut self, number: u8, span: Option<Duration>) {
+        let now = self.now;
+        let Some(node) = self.node_mut(number).filter(|node| node.sentinel.core.is_some()) else {
+            return;
+        };
+        node.sentinel.stalled = true;
+        node.troubled = now;
+        let program = Program::Sentinel(number, node.sentinel.life);
+        if let Some(span) = span {
+            self.later(span, Happening::Resume(program));
+        }
+    }
+
+    /// It goes on.
+    pub fn resume_sentinel(&mut self, number: u8) {
+        let Some(node) = self.node_mut(number) else { return };
+        if node.hung || node.sentinel.core.is_none() {
+            return;
+        }
+        node.sentinel.stalled = false;
+        let suspended = std::mem::take(&mut node.suspended);
+        let backlog = std::mem::take(&mut node.sentinel.backlog);
+        self.do_sentinel_effects(number, suspended);
+        for event in backlog {
+            self.tell_sentinel(number, event);
+        }
+        self.tell_sentinel(number, Event::Timeout);
+    }
+
+    pub(super) fn wake_sentinel(&mut self, number: u8, life: u32) {
+        let now = self.now;
+        let Some(node) = self.node_mut(number) else { return };
+        if node.sentinel.life == life && node.sentinel.wakes_at == Some(now) {
+            node.sentinel.wakes_at = None;
+            self.tell_sentinel(number, Event::Timeout);
+        }
+    }
+
+    pub(super) fn node_hears(
+        &mut self,
+        number: u8,
+        from: Place,
+        network: Network,
+        sender: SocketAddr,
+        body: Body,
+    ) {
+        let place = Place::Node(number);
+        let Some(node) = self.node(number).filter(|node| node.power == Power::Running) else { return };
+        match body {
+            Body::Gossip(bytes) => {
+                self.tell_agent(number, crate::agent::Event::Gossip { network, from: sender, bytes });
+            }
+            Body::Pong { nonce, id, boot } => {
+                self.tell_agent(number, crate::agent::Event::Pong { network, nonce, id, boot });
+            }
+            Body::Lease(signer, message) => {
+                let message = *message;
+                let event = Event::Message { signer, network: network.0, from: sender, message };
+                self.tell_sentinel(number, event);
+            }
+            Body::Ping { nonce } => {
+                if node.runs() && node.sentinel.core.is_some() && !node.sentinel.stalled {
+                    let (id, boot) = (member_id(place), node.boot().0);
+                    let own = place.address(network, Port::Lease);
+                    let to = from.address(network, Port::Lease);
+                    self.send(place, network, own, to, Body::Pong { nonce, id, boot });
+                }
+            }
+        }
+    }
+
+    /// Hands an event in and carries out what comes of it.
+    pub(super) fn tell_sentinel(&mut self, number: u8, event: Event) {
+        let now = self.now;
+        let Some(node) = self.node_mut(number) else { return };
+        if node.sentinel.stalled || node.hung {
+            if event != Event::Timeout {
+                node.sentinel.keep(event);
+            }
+            return;
+        }
+        let reading = node.clock.read(now);
+        let Some(core) = node.sentinel.core.as_mut() else { return };
+        let mut effects = Vec::new();
+        core.handle(reading, event, &mut effects);
+        self.do_sentinel_effects(number, effects.into());
+    }
+
+    fn do_sentinel_effects(&mut self, number: u8, mut effects: VecDeque<Effect>) {
+        let mut events = Vec::new();
+        while let Some(effect) = effects.pop_front() {
+            let Some(node) = self.node_mut(number) else { return };
+            if node.sentinel.core.is_none() || node.power != Power::Running {
+                return;
+            }
+            if effect == Effect::Feed
+                && let Some(span) = node.stall_at_feed.take()
+            {
+                self.stall_sentinel(number, Some(span));
+            }
+            let Some(node) = self.node_mut(number) else { return };
+            if node.sentinel.stalled {
+                effects.push_front(effect);
+                node.suspended.extend(effects);
+                return;
+            }
+            self.do_sentinel_effect(number, effect, &mut effects, &mut events);
+        }
+        for event in events {
+            self.tell_sentinel(number, event);
+        }
+        self.plan_sentinel(number);
+    }
+
+    fn do_sentinel_effect(
+        &mut self,
+        number: u8,
+        effect: Effect,
+        effects: &mut VecDeque<Effect>,
+        events: &mut Vec<Event>,
+    ) {
+        let now = self.now;
+        let place = Place::Node(number);
+        let Some(node) = self.node_mut(number) else { return };
+        match effect {
+            Effect::Send { to, message } => {
+                match &message {
+                    Message::Renew { seq, .. } => {
+                        self.facts.push(Fact::Renewed { node: number, seq: *seq });
+                    }
+                    Message::Ask { seq, .. } => {
+                        self.facts.push(Fact::Asked { node: number, seq: *seq });
+                    }
+                    Message::Vouch { node, seq, .. } => {
+                        let node = node_number(*node);
+                        self.facts.push(Fact::Vouched { voter: number, node, seq: *seq });
+                    }
+                    Message::Ack { .. } | Message::NoAck { .. } | Message::NoVouch { .. } => {}
+                }
+                let signer = Signer::Node(node_id(number));
+                for (network, to) in to {
+                    let network = Network(network);
+                    let sender = place.address(network, Port::Lease);
+                    let body = Body::Lease(signer, Box::new(message.clone()));
+                    self.send(place, network, sender, to, body);
+                }
+            }
+            Effect::Store(saved) => {
+                let n = saved.n;
+                node.kept = Some(saved);
+                events.push(Event::Stored { n });
+            }
+            Effect::StoreEpoch(epoch) => node.highest_epoch = Some(epoch),
+            Effect::OpenWatchdog => {
+                if node.watchdog.open(now) {
+                    let counts_for_e2 = node.watchdog.kind == Kind::Hardware;
+                    let timeout = node.watchdog.timeout();
+                    self.watch_watchdog(number);
+                    events.push(Event::WatchdogOpened { timeout, counts_for_e2 });
+                } else {
+                    events.push(Event::WatchdogFailed("no device".to_owned()));
+                }
+            }
+            Effect::Feed => {
+                node.watchdog.feed(now);
+                let reading = node.clock.read(now);
+                let mut more = Vec::new();
+                if let Some(core) = node.sentinel.core.as_mut() {
+                    core.after_feed(reading, &mut more);
+                }
+                more.into_iter().rev().for_each(|effect| effects.push_front(effect));
+            }
+            Effect::MagicClose => node.watchdog.close_magically(),
+            Effect::GateOpen { .. } => {
+                if !node.gate {
+                    node.gate = true;
+                    self.facts.push(Fact::GateOpened { node: number });
+                    self.compute_started(number);
+                }
+            }
+            // What runs already is not stopped by it: the reset that follows is.
+            Effect::GateClosed => {}
+            Effect::Warn(warning) => {
+                if matches!(
+                    warning,
+                    node_agent::sentinel::Warning::NotStanding { .. }
+                        | node_agent::sentinel::Warning::LeaseOld { .. }
+                ) {
+                    self.tell("sentinel", &format!("{place} {warning}"));
+                }
+            }
+            Effect::Reset(reason) => {
+                self.reset_node(number, "sentinel", &format!("resets itself: {reason}"));
+            }
+        }
+    }
+
+    fn plan_sentinel(&mut self, number: u8) {
+        let now = self.now;
+        let Some(node) = self.node_mut(number) else { return };
+        let Some((reading, _)) = node.sentinel.core.as_ref().and_then(Sentinel::poll_timeout) else {
+            return;
+        };
+        let at = node.clock.when(reading).max(now);
+        if node.sentinel.wakes_at.is_none_or(|wakes| at < wakes) {
+            node.sentinel.wakes_at = Some(at);
+            let program = Program::Sentinel(number, node.sentinel.life);
+            self.queue.push(at, Happening::Wake(program));
+        }
+    }
+}

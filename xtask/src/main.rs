@@ -1,0 +1,62 @@
+//! `cargo xtask NAME`: every check, test and tool of the project as one command, so that nobody
+//! installs a task runner. One module per subject; a new command is a variant here and a module.
+
+#![forbid(unsafe_code)]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line program prints")]
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+mod bless;
+mod check;
+mod docs;
+mod nova;
+mod place;
+mod setup;
+mod steps;
+mod test;
+mod tool;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Install what the tests need: Debian packages, and a Python environment with Nova
+    Setup,
+    /// Formatting, lints, documentation, licences and duplicate dependencies
+    Check,
+    /// All there is: setup, check and every test; what CI runs
+    Test,
+    /// Rewrite the golden files from what the code says now
+    Bless {
+        /// Passed on to `cargo test`, such as `-p sim`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Build the book from docs/ into target/book
+    Docs,
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Some(Command::Setup) => setup::command(),
+        Some(Command::Check) => check::command(),
+        Some(Command::Test) => test::command(),
+        Some(Command::Bless { arguments }) => bless::command(&arguments),
+        Some(Command::Docs) => docs::command(),
+        None => Arguments::command().print_help().map_err(Into::into),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
