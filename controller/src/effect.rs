@@ -42,6 +42,8 @@ pub enum PeerMessage {
         asked: u32,
         /// Members that did not answer.
         missed: u32,
+        /// How long this controller has been up: the start-up grace is for a cold start of all of them, not of one.
+        up: Duration,
     },
     /// Sign this order if you hold its committed intent.
     CosignWanted(Order),

@@ -95,12 +95,15 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Refusal::Grace(_) => f.write_str("start-up grace: the controllers have just started"),
-            Refusal::Quorum => {
-                f.write_str("one controller alone shows verdicts and never fences: run three or five")
-            }
+            Refusal::Quorum => f.write_str(
+                "one controller alone shows verdicts and never fences: run three or five",
+            ),
             Refusal::Disarmed(why) => write!(f, "all nodes are disarmed ({why}): hactl arm"),
             Refusal::Maintenance(why) => {
-                write!(f, "in maintenance or disarmed ({why}): hactl maintenance NODE off, hactl arm NODE")
+                write!(
+                    f,
+                    "in maintenance or disarmed ({why}): hactl maintenance NODE off, hactl arm NODE"
+                )
             }
             Refusal::Noop => f.write_str("noop is on: hactl noop off"),
             Refusal::InFlight(most) => write!(f, "{most} fence(s) under way, no more at once"),
@@ -117,12 +120,14 @@ impl fmt::Display for Refusal {
             Refusal::AllSuspected => {
                 f.write_str("every protected node is suspected: the fault is ours or the network's")
             }
-            Refusal::Quarantine => {
-                f.write_str("fenced twice within six hours: repair it, then hactl fence NODE by hand")
-            }
+            Refusal::Quarantine => f.write_str(
+                "fenced twice within six hours: repair it, then hactl fence NODE by hand",
+            ),
             Refusal::LeftAlone => f.write_str("fenced a moment ago: left alone for three minutes"),
             Refusal::Stale(what) => write!(f, "not fresh: {what}"),
-            Refusal::NotProtected => f.write_str("not protected: its boot was neither armed nor admitted"),
+            Refusal::NotProtected => {
+                f.write_str("not protected: its boot was neither armed nor admitted")
+            }
         }
     }
 }
@@ -246,4 +251,143 @@ fn in_domain(registry: &Registry, domain: &str) -> Vec<NodeId> {
     let here = |node: &Node| node.record.domain == domain && node.maintenance.is_none();
     let nodes = registry.nodes().iter();
     nodes.filter(|(_, node)| here(node)).map(|(id, _)| *id).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use fencing::lease::Profile;
+    use fencing::sign::KeyPair;
+    use fencing::{BootId, ControllerId};
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::registry::{Command, Enrolment, Entry, Verdict};
+
+    fn node(n: u8) -> NodeId {
+        NodeId(Uuid::from_u128(n.into()))
+    }
+
+    fn commit(registry: &mut Registry, command: Command) {
+        let index = registry.index() + 1;
+        let entry = Entry { at_ms: 0, by: ControllerId(1), command };
+        registry.apply(1, index, &entry).expect("fits");
+    }
+
+    /// A cluster of `n` armed nodes in one failure domain.
+    fn cluster(n: u8) -> Registry {
+        let mut registry = Registry::default();
+        for n in 1..=n {
+            let record = Enrolment {
+                name: format!("node-{n}"),
+                host: format!("compute-{n}"),
+                domain: "rack-1".into(),
+                key: KeyPair::from_seed([n; 32]).public(),
+                sentinel: Vec::new(),
+                gossip: Vec::new(),
+                bmc: true,
+            };
+            let node = node(n);
+            commit(&mut registry, Command::Enrol { node, record: Box::new(record) });
+            let (boot, times) = (BootId(node.0), Profile::Fast.times());
+            commit(&mut registry, Command::Armed { node, boot, times, n: 0 });
+        }
+        registry
+    }
+
+    fn fence_and_cancel(registry: &mut Registry, n: u8) {
+        let verdict = Verdict {
+            row: String::new(),
+            reason: String::new(),
+            actions: Vec::new(),
+            cell: String::new(),
+            observations: Vec::new(),
+        };
+        let (node, boot) = (node(n), BootId(node(n).0));
+        commit(registry, Command::Intent { node, boot, floor: 0, verdict, evacuate: true });
+        let epoch = fencing::Epoch { term: 1, index: registry.index() };
+        commit(registry, Command::Cancel { epoch, why: String::new() });
+    }
+
+    fn minutes(registry: &mut Registry, n: u64) {
+        (0..n).for_each(|_| commit(registry, Command::Minute));
+    }
+
+    fn refusal(registry: &Registry, suspected: &[NodeId]) -> Option<&'static str> {
+        let asked = Asked {
+            registry,
+            node: node(1),
+            suspected,
+            grace_left: None,
+            new_leader_left: None,
+            storm_stop: false,
+            controllers: 3,
+            stale: None,
+        };
+        refuse_verdict(&asked).map(|refusal| refusal.name())
+    }
+
+    fn storm_of(members: u8, suspected: u8) -> bool {
+        let suspected: Vec<NodeId> = (1..=suspected).map(node).collect();
+        is_storm(&cluster(members), "rack-1", &suspected)
+    }
+
+    #[test]
+    fn a_storm_is_three_nodes_and_thirty_percent() {
+        assert!(storm_of(10, 3) && !storm_of(11, 3) && storm_of(11, 4));
+        assert!(storm_of(5, 3) && !storm_of(5, 2));
+    }
+
+    #[test]
+    fn in_a_small_domain_it_is_two_and_half_and_in_one_of_two_never() {
+        assert!(storm_of(3, 2) && storm_of(4, 2) && !storm_of(4, 1));
+        assert!(!storm_of(2, 2));
+    }
+
+    #[test]
+    fn one_dead_node_of_six_is_fenced() {
+        assert_eq!(refusal(&cluster(6), &[node(1)]), None);
+    }
+
+    #[test]
+    fn everything_suspected_means_that_we_are_broken() {
+        assert_eq!(refusal(&cluster(2), &[node(1), node(2)]), Some("all_suspected"));
+    }
+
+    #[test]
+    fn a_node_is_left_alone_for_three_minutes_and_its_domain_for_fifteen() {
+        let mut registry = cluster(6);
+        fence_and_cancel(&mut registry, 1);
+        minutes(&mut registry, 3);
+        assert_eq!(refusal(&registry, &[node(1)]), Some("left_alone"));
+        minutes(&mut registry, 1);
+        assert_eq!(refusal(&registry, &[node(1)]), Some("budget"));
+        minutes(&mut registry, 12);
+        assert_eq!(refusal(&registry, &[node(1)]), None);
+    }
+
+    #[test]
+    fn two_fences_within_six_hours_are_a_quarantine() {
+        let mut registry = cluster(6);
+        fence_and_cancel(&mut registry, 1);
+        minutes(&mut registry, 20);
+        fence_and_cancel(&mut registry, 1);
+        minutes(&mut registry, 20);
+        assert_eq!(refusal(&registry, &[node(1)]), Some("quarantine"));
+        minutes(&mut registry, QUARANTINE_WITHIN);
+        assert_eq!(refusal(&registry, &[node(1)]), None);
+    }
+
+    #[test]
+    fn an_operators_word_stops_it() {
+        let mut registry = cluster(6);
+        commit(&mut registry, Command::Noop { on: true });
+        assert_eq!(refusal(&registry, &[node(1)]), Some("noop"));
+        commit(&mut registry, Command::Noop { on: false });
+        commit(&mut registry, Command::DisarmAll { reason: Some("work".into()) });
+        assert_eq!(refusal(&registry, &[node(1)]), Some("disarmed"));
+        commit(&mut registry, Command::DisarmAll { reason: None });
+        let reason = Some("new fan".into());
+        commit(&mut registry, Command::Maintenance { node: node(1), reason });
+        assert_eq!(refusal(&registry, &[node(1)]), Some("maintenance"));
+    }
 }

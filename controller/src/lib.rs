@@ -12,7 +12,7 @@
 //! One failure's way through this crate is told in `docs/architecture.md`, function by function.
 #![forbid(unsafe_code)]
 
-//pub mod config;
+pub mod config;
 pub mod core;
 pub mod detect;
 pub mod effect;
@@ -21,5 +21,5 @@ pub mod guard;
 pub mod nova;
 pub mod raft;
 pub mod registry;
-//pub mod serve;
-//pub mod shell;
+pub mod serve;
+pub mod shell;

@@ -53,7 +53,7 @@ pub fn main() -> ExitCode {
     match cli.command {
         Command::Internal(args) => ended(lab::internal::run(args)),
         Command::Lab(args) => match runtime() {
-            Ok(runtime) => ended(runtime.block_on(lab::run(args))),
+            Ok(runtime) => ended(runtime.block_on(lab::run(args, cli.json))),
             Err(error) => ended(Err(error.into())),
         },
         _ => {

@@ -19,7 +19,6 @@
 
 pub mod world;
 
-pub mod agent;
 pub mod bmc;
 pub mod clock;
 pub mod node;
@@ -34,7 +33,6 @@ pub mod oracle;
 pub mod run;
 pub mod story;
 
-pub mod explore;
 pub mod scenario;
 
 pub mod standin;

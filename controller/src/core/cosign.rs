@@ -24,7 +24,9 @@ impl Controller {
     ) {
         let (now, cluster) = (self.now, self.settings.cluster);
         let heard = self.sentinels.of(incident.node).filter(|heard| heard.boot == incident.boot);
-        let Some(challenge) = heard.and_then(|heard| heard.challenges.last().copied()) else { return };
+        let Some(challenge) = heard.and_then(|heard| heard.challenges.last().copied()) else {
+            return;
+        };
         let Some(work) = self.work(incident.id).filter(|work| !work.spread) else { return };
         if work.cosign_at.is_some_and(|at| now.saturating_sub(at) < ASK_AGAIN) {
             return;
@@ -78,7 +80,10 @@ impl Controller {
             sight.broadcast(now, node.0.as_u128(), (epoch.term, epoch.index), &bytes, out);
         }
         let name = self.name(node);
-        out.push(Effect::journal("fence", format!("{name} fence event spread, signed by {me} and {from}")));
+        out.push(Effect::journal(
+            "fence",
+            format!("{name} fence event spread, signed by {me} and {from}"),
+        ));
     }
 
     /// Ends the event of a node whose fence is decided.

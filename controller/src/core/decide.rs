@@ -121,7 +121,8 @@ impl Controller {
 
     /// Rule 9: the highest n that this boot reported, or the n of its ARMED entry.
     pub(super) fn floor(&self, node: NodeId, boot: BootId) -> u64 {
-        let reported = self.sentinels.of(node).filter(|heard| heard.boot == boot).map(|heard| heard.n);
+        let reported =
+            self.sentinels.of(node).filter(|heard| heard.boot == boot).map(|heard| heard.n);
         let armed = self.registry.node(node).and_then(|known| known.armed);
         reported.or(armed.filter(|arming| arming.boot == boot).map(|arming| arming.n)).unwrap_or(0)
     }
@@ -142,7 +143,8 @@ impl Controller {
         } else {
             actions.contains(&Action::Notify).then_some(Kind::Notify)
         };
-        let open = self.registry.incident_of(node).map(|incident| (incident.id, incident.course.clone()));
+        let open =
+            self.registry.incident_of(node).map(|incident| (incident.id, incident.course.clone()));
         let Some(kind) = kind else {
             self.acted(node, place);
             return;
@@ -208,7 +210,8 @@ impl Controller {
         let told = settling.refused.as_ref().map(Refusal::name) == Some(refusal.name());
         if !told {
             let what = words(&verdict.actions);
-            let text = format!("{name} {} not done ({what}): {}: {refusal}", verdict.cell, refusal.name());
+            let text =
+                format!("{name} {} not done ({what}): {}: {refusal}", verdict.cell, refusal.name());
             out.push(Effect::page("guard", text));
         }
         settling.refused = Some(refusal);
@@ -266,19 +269,16 @@ impl Controller {
 
     /// What is left of the start-up grace.
     pub(super) fn grace_left(&self) -> Option<Duration> {
-        (self.started + self.settings.waits.grace)
-            .checked_sub(self.now)
-            .filter(|left| !left.is_zero())
+        self.grace_until.checked_sub(self.now).filter(|left| !left.is_zero())
     }
 
     /// Protected nodes that are suspected or unreachable on some network, `node` counted in.
     fn suspected(&self, node: NodeId) -> Vec<NodeId> {
         let troubled = |id: &NodeId| {
-            *id == node
-                || self.sights.iter().any(|sight| {
-                    sight.is_suspect(*id) && sight.reach(*id).is_some_and(|(r, _)| r != Reach::Up)
-                        || matches!(sight.reach(*id), Some((Reach::Down, _)))
-                })
+            let down = |sight: &crate::detect::Sight| {
+                sight.is_silent(*id) || matches!(sight.reach(*id), Some((Reach::Down, _)))
+            };
+            *id == node || self.sights.iter().any(down)
         };
         let protected =
             |known: &Node| known.serving_boot().is_some() && known.maintenance.is_none();
@@ -410,7 +410,10 @@ impl Controller {
         let since = *leading.unsound_since.get_or_insert(now);
         if now.saturating_sub(since) >= UNSOUND_FOR {
             leading.unsound_since = None;
-            out.push(Effect::page("raft", "this leader's own link is bad: another controller takes over"));
+            out.push(Effect::page(
+                "raft",
+                "this leader's own link is bad: another controller takes over",
+            ));
             self.hand_over(out);
         }
     }
@@ -420,12 +423,8 @@ impl Controller {
         if !self.leads() {
             return;
         }
-        let set: std::collections::BTreeMap<_, _> = self
-            .settings
-            .controllers
-            .iter()
-            .map(|(id, peer)| (*id, peer.lease.clone()))
-            .collect();
+        let set: std::collections::BTreeMap<_, _> =
+            self.settings.controllers.iter().map(|(id, peer)| (*id, peer.lease.clone())).collect();
         if *self.registry.lease().now().controllers() != set {
             self.propose_once(Command::Controllers { set }, out);
         }

@@ -74,7 +74,9 @@ impl Controller {
 
     /// A BMC was asked.
     pub(super) fn bmc_answered(&mut self, ticket: Ticket, reply: &Reply, out: &mut Vec<Effect>) {
-        let Some(asked) = self.leading.as_mut().and_then(|l| l.calls.remove(&ticket)) else { return };
+        let Some(asked) = self.leading.as_mut().and_then(|l| l.calls.remove(&ticket)) else {
+            return;
+        };
         let id = match asked {
             Asked::Bmc(id) => id,
             Asked::BmcIdentity(node) => {
@@ -106,8 +108,12 @@ impl Controller {
     fn advance_lease(&mut self, incident: &Incident, epoch: Epoch, out: &mut Vec<Effect>) {
         let now = self.now;
         let floor = incident.fence().map_or(0, |fence| fence.floor);
-        let reports: Vec<_> =
-            self.sentinels.all().iter().map(|(node, heard)| ((*node, heard.boot), heard.n)).collect();
+        let reports: Vec<_> = self
+            .sentinels
+            .all()
+            .iter()
+            .map(|(node, heard)| ((*node, heard.boot), heard.n))
+            .collect();
         let begun = self.leads();
         let Some(work) = self.work(incident.id) else { return };
         let Some(waiting) = &mut work.waiting else { return };
@@ -216,8 +222,10 @@ impl Controller {
         if work.blocked.is_none() {
             out.push(Effect::page(
                 "fence",
-                format!("{name} FenceBlocked, nothing is evacuated. {why}. \
-                     If the node is off: hactl fenced confirm {name}"),
+                format!(
+                    "{name} FenceBlocked, nothing is evacuated. {why}. \
+                     If the node is off: hactl fenced confirm {name}"
+                ),
             ));
         }
         work.blocked = Some(why);
@@ -257,7 +265,9 @@ impl Controller {
             .registry
             .nodes()
             .iter()
-            .filter(|(id, node)| node.record.bmc && node.bmc.is_none() && !self.registry.is_out(**id))
+            .filter(|(id, node)| {
+                node.record.bmc && node.bmc.is_none() && !self.registry.is_out(**id)
+            })
             .map(|(id, _)| *id)
             .collect();
         for node in wanting {

@@ -89,7 +89,9 @@ impl Controller {
         let queued = |status: &MigrationStatus| {
             matches!(
                 status,
-                MigrationStatus::Accepted | MigrationStatus::Preparing | MigrationStatus::PreMigrating
+                MigrationStatus::Accepted
+                    | MigrationStatus::Preparing
+                    | MigrationStatus::PreMigrating
             )
         };
         let records = self.fresh_records(incident).ok_or("Nova's migration records")?;
@@ -117,7 +119,9 @@ impl Controller {
         });
         match found {
             None => Ok(()),
-            Some((node, id)) => Err(format!("VM {id}, which runs on {}, to be decided", self.name(node))),
+            Some((node, id)) => {
+                Err(format!("VM {id}, which runs on {}, to be decided", self.name(node)))
+            }
         }
     }
 
@@ -154,7 +158,9 @@ impl Controller {
             Some(records) if done(&records) => {
                 self.waits_for(incident.id, "its nova-compute to clean up after the evacuations");
             }
-            Some(_) => self.give_service_back(incident, Command::Returned { incident: incident.id }, out),
+            Some(_) => {
+                self.give_service_back(incident, Command::Returned { incident: incident.id }, out)
+            }
         }
     }
 

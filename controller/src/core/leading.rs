@@ -21,42 +21,42 @@ const PROPOSE_AGAIN: Duration = Duration::from_secs(1);
 
 /// A leadership.
 #[derive(Debug)]
-pub struct Leading {
+pub(super) struct Leading {
     /// Its term.
-    pub term: u64,
+    pub(super) term: u64,
     /// When it began.
-    pub since: Duration,
+    pub(super) since: Duration,
     /// Whether an entry of its own term is committed.
-    pub begun: bool,
+    pub(super) begun: bool,
     /// Work on open incidents.
-    pub works: BTreeMap<IncidentId, Work>,
+    pub(super) works: BTreeMap<IncidentId, Work>,
     /// Calls that are out.
-    pub calls: BTreeMap<Ticket, Asked>,
+    pub(super) calls: BTreeMap<Ticket, Asked>,
     /// Reachability of nodes that are not all well, held still.
-    pub settling: BTreeMap<NodeId, Settling>,
+    pub(super) settling: BTreeMap<NodeId, Settling>,
     /// Storm stops by failure domain: until when.
-    pub storms: BTreeMap<String, Duration>,
+    pub(super) storms: BTreeMap<String, Duration>,
     /// The census.
-    pub survey: Survey,
+    pub(super) survey: Survey,
     /// Proposals made and not yet seen.
-    pub proposed: Vec<(Command, Duration)>,
+    pub(super) proposed: Vec<(Command, Duration)>,
     /// When the next minute is over.
-    pub next_minute: Duration,
+    pub(super) next_minute: Duration,
     /// Since when every network of a node has been up.
-    pub healthy: BTreeMap<NodeId, Duration>,
+    pub(super) healthy: BTreeMap<NodeId, Duration>,
     /// Operators' orders by the index of their entry: who is to be answered, and what.
-    pub orders: BTreeMap<u64, (Ticket, String)>,
+    pub(super) orders: BTreeMap<u64, (Ticket, String)>,
     /// No identity is asked of a node's BMC before.
-    pub bmc_not_before: BTreeMap<NodeId, Duration>,
+    pub(super) bmc_not_before: BTreeMap<NodeId, Duration>,
     /// When Nova last answered a read, and what it said when it did not.
-    pub nova_trouble: Option<String>,
+    pub(super) nova_trouble: Option<String>,
     /// When this controller's own link was last found worse than others'.
-    pub unsound_since: Option<Duration>,
+    pub(super) unsound_since: Option<Duration>,
 }
 
 /// Whose answer a ticket is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub(super) enum Asked {
     /// A power off or read.
     Bmc(IncidentId),
     /// The identity of a node's BMC, for its enrolment.
@@ -69,7 +69,7 @@ pub enum Asked {
 
 /// Steps about one VM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum VmStep {
+pub(super) enum VmStep {
     /// Reading it before an attempt.
     Look,
     /// The POST.
@@ -80,69 +80,69 @@ pub enum VmStep {
 
 /// A node whose reachability is not all well.
 #[derive(Clone, Debug)]
-pub struct Settling {
+pub(super) struct Settling {
     /// What it is.
-    pub cell: Cell,
+    pub(super) cell: Cell,
     /// Since when it is so.
-    pub since: Duration,
+    pub(super) since: Duration,
     /// Why nothing was done about it, told once.
-    pub refused: Option<Refusal>,
+    pub(super) refused: Option<Refusal>,
     /// The row that was acted upon, so that it is not acted upon again.
-    pub acted: Option<usize>,
+    pub(super) acted: Option<usize>,
 }
 
 /// Work on one incident.
 #[derive(Debug, Default)]
-pub struct Work {
+pub(super) struct Work {
     /// E1 on its way.
-    pub power: Option<PowerOff>,
+    pub(super) power: Option<PowerOff>,
     /// Whether the BMC is being asked.
-    pub bmc_out: bool,
+    pub(super) bmc_out: bool,
     /// E2 on its way.
-    pub waiting: Option<Waiting>,
+    pub(super) waiting: Option<Waiting>,
     /// When a VERIFY was proposed.
-    pub verify_at: Option<Duration>,
+    pub(super) verify_at: Option<Duration>,
     /// The fence event.
-    pub order: Option<Order>,
+    pub(super) order: Option<Order>,
     /// When its co-signature was asked for.
-    pub cosign_at: Option<Duration>,
+    pub(super) cosign_at: Option<Duration>,
     /// Whether it is being spread.
-    pub spread: bool,
+    pub(super) spread: bool,
     /// Why there is no evidence, once a human was paged.
-    pub blocked: Option<String>,
+    pub(super) blocked: Option<String>,
     /// When a human is paged if there is still no evidence.
-    pub page_at: Option<Duration>,
+    pub(super) page_at: Option<Duration>,
     /// The call about the node that is out.
-    pub call: Option<Ticket>,
+    pub(super) call: Option<Ticket>,
     /// No call about the node before this.
-    pub not_before: Duration,
+    pub(super) not_before: Duration,
     /// Nova's service record, read in this leadership.
-    pub service: Option<nova::ServiceRecord>,
+    pub(super) service: Option<nova::ServiceRecord>,
     /// All services, and when they were read.
-    pub services: Option<(Duration, Vec<nova::ServiceRecord>)>,
+    pub(super) services: Option<(Duration, Vec<nova::ServiceRecord>)>,
     /// Migration records of the node, newest first, and when they were read.
-    pub records: Option<(Duration, Vec<nova::MigrationRecord>)>,
+    pub(super) records: Option<(Duration, Vec<nova::MigrationRecord>)>,
     /// VMs with a call out.
-    pub vm_calls: BTreeSet<Uuid>,
+    pub(super) vm_calls: BTreeSet<Uuid>,
     /// Attempts (by index) that this leader itself may send, or has sent.
-    pub mine: BTreeMap<Uuid, u64>,
+    pub(super) mine: BTreeMap<Uuid, u64>,
     /// Since when an attempt's outcome is unknown.
-    pub unknown_since: BTreeMap<Uuid, Duration>,
+    pub(super) unknown_since: BTreeMap<Uuid, Duration>,
     /// VMs whose record ended well: where they should be, and since when we wait to see them there.
-    pub confirming: BTreeMap<Uuid, (String, Duration)>,
+    pub(super) confirming: BTreeMap<Uuid, (String, Duration)>,
     /// No new attempt of this VM before.
-    pub vm_not_before: BTreeMap<Uuid, Duration>,
+    pub(super) vm_not_before: BTreeMap<Uuid, Duration>,
     /// When this leader first saw the node waiting to come back.
-    pub return_since: Option<Duration>,
+    pub(super) return_since: Option<Duration>,
     /// What the release waits for.
-    pub release: String,
+    pub(super) release: String,
     /// Sentences told once.
-    pub told: BTreeSet<String>,
+    pub(super) told: BTreeSet<String>,
 }
 
 impl Leading {
     /// A leadership that has just begun.
-    pub fn new(now: Duration, term: u64) -> Self {
+    pub(super) fn new(now: Duration, term: u64) -> Self {
         Self {
             term,
             since: now,
@@ -163,7 +163,7 @@ impl Leading {
     }
 
     /// Whether this command was not proposed a moment ago already; notes that it is now.
-    pub fn may_propose(&mut self, now: Duration, command: &Command) -> bool {
+    pub(super) fn may_propose(&mut self, now: Duration, command: &Command) -> bool {
         self.proposed.retain(|(_, at)| now.saturating_sub(*at) < PROPOSE_AGAIN);
         if self.proposed.iter().any(|(known, _)| is_same(known, command)) {
             return false;

@@ -14,6 +14,7 @@
 mod cosign;
 mod decide;
 mod fence;
+mod follow;
 mod give_back;
 mod leading;
 mod orders;
@@ -69,6 +70,7 @@ pub struct Controller {
     outbox: Outbox,
     inventory: Vec<(NodeId, Enrolment)>,
     started: Duration,
+    grace_until: Duration,
     wall_ms: u64,
     now: Duration,
     next_tick: Duration,
@@ -93,6 +95,7 @@ impl Controller {
             seed: settings.cluster.as_u64_pair().0,
             snapshot_every: 1000,
         };
+        let waits = settings.waits;
         let sights = (0..settings.networks.len()).map(|n| sight(&settings, n, &mut rng)).collect();
         let mut controller = Self {
             raft: Raft::new(raft_settings, restored),
@@ -108,6 +111,7 @@ impl Controller {
             outbox: Outbox::default(),
             inventory: Vec::new(),
             started: now,
+            grace_until: now + waits.grace,
             wall_ms: 0,
             now,
             next_tick: now,
@@ -229,7 +233,8 @@ impl Controller {
             }
             Seen::Census(message) => self.census_answered(message),
             Seen::Swept { asked, missed } => {
-                let message = PeerMessage::Swept { network, asked, missed };
+                let up = self.now.saturating_sub(self.started);
+                let message = PeerMessage::Swept { network, asked, missed, up };
                 self.tell_peers(&message, out);
             }
         }
@@ -241,7 +246,9 @@ impl Controller {
                 let from = raft::PeerId(from.0);
                 self.with_raft(out, |raft, outputs| raft.step(from, message, outputs));
             }
-            PeerMessage::Swept { network, asked, missed } => {
+            PeerMessage::Swept { network, asked, missed, up } => {
+                let left = self.settings.waits.grace.saturating_sub(up);
+                self.grace_until = self.grace_until.min(self.now + left);
                 let (now, peer) = (self.now, member_id(self.settings.cluster, from));
                 if let Some(sight) = self.sights.get_mut(network.place()) {
                     sight.peer_swept(now, peer, asked, missed);

@@ -78,7 +78,8 @@ impl Controller {
         out: &mut Vec<Effect>,
     ) {
         for (ticket, _) in orders.into_values() {
-            let look = "leadership changed: look with `hactl status` before ordering it again".to_owned();
+            let look =
+                "leadership changed: look with `hactl status` before ordering it again".to_owned();
             out.push(Effect::Answer { ticket, result: Err(Failure::Unknown { look }) });
         }
     }
@@ -93,7 +94,9 @@ impl Controller {
             Request::Confirm { node, typed, reason, person } => {
                 self.confirm_by_hand(&node, &typed, reason, person)
             }
-            Request::Release { node, force, person, .. } => self.release_by_hand(&node, force, person),
+            Request::Release { node, force, person, .. } => {
+                self.release_by_hand(&node, force, person)
+            }
             Request::Maintenance { node, on, reason, person } => {
                 let (id, _) = self.known(&node)?;
                 let reason = on.then(|| format!("{reason} ({person})"));
@@ -108,12 +111,16 @@ impl Controller {
                 let (id, _) = self.known(&node)?;
                 Ok((Command::Disarmed { node: id }, format!("{node} is disarmed")))
             }
-            Request::Arm { scope: Scope::All, .. } => {
-                Ok((Command::DisarmAll { reason: None }, "nodes are armed again as they report".to_owned()))
-            }
+            Request::Arm { scope: Scope::All, .. } => Ok((
+                Command::DisarmAll { reason: None },
+                "nodes are armed again as they report".to_owned(),
+            )),
             Request::Arm { scope: Scope::Node(node), .. } => {
                 let (id, _) = self.known(&node)?;
-                Ok((Command::ArmWanted { node: id }, format!("{node} is armed as soon as it reports")))
+                Ok((
+                    Command::ArmWanted { node: id },
+                    format!("{node} is armed as soon as it reports"),
+                ))
             }
             Request::Matrix { text, file, person } => self.matrix_by_hand(text, &file, person),
         }
@@ -146,19 +153,27 @@ impl Controller {
         Ok((Command::Intent { node, boot, floor, verdict, evacuate: true }, said))
     }
 
-    fn confirm_by_hand(&mut self, name: &str, typed: &str, reason: String, person: String) -> Ordered {
+    fn confirm_by_hand(
+        &mut self,
+        name: &str,
+        typed: &str,
+        reason: String,
+        person: String,
+    ) -> Ordered {
         let (node, _) = self.known(name)?;
         if typed != name {
-            return Err(refused(format!("the name typed is {typed:?}, the node is {name:?}: nothing is confirmed")));
+            return Err(refused(format!(
+                "the name typed is {typed:?}, the node is {name:?}: nothing is confirmed"
+            )));
         }
         let incident = self
             .registry
             .incident_of(node)
             .filter(|incident| incident.state == State::Fencing || incident.frozen.is_some());
-        let epoch = incident
-            .and_then(|incident| incident.fence())
-            .map(|fence| fence.epoch)
-            .ok_or_else(|| refused(format!("{name} waits for no evidence: `hactl fence {name}` first")))?;
+        let epoch =
+            incident.and_then(|incident| incident.fence()).map(|fence| fence.epoch).ok_or_else(
+                || refused(format!("{name} waits for no evidence: `hactl fence {name}` first")),
+            )?;
         let evidence = Evidence::Operator { person, reason };
         Ok((Command::Fenced { epoch, evidence }, format!("{name} counts as off (E7)")))
     }
@@ -170,20 +185,25 @@ impl Controller {
             .incident_of(node)
             .filter(|incident| incident.state == State::Recovered)
             .cloned()
-            .ok_or_else(|| refused(format!("{name} has no recovered incident: `hactl fenced list`")))?;
+            .ok_or_else(|| {
+                refused(format!("{name} has no recovered incident: `hactl fenced list`"))
+            })?;
         self.may_release(&incident).map_err(|waits| {
             refused(format!("{name} cannot be released safely yet; it waits for {waits}"))
         })?;
         let healthy = self.healthy_for(node) >= self.settings.waits.healthy;
         if !healthy && !force {
-            return Err(refused(format!("not all networks of {name} are up: --force passes over it")));
+            return Err(refused(format!(
+                "not all networks of {name} are up: --force passes over it"
+            )));
         }
         let said = format!("{name} is released");
         Ok((Command::Released { incident: incident.id, by: person }, said))
     }
 
     fn matrix_by_hand(&self, text: String, file: &str, person: String) -> Ordered {
-        let loaded = Matrix::parse(file, &text).map_err(|problems| refused(problems.render(false)))?;
+        let loaded =
+            Matrix::parse(file, &text).map_err(|problems| refused(problems.render(false)))?;
         if loaded.matrix.networks() != self.settings.networks {
             return Err(refused(format!(
                 "the matrix speaks of the networks {}, the controllers are configured with {}",
@@ -191,8 +211,10 @@ impl Controller {
                 self.settings.networks.join(", ")
             )));
         }
-        let warnings: String = loaded.warnings.iter().map(|warning| warning.render(false)).collect();
-        let said = format!("the matrix is in force, with {} warnings\n{warnings}", loaded.warnings.len());
+        let warnings: String =
+            loaded.warnings.iter().map(|warning| warning.render(false)).collect();
+        let said =
+            format!("the matrix is in force, with {} warnings\n{warnings}", loaded.warnings.len());
         Ok((Command::Matrix { text, by: person }, said.trim_end().to_owned()))
     }
 }

@@ -9,14 +9,14 @@ use crate::raft::Index;
 
 /// Effects in wait.
 #[derive(Debug, Default)]
-pub struct Outbox {
+pub(super) struct Outbox {
     fresh: Vec<Effect>,
     asked: BTreeMap<u64, Vec<Effect>>,
 }
 
 impl Outbox {
     /// Drops everything: the controller no longer leads.
-    pub fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.fresh.clear();
         self.asked.clear();
     }
@@ -36,7 +36,9 @@ impl Controller {
             let ticket = self.ticket().0;
             self.outbox.asked.insert(ticket, effects);
             let mut refused = false;
-            self.with_raft(out, |raft, outputs| refused = raft.read_index(ticket, outputs).is_err());
+            self.with_raft(out, |raft, outputs| {
+                refused = raft.read_index(ticket, outputs).is_err()
+            });
             if refused {
                 self.outbox.asked.remove(&ticket);
             }

@@ -15,9 +15,7 @@ use fencing::IncidentId;
 use super::leading::Asked;
 use crate::core::Controller;
 use crate::effect::{Effect, Ticket};
-use crate::nova::{
-    Call, MigrationKind, OUR_REASON, Reply, ServerRecord, ServiceRecord, Written,
-};
+use crate::nova::{Call, MigrationKind, OUR_REASON, Reply, ServerRecord, ServiceRecord, Written};
 use crate::registry::{Before, Command, Course, Fenced, Incident, State};
 
 /// Pause after Nova failed to answer, or refused.
@@ -43,11 +41,12 @@ impl Controller {
             self.tell_once(id, "nova", text, out);
             return;
         }
-        match incident.state {
-            State::Fenced => self.force_down(&fenced, &incident, out),
-            State::ForcedDown => self.plan(&incident),
-            State::Evacuating => self.evacuate(&fenced, &incident, out),
-            _ => {}
+        if incident.state == State::Fenced {
+            self.force_down(&fenced, &incident, out);
+        } else if incident.state == State::ForcedDown {
+            self.plan(&incident);
+        } else if incident.state == State::Evacuating {
+            self.evacuate(&fenced, &incident, out);
         }
     }
 
@@ -100,9 +99,8 @@ impl Controller {
         let (now, kind) = (self.now, migration_kind(incident));
         let waiting = incident.vms.values().any(|vm| !vm.is_settled() && !vm.in_flight());
         let Some(work) = self.work(incident.id) else { return };
-        let old = |at: Option<Duration>, age: Duration| {
-            at.is_none_or(|at| now.saturating_sub(at) >= age)
-        };
+        let old =
+            |at: Option<Duration>, age: Duration| at.is_none_or(|at| now.saturating_sub(at) >= age);
         let services = work.services.as_ref().map(|(at, _)| *at);
         let records = work.records.as_ref().map(|(at, _)| *at);
         let call = if waiting && old(services, SERVICES_FOR) {
@@ -139,7 +137,9 @@ impl Controller {
 
     /// Nova was asked.
     pub(super) fn nova_answered(&mut self, ticket: Ticket, reply: Reply, out: &mut Vec<Effect>) {
-        let Some(asked) = self.leading.as_mut().and_then(|l| l.calls.remove(&ticket)) else { return };
+        let Some(asked) = self.leading.as_mut().and_then(|l| l.calls.remove(&ticket)) else {
+            return;
+        };
         self.note_freshness(&reply, out);
         match asked {
             Asked::Nova(id) => self.node_answered(id, reply, out),
@@ -186,8 +186,12 @@ impl Controller {
             return;
         }
         let records = self.work(incident.id).and_then(|work| work.records.clone());
-        let last_record =
-            records.iter().flat_map(|(_, records)| records).map(|record| record.id).max().unwrap_or(0);
+        let last_record = records
+            .iter()
+            .flat_map(|(_, records)| records)
+            .map(|record| record.id)
+            .max()
+            .unwrap_or(0);
         let before = |server: &ServerRecord| Before {
             name: server.name.clone(),
             vm_state: server.vm_state.clone(),
@@ -230,9 +234,21 @@ impl Controller {
                 && service.host != source
                 && !troubled.contains(&service.host)
         };
-        let load = |host: &str| {
-            incident.vms.values().filter(|vm| vm.destination() == Some(host)).count()
-        };
+        let mut loads: BTreeMap<&str, usize> = BTreeMap::new();
+        let committed = incident.vms.values().filter_map(|vm| vm.destination());
+        // Attempts that were proposed in this very moment count too, or all would go to one host.
+        let proposed = self.leading.iter().flat_map(|leading| &leading.proposed);
+        let proposed = proposed.filter_map(|(command, _)| match command {
+            Command::Attempt { incident: of, vm, destination: Some(to) }
+                if *of == incident.id
+                    && incident.vms.get(vm).is_some_and(|vm| vm.destination().is_none()) =>
+            {
+                Some(to.as_str())
+            }
+            _ => None,
+        });
+        committed.chain(proposed).for_each(|host| *loads.entry(host).or_default() += 1);
+        let load = |host: &str| loads.get(host).copied().unwrap_or(0);
         let able = services.iter().filter(able);
         able.min_by_key(|service| (load(&service.host), &service.host)).map(|s| s.host.clone())
     }
@@ -250,7 +266,9 @@ pub(super) fn migration_kind(incident: &Incident) -> MigrationKind {
 pub(super) fn outcome(written: &Written) -> String {
     match written {
         Written::Done { .. } => "done".to_owned(),
-        Written::Refused(refused) => format!("refused with {}: {}", refused.status, refused.message),
+        Written::Refused(refused) => {
+            format!("refused with {}: {}", refused.status, refused.message)
+        }
         Written::NotSent(why) => format!("not sent: {why}"),
         Written::Unknown(why) => format!("outcome unknown: {why}"),
     }

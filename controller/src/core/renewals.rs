@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use fencing::lease::{Message, WatchdogState};
+use fencing::lease::{LeaseTimes, Message, WatchdogState};
 use fencing::sign::Signer;
 use fencing::{BootId, NodeId};
 
@@ -21,7 +21,7 @@ impl Controller {
         message: &Message,
         out: &mut Vec<Effect>,
     ) {
-        let Message::Renew { node, boot, seq, n, watchdog, .. } = message else { return };
+        let Message::Renew { node, boot, seq, n, watchdog, times, .. } = message else { return };
         if signer != Signer::Node(*node) || self.registry.node(*node).is_none() {
             return;
         }
@@ -34,7 +34,7 @@ impl Controller {
         out.push(Effect::Lease { network, to: from, message });
         self.note_report(*node, *boot, *n, out);
         if acked && news != News::OldBoot {
-            self.consider_arming(*node, *boot, *watchdog, *n, out);
+            self.consider_arming(*node, *boot, *watchdog, *times, *n, out);
         }
     }
 
@@ -82,6 +82,7 @@ impl Controller {
         node: NodeId,
         boot: BootId,
         watchdog: WatchdogState,
+        times: LeaseTimes,
         n: u64,
         out: &mut Vec<Effect>,
     ) {
@@ -93,10 +94,10 @@ impl Controller {
             || known.maintenance.is_some()
             || self.registry.disarmed().is_some()
             || self.registry.lease().now().is_held(node);
-        let times = self.settings.times;
+        // The entry carries the sentinel's own times, so that nobody ever reckons with others.
         let counts = match watchdog {
             WatchdogState::Open { timeout, counts_for_e2 } => {
-                counts_for_e2 && timeout == times.watchdog
+                counts_for_e2 && timeout == times.watchdog && times.check().is_ok()
             }
             WatchdogState::Absent | WatchdogState::Closed => false,
         };
@@ -107,7 +108,8 @@ impl Controller {
             return;
         }
         // A device that is about to be opened is waited for; one that never will be must not keep the gate shut.
-        let never = matches!(watchdog, WatchdogState::Absent | WatchdogState::Open { .. }) || hands_off;
+        let never =
+            matches!(watchdog, WatchdogState::Absent | WatchdogState::Open { .. }) || hands_off;
         let serves = known.serving_boot() == Some(boot);
         if never && !serves {
             self.propose_once(Command::Admitted { node, boot }, out);

@@ -113,6 +113,7 @@ impl Controller {
     }
 
     /// What a committed entry sets in motion on every controller, beside the registry.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "most entries set nothing in motion here")]
     fn applied(&mut self, index: u64, _term: u64, entry: &Entry, out: &mut Vec<Effect>) {
         match &entry.command {
             Command::Enrol { .. } => self.retarget(),
@@ -142,10 +143,8 @@ impl Controller {
     /// log: the Persist goes out before any ack of the same event.
     pub(super) fn see_tail(&mut self) {
         let intents = self.raft.tail().filter_map(|(_, _, bytes)| {
-            match postcard::from_bytes::<Entry>(bytes).ok()?.command {
-                Command::Intent { node, .. } => Some(node),
-                _ => None,
-            }
+            let entry = postcard::from_bytes::<Entry>(bytes).ok()?;
+            if let Command::Intent { node, .. } = entry.command { Some(node) } else { None }
         });
         self.tail_intents = intents.collect();
     }
@@ -251,7 +250,10 @@ impl Controller {
             }
             Ok(_) | Err(_) => out.push(Effect::page(
                 "registry",
-                format!("the matrix at index {} does not load here; the one before it stays", applied.index),
+                format!(
+                    "the matrix at index {} does not load here; the one before it stays",
+                    applied.index
+                ),
             )),
         }
     }

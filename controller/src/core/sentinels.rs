@@ -13,28 +13,26 @@ const CHALLENGES: usize = 4;
 
 /// The last that was heard of a node's sentinel.
 #[derive(Clone, Debug)]
-pub struct Heard {
+pub(super) struct Heard {
     /// Its boot.
-    pub boot: BootId,
+    pub(super) boot: BootId,
     /// When its newest renewal came.
-    pub at: Duration,
-    /// When this boot was first heard here.
-    pub since: Duration,
+    pub(super) at: Duration,
     /// Sequence number of that renewal: an older one is a replay or came late.
-    pub seq: u64,
+    pub(super) seq: u64,
     /// Highest n that this boot reported.
-    pub n: u64,
+    pub(super) n: u64,
     /// Its watchdog.
-    pub watchdog: WatchdogState,
+    pub(super) watchdog: WatchdogState,
     /// How long the node had been up then.
-    pub uptime: Duration,
+    pub(super) uptime: Duration,
     /// Its newest challenges, newest last.
-    pub challenges: Vec<u64>,
+    pub(super) challenges: Vec<u64>,
 }
 
 /// All sentinels.
 #[derive(Clone, Debug, Default)]
-pub struct Sentinels {
+pub(super) struct Sentinels {
     heard: BTreeMap<NodeId, Heard>,
     /// Newest sequence numbers of boots that are no longer the newest, to tell a packet of an old boot from a replay.
     older: BTreeMap<(NodeId, BootId), u64>,
@@ -42,7 +40,7 @@ pub struct Sentinels {
 
 /// What a renewal meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum News {
+pub(super) enum News {
     /// Nothing: a replay, or an older one that came late.
     Stale,
     /// The boot that was heard before.
@@ -55,8 +53,9 @@ pub enum News {
 
 impl Sentinels {
     /// Takes a renewal, signed by the node itself.
-    pub fn renewed(&mut self, now: Duration, message: &Message) -> News {
-        let Message::Renew { node, boot, seq, n, challenge, watchdog, uptime } = message else {
+    pub(super) fn renewed(&mut self, now: Duration, message: &Message) -> News {
+        let Message::Renew { node, boot, seq, n, challenge, watchdog, uptime, times: _ } = message
+        else {
             return News::Stale;
         };
         if let Some(last) = self.older.get_mut(&(*node, *boot)) {
@@ -67,7 +66,6 @@ impl Sentinels {
         let fresh = || Heard {
             boot: *boot,
             at: now,
-            since: now,
             seq: *seq,
             n: *n,
             watchdog: *watchdog,
@@ -99,19 +97,24 @@ impl Sentinels {
     }
 
     /// What is known of a node.
-    pub fn of(&self, node: NodeId) -> Option<&Heard> {
+    pub(super) fn of(&self, node: NodeId) -> Option<&Heard> {
         self.heard.get(&node)
     }
 
     /// All nodes that were heard.
-    pub fn all(&self) -> &BTreeMap<NodeId, Heard> {
+    pub(super) fn all(&self) -> &BTreeMap<NodeId, Heard> {
         &self.heard
     }
 }
 
 /// Whether a controller may stand for this boot (rule 8): not while its own log, uncommitted tail included, holds an open
 /// intent on the node, and never for a boot that was fenced.
-pub fn may_ack(registry: &Registry, intents_in_tail: &[NodeId], node: NodeId, boot: BootId) -> bool {
+pub(super) fn may_ack(
+    registry: &Registry,
+    intents_in_tail: &[NodeId],
+    node: NodeId,
+    boot: BootId,
+) -> bool {
     registry.node(node).is_some()
         && !registry.is_out(node)
         && !registry.was_fenced(node, boot)
@@ -119,7 +122,7 @@ pub fn may_ack(registry: &Registry, intents_in_tail: &[NodeId], node: NodeId, bo
 }
 
 /// The answer to a renewal: an ack or none, with what the sentinel lacks of the committed log.
-pub fn answer(
+pub(super) fn answer(
     registry: &Registry,
     acked: bool,
     node: NodeId,
@@ -151,6 +154,7 @@ mod tests {
             challenge: seq,
             watchdog: WatchdogState::Absent,
             uptime: Duration::ZERO,
+            times: fencing::lease::Profile::Fast.times(),
         }
     }
 

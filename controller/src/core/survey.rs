@@ -18,7 +18,7 @@ const MOST_PARTS: u16 = 256;
 
 /// What is asked and answered.
 #[derive(Debug, Default)]
-pub struct Survey {
+pub(super) struct Survey {
     wanted: BTreeSet<NodeId>,
     asked: BTreeMap<NodeId, Asked>,
     answers: BTreeMap<NodeId, Answer>,
@@ -91,9 +91,9 @@ impl Controller {
             .filter(|(id, _)| !self.registry.is_out(**id))
             .filter_map(|(id, node)| Some((*id, node.serving_boot()?)))
             .collect();
-        let answers = nodes.into_iter().map(|(node, boot)| {
-            self.census_of(node, boot, since).map(|domains| (node, domains))
-        });
+        let answers = nodes
+            .into_iter()
+            .map(|(node, boot)| self.census_of(node, boot, since).map(|domains| (node, domains)));
         // Every node is asked, also when the first has not answered yet.
         let answers: Vec<_> = answers.collect();
         answers.into_iter().collect()
@@ -111,7 +111,11 @@ impl Controller {
         let now = self.now;
         let Some(leading) = &self.leading else { return };
         let recently = |node: &NodeId| {
-            leading.survey.asked.get(node).is_some_and(|asked| now.saturating_sub(asked.at) < ASK_EVERY)
+            leading
+                .survey
+                .asked
+                .get(node)
+                .is_some_and(|asked| now.saturating_sub(asked.at) < ASK_EVERY)
         };
         let nodes: Vec<NodeId> =
             leading.survey.wanted.iter().filter(|node| !recently(node)).copied().collect();

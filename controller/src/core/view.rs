@@ -86,13 +86,16 @@ impl Controller {
             (None, None, true) => "not enrolled: it has not answered yet".to_owned(),
             (None, None, false) => "none in the inventory".to_owned(),
         };
-        let refusal = self.refusal(id).filter(|_| phase == NodePhase::Protected || phase == NodePhase::Exempt);
+        let refusal = self
+            .refusal(id)
+            .filter(|_| phase == NodePhase::Protected || phase == NodePhase::Exempt);
         api::Node {
             name: node.record.name.clone(),
             id: id.0,
             domain: node.record.domain.clone(),
             host: node.record.host.clone(),
-            boot: heard.map(|heard| api::Boot { id: heard.boot.0, uptime_s: heard.uptime.as_secs_f64() }),
+            boot: heard
+                .map(|heard| api::Boot { id: heard.boot.0, uptime_s: heard.uptime.as_secs_f64() }),
             phase,
             networks: self.networks_view(now, id),
             compact: self.matrix.compact(&self.cell(id)),
@@ -217,7 +220,8 @@ fn vm_view(id: uuid::Uuid, vm: &Vm) -> api::Vm {
         Progress::Moved { .. } => ("moved", None, None),
         Progress::Parked { why } => ("left behind", None, Some(why.clone())),
     };
-    let took = (vm.ended_ms > 0 && vm.began_ms > 0).then(|| vm.ended_ms.saturating_sub(vm.began_ms));
+    let took =
+        (vm.ended_ms > 0 && vm.began_ms > 0).then(|| vm.ended_ms.saturating_sub(vm.began_ms));
     api::Vm {
         id,
         name: vm.before.name.clone(),

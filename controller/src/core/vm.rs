@@ -11,7 +11,7 @@
 
 use std::time::Duration;
 
-use fencing::{IncidentId, NodeId};
+use fencing::IncidentId;
 use uuid::Uuid;
 
 use super::leading::{Asked, VmStep};
@@ -19,7 +19,7 @@ use super::recover::{migration_kind, outcome};
 use crate::core::Controller;
 use crate::effect::Effect;
 use crate::nova::{
-    Call, MigrationKind, MigrationRecord, MigrationStatus, Refusal, Reply, ServerRecord, Written,
+    Call, MigrationKind, Refusal, Reply, ServerRecord, Written,
 };
 use crate::registry::{Command, Fenced, Incident, Progress, Vm};
 
@@ -29,12 +29,6 @@ const WINDOW: usize = 6;
 const MOST_TRIES: u32 = 5;
 /// Pause before a VM is tried again.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
-/// A VM whose record ended well is looked at this often until it is seen.
-const CONFIRM_EVERY: Duration = Duration::from_millis(500);
-/// A record that does not move for this long is given up, with an alarm.
-const RECORD_STUCK: Duration = Duration::from_secs(900);
-/// How long the destination's agent may take to show the VM before it counts as left behind.
-const SEEN_WITHIN: Duration = Duration::from_secs(60);
 
 impl Controller {
     /// Looks after one VM. `fenced` is the proof without which nothing is evacuated; a live migration has none.
@@ -69,12 +63,14 @@ impl Controller {
     /// Begins an attempt by a look at the VM, if the window has room.
     fn try_vm(&mut self, incident: &Incident, id: Uuid, vm: &Vm, out: &mut Vec<Effect>) {
         let now = self.now;
-        if let Some(why) = immovable(incident, &vm.before.vm_state, vm.before.task_state.as_deref()) {
+        if let Some(why) = immovable(incident, &vm.before.vm_state, vm.before.task_state.as_deref())
+        {
             self.park(incident.id, id, why, out);
             return;
         }
         if vm.attempts + vm.voids >= MOST_TRIES {
-            let why = "tried five times: see `hactl incidents`, then evacuate it by hand".to_owned();
+            let why =
+                "tried five times: see `hactl incidents`, then evacuate it by hand".to_owned();
             self.park(incident.id, id, why, out);
             return;
         }
@@ -82,7 +78,10 @@ impl Controller {
         let Some(work) = self.work(incident.id) else { return };
         let looking = work.vm_calls.len();
         let paused = work.vm_not_before.get(&id).is_some_and(|at| *at > now);
-        if paused || in_flight + looking >= WINDOW {
+        // Without the services no destination can be named; they are being read.
+        let blind =
+            migration_kind(incident) == MigrationKind::Evacuation && work.services.is_none();
+        if paused || blind || in_flight + looking >= WINDOW {
             return;
         }
         self.call_about_vm(incident.id, id, VmStep::Look, Call::Server { server: id });
@@ -107,7 +106,13 @@ impl Controller {
         self.call_about_vm(incident.id, id, VmStep::Post, call);
     }
 
-    fn call_about_vm(&mut self, incident: IncidentId, vm: Uuid, step: VmStep, call: Call) {
+    pub(super) fn call_about_vm(
+        &mut self,
+        incident: IncidentId,
+        vm: Uuid,
+        step: VmStep,
+        call: Call,
+    ) {
         self.ask_nova(Asked::Vm(incident, vm, step), call);
         if let Some(work) = self.work(incident) {
             work.vm_calls.insert(vm);
@@ -166,7 +171,12 @@ impl Controller {
         };
         if server.host != self.host(incident) {
             let now_on = server.host.unwrap_or_else(|| "no host".to_owned());
-            self.park(incident.id, id, format!("somebody moved it: Nova places it on {now_on}"), out);
+            self.park(
+                incident.id,
+                id,
+                format!("somebody moved it: Nova places it on {now_on}"),
+                out,
+            );
             return;
         }
         if let Some(why) = immovable(incident, &server.vm_state, server.task_state.as_deref()) {
@@ -221,8 +231,11 @@ impl Controller {
                 | Refusal::Other => self.park(id, vm, format!("Nova {}", outcome(written)), out),
             },
             Written::Unknown(why) => {
-                let name = incident.vms.get(&vm).map(|vm| vm.before.name.clone()).unwrap_or_default();
-                let text = format!("{name} outcome unknown ({why}): looking for its traces, no second POST");
+                let name =
+                    incident.vms.get(&vm).map(|vm| vm.before.name.clone()).unwrap_or_default();
+                let text = format!(
+                    "{name} outcome unknown ({why}): looking for its traces, no second POST"
+                );
                 out.push(Effect::journal("nova", text));
             }
         }
@@ -234,202 +247,17 @@ impl Controller {
         }
     }
 
-    /// Follows an attempt by the newest record that is younger than it.
-    fn follow(
+    pub(super) fn void(
         &mut self,
         incident: &Incident,
-        id: Uuid,
-        vm: &Vm,
-        named: Option<&str>,
+        vm: Uuid,
+        why: String,
         out: &mut Vec<Effect>,
     ) {
-        let now = self.now;
-        let past = incident.last_record.max(vm.past);
-        let Some(work) = self.work(incident.id) else { return };
-        let since = *work.unknown_since.entry(id).or_insert(now);
-        let Some((read_at, records)) = &work.records else { return };
-        // Records read before the attempt say nothing about it.
-        if *read_at < since {
-            return;
-        }
-        let ours = |record: &&MigrationRecord| record.server == id && record.id > past;
-        let record = records.iter().filter(ours).max_by_key(|record| record.id).cloned();
-        match record {
-            Some(record) => self.judge_record(incident, id, &record, since, out),
-            None => self.without_trace(incident, id, vm, named, since, out),
-        }
-    }
-
-    fn judge_record(
-        &mut self,
-        incident: &Incident,
-        id: Uuid,
-        record: &MigrationRecord,
-        since: Duration,
-        out: &mut Vec<Effect>,
-    ) {
-        let place = record.destination.clone().unwrap_or_else(|| "an unknown host".to_owned());
-        match &record.status {
-            MigrationStatus::Done | MigrationStatus::Completed => {
-                let now = self.now;
-                let paused = self.work(incident.id).and_then(|work| work.vm_not_before.get(&id).copied());
-                if paused.is_some_and(|at| at > now) {
-                    return;
-                }
-                self.call_about_vm(incident.id, id, VmStep::Confirm, Call::Server { server: id });
-            }
-            MigrationStatus::Error => match migration_kind(incident) {
-                MigrationKind::Evacuation => {
-                    let why = format!("Nova found no host for it (record {})", record.id);
-                    self.void_past(incident, id, why, None, record.id, out);
-                }
-                MigrationKind::LiveMigration => self.not_migrated(incident, id, record, out),
-            },
-            MigrationStatus::Failed | MigrationStatus::Cancelled => match migration_kind(incident) {
-                MigrationKind::Evacuation => {
-                    let why = format!(
-                        "its evacuation to {place} failed (record {}); a guest may be left running there: look with \
-                         virsh on {place} before you evacuate it again",
-                        record.id
-                    );
-                    self.park(incident.id, id, why, out);
-                }
-                MigrationKind::LiveMigration => self.not_migrated(incident, id, record, out),
-            },
-            MigrationStatus::Accepted
-            | MigrationStatus::Preparing
-            | MigrationStatus::PreMigrating
-            | MigrationStatus::Running
-            | MigrationStatus::Other(_) => {
-                if self.now.saturating_sub(since) >= RECORD_STUCK {
-                    let why = format!(
-                        "record {} has not moved for {} minutes: see `openstack server migration list` and the log \
-                         of nova-compute on {place}",
-                        record.id,
-                        RECORD_STUCK.as_secs() / 60
-                    );
-                    self.park(incident.id, id, why, out);
-                }
-            }
-        }
-    }
-
-    fn not_migrated(
-        &mut self,
-        incident: &Incident,
-        id: Uuid,
-        record: &MigrationRecord,
-        out: &mut Vec<Effect>,
-    ) {
-        let why = format!(
-            "its live migration failed (record {}); it goes on running where it is: see `openstack server event list`",
-            record.id
-        );
-        self.park(incident.id, id, why, out);
-    }
-
-    /// No record: nothing may be concluded before the longest time that a POST can be held up; then only a census.
-    fn without_trace(
-        &mut self,
-        incident: &Incident,
-        id: Uuid,
-        vm: &Vm,
-        named: Option<&str>,
-        since: Duration,
-        out: &mut Vec<Effect>,
-    ) {
-        let wait = self.settings.waits.unknown;
-        if self.now.saturating_sub(since) < wait {
-            return;
-        }
-        let Some(named) = named.filter(|_| migration_kind(incident) == MigrationKind::Evacuation) else {
-            let why = "its order left no trace, and it named no destination at which a late one would be harmless: \
-                       look where it runs, then move it by hand";
-            self.park(incident.id, id, why.to_owned(), out);
-            return;
-        };
-        let Some(census) = self.census_of_all(since + wait) else {
-            let text = format!("{} outcome unknown: asking all nodes whether they run it", vm.before.name);
-            self.tell_once(incident.id, "nova", text, out);
-            return;
-        };
-        match census.iter().find(|(_, domains)| domains.contains(&id)) {
-            Some((node, _)) => {
-                let why = format!("it runs on {} without a record: look before you touch it", self.name(*node));
-                self.park(incident.id, id, why, out);
-            }
-            None => {
-                let why = "its order left no trace and a census found it nowhere".to_owned();
-                self.void_past(incident, id, why, Some(named.to_owned()), 0, out);
-            }
-        }
-    }
-
-    /// The record ended well: the server must be there, at rest, and be seen there by that node's agent.
-    fn confirm(
-        &mut self,
-        incident: &Incident,
-        id: Uuid,
-        server: Option<ServerRecord>,
-        out: &mut Vec<Effect>,
-    ) {
-        let now = self.now;
-        if let Some(work) = self.work(incident.id) {
-            work.vm_not_before.insert(id, now + CONFIRM_EVERY);
-        }
-        let Some(server) = server else {
-            self.park(incident.id, id, "its user deleted it meanwhile".to_owned(), out);
-            return;
-        };
-        let Some(host) = server.host.clone().filter(|host| Some(host) != self.host(incident).as_ref())
-        else {
-            // `completed` with the host still the source: the source came back in flight; the record may yet turn done.
-            return;
-        };
-        if server.task_state.is_some() {
-            return;
-        }
-        let Some(work) = self.work(incident.id) else { return };
-        let (_, since) = work.confirming.entry(id).or_insert((host.clone(), now)).clone();
-        let runs = server.vm_state == "active";
-        match self.seen_there(&host, id, since, runs) {
-            Some(true) => {
-                self.propose_once(Command::Moved { incident: incident.id, vm: id, destination: host }, out);
-            }
-            Some(false) | None if now.saturating_sub(since) >= SEEN_WITHIN => {
-                let why = format!("Nova says that it runs on {host}, its agent does not see it: look there");
-                self.park(incident.id, id, why, out);
-            }
-            Some(false) => {
-                // Asked too early, perhaps: forget the answer and ask again.
-                if let Some(work) = self.work(incident.id) {
-                    work.confirming.remove(&id);
-                }
-            }
-            None => {}
-        }
-    }
-
-    /// Whether the agent of that host sees the VM; `Some(true)` where nobody can be asked or nothing runs.
-    fn seen_there(&mut self, host: &str, id: Uuid, since: Duration, runs: bool) -> Option<bool> {
-        if !self.settings.confirm_by_census || !runs {
-            return Some(true);
-        }
-        let node: Option<(NodeId, _)> = self
-            .registry
-            .nodes()
-            .iter()
-            .find(|(_, node)| node.record.host == host)
-            .and_then(|(id, node)| Some((*id, node.serving_boot()?)));
-        let Some((node, boot)) = node else { return Some(true) };
-        self.census_of(node, boot, since).map(|domains| domains.contains(&id))
-    }
-
-    fn void(&mut self, incident: &Incident, vm: Uuid, why: String, out: &mut Vec<Effect>) {
         self.void_past(incident, vm, why, None, 0, out);
     }
 
-    fn void_past(
+    pub(super) fn void_past(
         &mut self,
         incident: &Incident,
         vm: Uuid,
@@ -442,11 +270,17 @@ impl Controller {
         self.propose_once(Command::Void { incident: incident.id, vm, why, same, past }, out);
     }
 
-    fn park(&mut self, incident: IncidentId, vm: Uuid, why: String, out: &mut Vec<Effect>) {
+    pub(super) fn park(
+        &mut self,
+        incident: IncidentId,
+        vm: Uuid,
+        why: String,
+        out: &mut Vec<Effect>,
+    ) {
         self.propose_once(Command::Parked { incident, vm, why }, out);
     }
 
-    fn pause_vm(&mut self, incident: IncidentId, vm: Uuid) {
+    pub(super) fn pause_vm(&mut self, incident: IncidentId, vm: Uuid) {
         let at = self.now + TRY_AGAIN;
         if let Some(work) = self.work(incident) {
             work.vm_not_before.insert(vm, at);
@@ -461,7 +295,8 @@ fn evacuate(_fenced: &Fenced, server: Uuid, destination: Option<String>) -> Call
 
 /// Why a VM cannot be moved as it is (S9, and what Nova refuses); the reason has the remedy.
 fn immovable(incident: &Incident, vm_state: &str, task_state: Option<&str>) -> Option<String> {
-    let migrating = task_state.is_some_and(|task| task.contains("migrat") || task.starts_with("resize"));
+    let migrating =
+        task_state.is_some_and(|task| task.contains("migrat") || task.starts_with("resize"));
     if migrating {
         let task = task_state.unwrap_or_default();
         return Some(format!(

@@ -91,7 +91,9 @@ impl Case {
         controller: impl Fn(Uuid) -> Option<bool>,
     ) -> Vec<Observer> {
         let fresh = |ask: u64| {
-            self.asks.iter().any(|(known, sent)| *known == ask && now.saturating_sub(*sent) <= ASK_FRESH)
+            self.asks
+                .iter()
+                .any(|(known, sent)| *known == ask && now.saturating_sub(*sent) <= ASK_FRESH)
         };
         self.reports
             .values()
@@ -103,9 +105,12 @@ impl Case {
                 let (id, unanswered) = (report.observer, aged);
                 match controller(id) {
                     Some(sound) => Some(Observer { id, controller: true, sound, unanswered }),
-                    None if self.witnesses.contains(&id) => {
-                        Some(Observer { id, controller: false, sound: report.is_sound(), unanswered })
-                    }
+                    None if self.witnesses.contains(&id) => Some(Observer {
+                        id,
+                        controller: false,
+                        sound: report.is_sound(),
+                        unanswered,
+                    }),
                     None => None,
                 }
             })
@@ -130,9 +135,10 @@ impl Case {
         let needed = CONTROLLERS.max(controllers / 2 + 1);
         let by_controllers = blind(true) >= needed;
         let enough = WITNESSES.min(self.witnesses.len());
-        let by_witnesses =
-            answering >= enough && blind(false) > answering / 2 && blind(false) >= enough.min(answering)
-                || self.witnesses.is_empty();
+        let by_witnesses = answering >= enough
+            && blind(false) > answering / 2
+            && blind(false) >= enough.min(answering)
+            || self.witnesses.is_empty();
         let down = by_controllers && by_witnesses;
         let reaching = sound(true).filter(|seen| !seen.cannot_reach()).count();
         let all_witnesses = answering >= enough && enough > 0 && blind(false) == 0;
@@ -143,6 +149,11 @@ impl Case {
             return Some(Reach::Down);
         }
         self.up_since.map(|_| Reach::Up)
+    }
+
+    /// Whether its observers cannot reach the suspect now, hold or not.
+    pub fn is_silent(&self) -> bool {
+        self.silent_since.is_some()
     }
 
     /// How long the suspect has been answering without a break.

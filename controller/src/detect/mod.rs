@@ -12,6 +12,7 @@
 
 mod case;
 mod sight;
+mod suspects;
 
 pub use case::{Case, Observer, T_OBS};
 pub use sight::{Seen, Sight, Target};

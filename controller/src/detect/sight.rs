@@ -8,8 +8,7 @@ use action_matrix::Reach;
 use fencing::{NodeId, census};
 use gossip::group::{self, Group};
 use gossip::sweep::{self, Sweep};
-use gossip::witness::{self, Message, Watch, Witness};
-use rand::seq::SliceRandom;
+use gossip::witness::{self, Message, Witness};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use uuid::Uuid;
@@ -18,22 +17,8 @@ use super::WITNESS_CHANNEL;
 use super::case::{Case, Observer};
 use crate::effect::{Effect, Network};
 
-/// Witnesses asked about a suspect.
-const WITNESSES: usize = 5;
-/// An ask is renewed this often, so that reports quote a fresh one.
-const ASK_EVERY: Duration = Duration::from_millis(500);
-/// An ask ends by itself after this time.
-const ASK_LASTS_MS: u32 = 3000;
-/// Cases are judged this often.
-const JUDGE_EVERY: Duration = Duration::from_millis(100);
-/// A suspect that answered for this long is no longer watched.
-const CALM: Duration = Duration::from_secs(3);
-/// A dead node is watched this long; then its sweep tells when it is back.
-const WATCH_DEAD: Duration = Duration::from_secs(60);
-/// Open cases at most: more at once is a storm, in which nothing is fenced.
-const MOST_CASES: usize = 64;
 /// A peer's sweep counts while it is at most this old.
-const SWEEP_FRESH: Duration = Duration::from_secs(3);
+pub(super) const SWEEP_FRESH: Duration = Duration::from_secs(3);
 
 /// A node that is swept on this network.
 #[derive(Clone, Debug)]
@@ -46,10 +31,10 @@ pub struct Target {
     pub domain: String,
     /// The boot that answered last.
     pub boot: Option<Uuid>,
-    reach: Reach,
-    since: Duration,
-    why: String,
-    observers: Vec<Observer>,
+    pub(super) reach: Reach,
+    pub(super) since: Duration,
+    pub(super) why: String,
+    pub(super) observers: Vec<Observer>,
 }
 
 /// Something that the rest of the controller should know.
@@ -72,20 +57,20 @@ pub enum Seen {
 
 /// One network.
 pub struct Sight {
-    network: Network,
-    me: Uuid,
-    controllers: BTreeMap<Uuid, SocketAddr>,
-    hold: Duration,
-    group: Group,
-    sweep: Sweep,
-    witness: Witness,
-    rng: ChaCha8Rng,
-    targets: BTreeMap<NodeId, Target>,
-    cases: BTreeMap<NodeId, Case>,
-    swept: BTreeMap<Uuid, (Duration, bool)>,
-    next_judge: Option<Duration>,
-    leading: bool,
-    dark: bool,
+    pub(super) network: Network,
+    pub(super) me: Uuid,
+    pub(super) controllers: BTreeMap<Uuid, SocketAddr>,
+    pub(super) hold: Duration,
+    pub(super) group: Group,
+    pub(super) sweep: Sweep,
+    pub(super) witness: Witness,
+    pub(super) rng: ChaCha8Rng,
+    pub(super) targets: BTreeMap<NodeId, Target>,
+    pub(super) cases: BTreeMap<NodeId, Case>,
+    pub(super) swept: BTreeMap<Uuid, (Duration, bool)>,
+    pub(super) next_judge: Option<Duration>,
+    pub(super) leading: bool,
+    pub(super) dark: bool,
 }
 
 impl Sight {
@@ -227,8 +212,12 @@ impl Sight {
     /// When [`Self::timeout`] wants to be called.
     pub fn poll_timeout(&self) -> Option<(Duration, &'static str)> {
         let judge = self.next_judge.map(|at| (at, "judge suspects"));
-        let timers =
-            [self.group.poll_timeout(), self.sweep.poll_timeout(), self.witness.poll_timeout(), judge];
+        let timers = [
+            self.group.poll_timeout(),
+            self.sweep.poll_timeout(),
+            self.witness.poll_timeout(),
+            judge,
+        ];
         timers.into_iter().flatten().min()
     }
 
@@ -247,6 +236,11 @@ impl Sight {
     /// Whether a case of this node is open.
     pub fn is_suspect(&self, node: NodeId) -> bool {
         self.cases.contains_key(&node)
+    }
+
+    /// Whether the observers of an open case cannot reach this node now.
+    pub fn is_silent(&self, node: NodeId) -> bool {
+        self.cases.get(&node).is_some_and(Case::is_silent)
     }
 
     /// Sends a payload to a node's agent here.
@@ -292,7 +286,7 @@ impl Sight {
         self.dark
     }
 
-    fn talk_to(&self, to: SocketAddr, channel: u8, bytes: &[u8], out: &mut Vec<Effect>) {
+    pub(super) fn talk_to(&self, to: SocketAddr, channel: u8, bytes: &[u8], out: &mut Vec<Effect>) {
         let mut payload = Vec::with_capacity(bytes.len() + 1);
         payload.push(channel);
         payload.extend_from_slice(bytes);
@@ -338,7 +332,9 @@ impl Sight {
         }
         match Message::parse(body).filter(|_| channel == WITNESS_CHANNEL) {
             Some(Message::Hint(hint)) => self.suspect(now, hint.suspect, out, seen),
-            Some(Message::Watch(watch)) => self.with_witness(now, witness::Event::Watch(watch), out),
+            Some(Message::Watch(watch)) => {
+                self.with_witness(now, witness::Event::Watch(watch), out)
+            }
             Some(Message::Unwatch { ask }) => {
                 self.with_witness(now, witness::Event::Unwatch { ask }, out);
             }
@@ -394,7 +390,12 @@ impl Sight {
         }
     }
 
-    fn with_witness(&mut self, now: Duration, event: witness::Event, out: &mut Vec<Effect>) {
+    pub(super) fn with_witness(
+        &mut self,
+        now: Duration,
+        event: witness::Event,
+        out: &mut Vec<Effect>,
+    ) {
         let mut effects = Vec::new();
         self.witness.handle(now, event, self.group.peers(), &mut effects);
         for effect in effects {
@@ -419,153 +420,6 @@ impl Sight {
             && let Some(case) = self.cases.get_mut(&NodeId(report.suspect))
         {
             case.reported(now, report);
-        }
-    }
-
-    /// A hint: opens a case, if this controller leads, knows the node, and has a voice here itself.
-    fn suspect(&mut self, now: Duration, id: Uuid, out: &mut Vec<Effect>, seen: &mut Vec<Seen>) {
-        let node = NodeId(id);
-        // A node judged down is watched for a while; later only its own answer, seen by the sweep, opens a case again.
-        let known = self.targets.get(&node).is_some_and(|target| match target.reach {
-            Reach::Up => true,
-            Reach::Down => target.boot.is_some(),
-            Reach::Unknown => false,
-        });
-        let wanted = self.leading && known && !self.dark;
-        if !wanted || self.cases.contains_key(&node) || self.cases.len() >= MOST_CASES {
-            return;
-        }
-        let witnesses = self.draw_witnesses(node);
-        self.cases.insert(node, Case::new(now, witnesses));
-        self.next_judge.get_or_insert(now + JUDGE_EVERY);
-        seen.push(Seen::Suspected(node));
-        self.ask(now, node, out);
-    }
-
-    /// Random members that gossip calls alive, from at least two failure domains where there are as many.
-    fn draw_witnesses(&mut self, suspect: NodeId) -> Vec<Uuid> {
-        let alive: BTreeSet<Uuid> = self.group.peers().map(|peer| peer.id).collect();
-        let mut able: Vec<(Uuid, &str)> = self
-            .targets
-            .iter()
-            .filter(|(node, _)| **node != suspect && alive.contains(&node.0))
-            .map(|(node, target)| (node.0, target.domain.as_str()))
-            .collect();
-        able.shuffle(&mut self.rng);
-        let mut drawn: Vec<Uuid> = able.iter().take(WITNESSES).map(|(id, _)| *id).collect();
-        let domains: BTreeSet<&str> =
-            able.iter().filter(|(id, _)| drawn.contains(id)).map(|(_, domain)| *domain).collect();
-        let elsewhere = able.iter().find(|(_, domain)| !domains.contains(domain));
-        if let (1, Some((id, _)), Some(last)) = (domains.len(), elsewhere, drawn.last_mut()) {
-            *last = *id;
-        }
-        drawn
-    }
-
-    fn ask(&mut self, now: Duration, node: NodeId, out: &mut Vec<Effect>) {
-        let ask = self.rng.next_u64();
-        let Some(target) = self.targets.get(&node) else { return };
-        let watch = Watch {
-            ask,
-            asked_by: self.me,
-            suspect: node.0,
-            boot: target.boot.unwrap_or_default(),
-            addr: target.ping,
-            lasts_ms: ASK_LASTS_MS,
-        };
-        let Some(case) = self.cases.get_mut(&node) else { return };
-        case.asked(now, ask);
-        let witnesses = case.witnesses.clone();
-        let bytes = Message::Watch(watch).to_bytes();
-        for witness in witnesses {
-            self.talk(NodeId(witness), WITNESS_CHANNEL, &bytes, out);
-        }
-        for (_, to) in self.controllers.iter().filter(|(id, _)| **id != self.me) {
-            self.talk_to(*to, WITNESS_CHANNEL, &bytes, out);
-        }
-        self.with_witness(now, witness::Event::Watch(watch), out);
-    }
-
-    fn judge_all(&mut self, now: Duration, out: &mut Vec<Effect>, seen: &mut Vec<Seen>) {
-        self.see_dark(now, seen);
-        if self.dark {
-            self.cases.clear();
-        }
-        for node in self.cases.keys().copied().collect::<Vec<_>>() {
-            self.judge(now, node, seen);
-            let again = self.cases.get(&node).and_then(Case::last_asked);
-            if again.is_some_and(|(_, at)| now.saturating_sub(at) >= ASK_EVERY) {
-                self.ask(now, node, out);
-            }
-            self.close_if_calm(now, node, out);
-        }
-        self.next_judge = (!self.cases.is_empty()).then_some(now + JUDGE_EVERY);
-    }
-
-    fn judge(&mut self, now: Duration, node: NodeId, seen: &mut Vec<Seen>) {
-        let sound: BTreeMap<Uuid, bool> =
-            self.controllers.keys().map(|id| (*id, self.has_voice(now, *id))).collect();
-        let controllers = sound.values().filter(|sound| **sound).count();
-        let (Some(case), Some(target)) = (self.cases.get_mut(&node), self.targets.get_mut(&node))
-        else {
-            return;
-        };
-        let observers = case.observers(now, |id| sound.get(&id).copied());
-        let reach = case.judge(now, &observers, self.hold, controllers);
-        target.observers = observers;
-        if let Some(reach) = reach.filter(|reach| *reach != target.reach) {
-            (target.reach, target.since) = (reach, now);
-            target.why = match reach {
-                Reach::Up => "most controllers, or all witnesses, reach it".to_owned(),
-                Reach::Down => "most sound controllers and most witnesses cannot reach it".to_owned(),
-                Reach::Unknown => "too few observers".to_owned(),
-            };
-            seen.push(Seen::Reach(node, reach));
-        }
-    }
-
-    fn has_voice(&self, now: Duration, controller: Uuid) -> bool {
-        self.swept
-            .get(&controller)
-            .is_some_and(|(at, sound)| *sound && now.saturating_sub(*at) <= SWEEP_FRESH)
-    }
-
-    fn close_if_calm(&mut self, now: Duration, node: NodeId, out: &mut Vec<Effect>) {
-        let (Some(case), Some(target)) = (self.cases.get(&node), self.targets.get(&node)) else {
-            return;
-        };
-        let calm = target.reach == Reach::Up && case.up_for(now).is_some_and(|time| time >= CALM);
-        let long_dead =
-            target.reach == Reach::Down && now.saturating_sub(target.since) >= WATCH_DEAD;
-        if !calm && !long_dead {
-            return;
-        }
-        let (ask, witnesses) = (case.last_asked(), case.witnesses.clone());
-        self.cases.remove(&node);
-        if let Some(target) = self.targets.get_mut(&node).filter(|_| long_dead) {
-            target.boot = None;
-        }
-        let Some((ask, _)) = ask else { return };
-        let bytes = Message::Unwatch { ask }.to_bytes();
-        for witness in witnesses {
-            self.talk(NodeId(witness), WITNESS_CHANNEL, &bytes, out);
-        }
-        for (_, to) in self.controllers.iter().filter(|(id, _)| **id != self.me) {
-            self.talk_to(*to, WITNESS_CHANNEL, &bytes, out);
-        }
-        self.with_witness(now, witness::Event::Unwatch { ask }, out);
-    }
-
-    /// Fewer than two sound controllers (fewer than one where there is only one): nothing is known here.
-    fn see_dark(&mut self, now: Duration, seen: &mut Vec<Seen>) {
-        let needed = self.controllers.len().min(2);
-        let dark = self.leading && self.sound_controllers(now) < needed;
-        if dark != self.dark {
-            self.dark = dark;
-            let nodes = self.targets.iter().map(|(node, target)| {
-                Seen::Reach(*node, if dark { Reach::Unknown } else { target.reach })
-            });
-            seen.extend(nodes);
         }
     }
 }

@@ -3,19 +3,18 @@
 use fencing::evidence::Evidence;
 use fencing::lease::Change;
 use fencing::{BootId, Epoch, IncidentId, NodeId};
-use uuid::Uuid;
 
-use super::command::{Before, Command, Entry, Kind, Verdict};
-use super::incident::{Course, Fence, Incident, Progress, State, Vm};
+use super::command::{Command, Entry, Kind, Verdict};
+use super::incident::{Course, Fence, Incident, Progress, State};
 use super::node::{Arming, FENCES_KEPT, Node};
-use super::{AppliedMatrix, CLOSED_KEPT, FENCED_BOOTS_KEPT, MATRICES_KEPT, Registry};
+use super::{AppliedMatrix, FENCED_BOOTS_KEPT, MATRICES_KEPT, Registry};
 
 /// An entry that no longer fits. The registry is unchanged but for its index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Rejected(pub &'static str);
 
-type Outcome = Result<(), Rejected>;
+pub(super) type Outcome = Result<(), Rejected>;
 
 impl Registry {
     /// Takes the entry at `index`, committed in `term`.
@@ -53,17 +52,20 @@ impl Registry {
             Command::Admitted { node, boot } => self.admit(index, *node, *boot),
             Command::Disarmed { node } => {
                 self.known(*node)?.disarmed = true;
+                self.known(*node)?.rearm_floor = index;
                 self.unarm(*node);
                 self.lease.record(index, Change::Disarmed { node: *node });
                 Ok(())
             }
             Command::ArmWanted { node } => {
                 self.known(*node)?.disarmed = false;
+                self.known(*node)?.rearm_floor = index;
                 self.lease.record(index, Change::ArmWanted { node: *node });
                 Ok(())
             }
             Command::Maintenance { node, reason } => {
                 self.known(*node)?.maintenance.clone_from(reason);
+                self.known(*node)?.rearm_floor = index;
                 if reason.is_some() {
                     self.unarm(*node);
                     self.lease.record(index, Change::Disarmed { node: *node });
@@ -75,6 +77,7 @@ impl Registry {
             }
             Command::DisarmAll { reason } => {
                 self.disarmed.clone_from(reason);
+                self.nodes.values_mut().for_each(|node| node.rearm_floor = index);
                 let nodes: Vec<NodeId> = self.nodes.keys().copied().collect();
                 if reason.is_some() {
                     nodes.into_iter().for_each(|node| self.unarm(node));
@@ -105,8 +108,7 @@ impl Registry {
             }
             Command::Intent { node, boot, floor, verdict, evacuate } => {
                 let epoch = Epoch { term, index };
-                let fence =
-                    Fence { epoch, floor: *floor, evacuate: *evacuate, evidence: None };
+                let fence = Fence { epoch, floor: *floor, evacuate: *evacuate, evidence: None };
                 self.intend(at, *node, *boot, verdict.clone(), fence)
             }
             Command::Verify { epoch } => self.fencing(*epoch).map(|_| ()),
@@ -159,9 +161,12 @@ impl Registry {
                 vm.past = vm.past.max(*past);
                 Ok(())
             }
-            Command::Moved { incident, vm, destination } => {
-                self.settle(at, *incident, *vm, Progress::Moved { destination: destination.clone() })
-            }
+            Command::Moved { incident, vm, destination } => self.settle(
+                at,
+                *incident,
+                *vm,
+                Progress::Moved { destination: destination.clone() },
+            ),
             Command::Parked { incident, vm, why } => {
                 self.settle(at, *incident, *vm, Progress::Parked { why: why.clone() })
             }
@@ -174,14 +179,16 @@ impl Registry {
             Command::Closed { incident, why } => {
                 let known = self.incidents.get(incident).ok_or(Rejected("no such incident"))?;
                 if known.fence().is_some() || !known.is_open() {
-                    return Err(Rejected("only an open incident that does not fence can be closed"));
+                    return Err(Rejected(
+                        "only an open incident that does not fence can be closed",
+                    ));
                 }
                 self.finish(at, *incident, State::Closed, why)
             }
         }
     }
 
-    fn known(&mut self, node: NodeId) -> Result<&mut Node, Rejected> {
+    pub(super) fn known(&mut self, node: NodeId) -> Result<&mut Node, Rejected> {
         self.nodes.get_mut(&node).ok_or(Rejected("no such node"))
     }
 
@@ -191,6 +198,9 @@ impl Registry {
         let node = self.known(id)?;
         if hands_off || node.disarmed || node.maintenance.is_some() {
             return Err(Rejected("the node is disarmed or in maintenance"));
+        }
+        if arming.n < node.rearm_floor {
+            return Err(Rejected("the renewal is older than the last disarm"));
         }
         node.armed = Some(arming);
         node.admitted = None;
@@ -389,110 +399,11 @@ impl Registry {
         }
         Ok(())
     }
-
-    fn in_state(&mut self, id: IncidentId, states: &[State]) -> Result<&mut Incident, Rejected> {
-        self.incidents
-            .get_mut(&id)
-            .filter(|incident| states.contains(&incident.state))
-            .ok_or(Rejected("the incident is in another state"))
-    }
-
-    fn plan<'a>(
-        &mut self,
-        at: At,
-        id: IncidentId,
-        vms: impl Iterator<Item = (&'a Uuid, &'a Before)>,
-        last_record: u64,
-    ) -> Outcome {
-        let incident = self.in_state(id, &[State::ForcedDown, State::Migrating])?;
-        if incident.planned {
-            return Err(Rejected("the VMs are planned already"));
-        }
-        incident.planned = true;
-        incident.vms = vms.map(|(id, before)| (*id, Vm::new(before.clone()))).collect();
-        incident.last_record = last_record;
-        if incident.state == State::ForcedDown {
-            incident.enter(State::Evacuating, at.ms, at.index);
-        }
-        Ok(())
-    }
-
-    fn vm(&mut self, id: IncidentId, vm: Uuid) -> Result<&mut Vm, Rejected> {
-        let incident = self.in_state(id, &[State::Evacuating, State::Migrating])?;
-        incident.vms.get_mut(&vm).ok_or(Rejected("the incident has no such VM"))
-    }
-
-    /// One live attempt per VM (S6), and none while the evidence is contradicted.
-    fn attempt(&mut self, at: At, id: IncidentId, vm: Uuid, destination: Option<String>) -> Outcome {
-        if self.incidents.get(&id).is_some_and(|incident| incident.frozen.is_some()) {
-            return Err(Rejected("the recovery is frozen"));
-        }
-        let vm = self.vm(id, vm)?;
-        if vm.progress != Progress::Waiting {
-            return Err(Rejected("the VM has an attempt, or is settled"));
-        }
-        if vm.same.is_some() && vm.same != destination {
-            return Err(Rejected("an earlier attempt may still arrive at the destination it named"));
-        }
-        vm.progress = Progress::Attempted { index: at.index, destination };
-        vm.attempts += 1;
-        vm.began_ms = at.ms;
-        Ok(())
-    }
-
-    fn settle(&mut self, at: At, id: IncidentId, vm: Uuid, progress: Progress) -> Outcome {
-        let vm = self.vm(id, vm)?;
-        if vm.is_settled() {
-            return Err(Rejected("the VM is settled"));
-        }
-        vm.progress = progress;
-        vm.ended_ms = at.ms;
-        Ok(())
-    }
-
-    fn recovered(&mut self, at: At, id: IncidentId) -> Outcome {
-        let incident = self.in_state(id, &[State::Fenced, State::Evacuating, State::Migrating])?;
-        let only_fences = incident.fence().is_some_and(|fence| !fence.evacuate);
-        if !only_fences && !(incident.planned && incident.vms.values().all(Vm::is_settled)) {
-            return Err(Rejected("a VM is not settled"));
-        }
-        let next = if incident.fence().is_some() { State::Recovered } else { State::Migrated };
-        incident.enter(next, at.ms, at.index);
-        Ok(())
-    }
-
-    fn release(&mut self, at: At, id: IncidentId, by: &str) -> Outcome {
-        let incident = self.in_state(id, &[State::Recovered])?;
-        incident.note = format!("released by {by}");
-        incident.enter(State::Released, at.ms, at.index);
-        Ok(())
-    }
-
-    fn finish(&mut self, at: At, id: IncidentId, state: State, note: &str) -> Outcome {
-        let incident = self.incidents.get_mut(&id).ok_or(Rejected("no such incident"))?;
-        incident.enter(state, at.ms, at.index);
-        if !note.is_empty() {
-            incident.note = note.to_owned();
-        }
-        let node = incident.node;
-        self.known(node)?.incident = None;
-        Ok(())
-    }
-
-    fn forget_old(&mut self) {
-        let over = |incident: &&Incident| !incident.is_open();
-        let closed = self.incidents.values().filter(over).count();
-        if closed > CLOSED_KEPT
-            && let Some(oldest) = self.incidents.values().find(over).map(|incident| incident.id)
-        {
-            self.incidents.remove(&oldest);
-        }
-    }
 }
 
 /// When and where an entry was committed.
 #[derive(Clone, Copy)]
-struct At {
-    ms: u64,
-    index: u64,
+pub(super) struct At {
+    pub(super) ms: u64,
+    pub(super) index: u64,
 }

@@ -26,6 +26,7 @@ pub struct Entry {
 
 /// What an entry says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "each field is what its type and the sentence of its entry say")]
 pub enum Command {
     /// A node of the inventory is known from here on, or has changed.
     Enrol { node: NodeId, record: Box<Enrolment> },
@@ -179,7 +180,11 @@ impl fmt::Display for Command {
                 write!(f, "Opened {kind:?} {} row={}", verdict.cell, verdict.row)
             }
             Command::Intent { boot, floor, verdict, .. } => {
-                write!(f, "FenceIntent boot={boot} floor={floor} {} row={}", verdict.cell, verdict.row)
+                write!(
+                    f,
+                    "FenceIntent boot={boot} floor={floor} {} row={}",
+                    verdict.cell, verdict.row
+                )
             }
             Command::Verify { epoch } => write!(f, "VERIFY epoch={epoch}"),
             Command::Cancel { epoch, why } => write!(f, "Cancel epoch={epoch}: {why}"),

@@ -9,6 +9,9 @@ mod command;
 mod incident;
 mod lease_book;
 mod node;
+mod recovery;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 
@@ -136,7 +139,8 @@ impl Registry {
 
     /// From FenceIntent to Released.
     pub fn is_out(&self, node: NodeId) -> bool {
-        self.incident_of(node).is_some_and(|incident| incident.fence().is_some() && incident.state.is_out())
+        self.incident_of(node)
+            .is_some_and(|incident| incident.fence().is_some() && incident.state.is_out())
     }
 
     /// Whether this boot was fenced: it is never acked again.

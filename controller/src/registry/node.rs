@@ -24,6 +24,9 @@ pub struct Node {
     pub maintenance: Option<String>,
     /// Disarmed by an operator.
     pub disarmed: bool,
+    /// Index of the last entry that disarmed the node or ended a disarm: a renewal from before it says nothing about the
+    /// device as it is now, so nothing is armed on its word.
+    pub rearm_floor: u64,
     /// The incident that is open.
     pub incident: Option<IncidentId>,
     /// The registry's minute of each fence intent, oldest first, [`FENCES_KEPT`] at most.
@@ -59,6 +62,7 @@ impl Node {
             admitted: None,
             maintenance: None,
             disarmed: false,
+            rearm_floor: 0,
             incident: None,
             fenced_at: Vec::new(),
             fences: 0,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::log::LogPart;
+use super::times::LeaseTimes;
 use crate::{BootId, NodeId};
 
 /// One datagram of the lease protocol.
@@ -26,6 +27,8 @@ pub enum Message {
         challenge: u64,
         /// The device.
         watchdog: WatchdogState,
+        /// The times that this sentinel goes by now; it is armed with these and no others.
+        times: LeaseTimes,
         /// How long the node has been up (CLOCK_BOOTTIME), for E3: a duration, never a point in time.
         uptime: Duration,
     },

@@ -299,6 +299,7 @@ impl Sentinel {
             challenge,
             watchdog: self.device.state(),
             uptime: now.saturating_sub(self.booted_at),
+            times,
         };
         effects.push(Effect::Send { to, message });
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use fencing::lease::LeaseTimes;
 use fencing::{BootId, Epoch};
+use node_agent::agent::{self, Agent};
 use node_agent::sentinel::{self, Sentinel};
 use uuid::Uuid;
 
@@ -38,7 +39,7 @@ pub struct Machine {
     /// Its sentinel.
     pub sentinel: Program<Sentinel, sentinel::Event>,
     /// Its agent.
-    pub agent: Program<crate::agent::Agent, crate::agent::Event>,
+    pub agent: Program<Agent, agent::Event>,
     /// Starts of its agent, from its disk.
     pub agent_starts: u64,
     /// What the sentinel keeps in memory for its restart.
@@ -55,8 +56,6 @@ pub struct Machine {
     pub suspended: VecDeque<sentinel::Effect>,
     /// Its sentinel stops for this long between its next check and the feed.
     pub stall_at_feed: Option<Duration>,
-    /// Whether its disk check passes.
-    pub disk_ok: bool,
     /// Last time that anything was wrong with it or its links.
     pub troubled: Duration,
 }
@@ -139,7 +138,6 @@ impl Machine {
             guests: BTreeSet::new(),
             suspended: VecDeque::new(),
             stall_at_feed: None,
-            disk_ok: true,
             troubled: Duration::ZERO,
         }
     }

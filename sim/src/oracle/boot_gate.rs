@@ -11,7 +11,7 @@ use crate::world::World;
 
 /// S17: a gate opens only for a boot that a committed entry armed or admitted, and never for one that was fenced.
 #[derive(Debug, Default)]
-pub struct BootGate {
+pub(super) struct BootGate {
     named: BTreeSet<(NodeId, BootId)>,
     judged: u64,
 }

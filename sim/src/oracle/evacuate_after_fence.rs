@@ -11,7 +11,7 @@ use crate::world::World;
 /// S2: each POST evacuate follows a committed `Fenced` and `ForcedDown` of its node's open incident, and at that time no
 /// guest of the VM runs on the node.
 #[derive(Debug, Default)]
-pub struct EvacuateAfterFence {
+pub(super) struct EvacuateAfterFence {
     judged: u64,
 }
 

@@ -10,7 +10,7 @@ use crate::world::World;
 /// S8, S9: no POST evacuate while the VM runs anywhere, while an earlier evacuation of it is on its way, or while it
 /// is being migrated.
 #[derive(Debug, Default)]
-pub struct EvacuateOnce {
+pub(super) struct EvacuateOnce {
     judged: u64,
     posted: std::collections::BTreeMap<uuid::Uuid, u32>,
 }

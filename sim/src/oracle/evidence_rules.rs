@@ -16,7 +16,7 @@ use crate::world::World;
 
 /// S3: evidence is what its rule says, by the BMC's own log and by the simulator's own clock.
 #[derive(Debug, Default)]
-pub struct EvidenceRules {
+pub(super) struct EvidenceRules {
     armed: BTreeMap<NodeId, BootId>,
     judged: u64,
 }
@@ -135,5 +135,5 @@ fn off_then_two_reads(bmc: &Bmc, since: Duration) -> Result<(), String> {
             (Ask::Read, _) => *first = None,
         }
     }
-    Err("E1 without an off and two reads off, 3 s apart, in this epoch".to_owned())
+    Err(format!("E1 without an off and two reads off, 3 s apart, since {since:.3?}"))
 }

@@ -9,7 +9,7 @@ use crate::world::World;
 /// S23: whatever happens to the controllers, a node that nobody fences, and that with half of its peers has been well
 /// for long enough, is not reset.
 #[derive(Debug, Default)]
-pub struct FleetSurvives {
+pub(super) struct FleetSurvives {
     judged: u64,
 }
 

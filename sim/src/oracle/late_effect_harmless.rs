@@ -7,7 +7,7 @@ use crate::world::World;
 
 /// S6, S7: a power off reaches the BMC only of a node that is out: after its intent, and never after its release.
 #[derive(Debug, Default)]
-pub struct LateEffectHarmless {
+pub(super) struct LateEffectHarmless {
     judged: u64,
 }
 

@@ -8,7 +8,7 @@ use crate::world::World;
 
 /// S12: at most one fence at a time up to 20 nodes, two up to 100, four above. A fence by hand is not counted.
 #[derive(Debug, Default)]
-pub struct MassCap {
+pub(super) struct MassCap {
     judged: u64,
 }
 

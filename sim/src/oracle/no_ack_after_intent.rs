@@ -11,7 +11,7 @@ use crate::world::World;
 /// S5: a controller whose disk holds an open intent on a node, uncommitted tail included, acks no renewal of it; and no
 /// controller that knows of it ever acks a boot that was fenced.
 #[derive(Debug, Default)]
-pub struct NoAckAfterIntent {
+pub(super) struct NoAckAfterIntent {
     judged: u64,
 }
 

@@ -10,7 +10,7 @@ use crate::world::World;
 /// S19: forced_down is set before the first evacuation and unset only after the release; and no nova-compute starts
 /// while an evacuation from its node is queued.
 #[derive(Debug, Default)]
-pub struct NovaOrder {
+pub(super) struct NovaOrder {
     judged: u64,
 }
 

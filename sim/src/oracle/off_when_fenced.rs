@@ -7,7 +7,7 @@ use crate::world::World;
 
 /// S3: when `Fenced(h, b)` is committed, boot b of node h is over.
 #[derive(Debug, Default)]
-pub struct OffWhenFenced {
+pub(super) struct OffWhenFenced {
     judged: u64,
 }
 

@@ -9,7 +9,7 @@ use crate::world::World;
 
 /// S13: whatever a controller applies stands on the disks of a majority.
 #[derive(Debug, Default)]
-pub struct QuorumOnly {
+pub(super) struct QuorumOnly {
     seen: u64,
     judged: u64,
 }

@@ -10,7 +10,7 @@ use crate::world::World;
 /// S16: at equal index the registries of all controllers are equal; and no controller of this world, whose disks keep
 /// everything, has a reason to halt.
 #[derive(Debug, Default)]
-pub struct RegistryAgrees {
+pub(super) struct RegistryAgrees {
     hashes: BTreeMap<u64, ([u8; 32], u8)>,
     judged: u64,
 }

@@ -14,7 +14,7 @@ use crate::world::World;
 /// S4: an armed boot that nobody stands for is over after a known time: at any
 /// `t > max(base_c + L, base_v + C) + 3W(1+e) + K` it no longer runs.
 #[derive(Debug, Default)]
-pub struct SelfFenceDeadline {
+pub(super) struct SelfFenceDeadline {
     nodes: BTreeMap<u8, Stood>,
     judged: u64,
 }

@@ -7,7 +7,7 @@ use crate::world::World;
 
 /// S1: no VM has two guests that can write its disks.
 #[derive(Debug, Default)]
-pub struct SingleWriter {
+pub(super) struct SingleWriter {
     judged: u64,
 }
 

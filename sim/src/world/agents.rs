@@ -3,32 +3,33 @@
 use std::time::Duration;
 
 use controller::effect::Network;
+use node_agent::agent::{self, Agent, Effect, Event, Setup};
 use node_agent::sentinel;
 
 use super::{Body, Happening, Program, World};
-use crate::agent::{Agent, Effect, Event, Setup};
 use crate::node::Power;
-use crate::place::{Place, Port, node_id};
+use crate::place::{Place, Port, boot_id, cluster, member_id, node_id};
 
 impl World {
     /// Starts a node's agent.
     pub fn start_agent(&mut self, number: u8) {
         let now = self.now;
-        let networks = self.plan.networks();
-        let controllers = self.controller_gossip();
         let place = Place::Node(number);
+        let networks = (0..self.plan.networks()).map(|place| self.agent_network(number, place));
+        let networks = networks.collect();
+        let keys = self.controller_keys();
         let seed = self.seed_for(place, 2);
         let Some(node) = self.node_mut(number).filter(|node| node.power == Power::Running) else {
             return;
         };
         node.agent_starts += 1;
         let setup = Setup {
+            cluster: cluster(),
             node: node_id(number),
             boot: node.boot(),
             starts: node.agent_starts,
-            gossip: place.addresses(networks, Port::Gossip),
-            ping: place.addresses(networks, Port::Lease),
-            controllers,
+            networks,
+            keys,
             seed: seed.wrapping_add(node.agent_starts),
         };
         let mut effects = Vec::new();
@@ -97,19 +98,27 @@ impl World {
         for effect in effects {
             match effect {
                 Effect::Gossip { network, to, bytes } => {
+                    let network = Network(network);
                     let sender = place.address(network, Port::Gossip);
                     self.send(place, network, sender, to, Body::Gossip(bytes));
                 }
                 Effect::Ping { network, to, nonce } => {
+                    let network = Network(network);
                     let sender = place.address(network, Port::Lease);
                     self.send(place, network, sender, to, Body::Ping { nonce });
                 }
-                Effect::FenceEvent(event) => {
+                Effect::Pong { network, to, nonce } => {
+                    let network = Network(network);
+                    let sender = place.address(network, Port::Lease);
+                    let boots = self.node(number).map_or(0, |node| node.boots);
+                    let (id, boot) = (member_id(place), boot_id(place, boots).0);
+                    self.send(place, network, sender, to, Body::Pong { nonce, id, boot });
+                }
+                Effect::PassToSentinel(event) => {
                     self.tell_sentinel(number, sentinel::Event::FenceEvent(*event));
                 }
-                Effect::List { nonce, network, to } => {
+                Effect::ListDomains { nonce, network, to } => {
                     let domains = self.node(number).map(|node| node.guests.iter().copied().collect());
-                    let domains = domains.unwrap_or_default();
                     self.tell_agent(number, Event::Domains { nonce, network, to, domains });
                 }
             }
@@ -129,13 +138,13 @@ impl World {
         }
     }
 
-    /// Gossip addresses of the controllers, network by network.
-    fn controller_gossip(&self) -> Vec<Vec<std::net::SocketAddr>> {
-        let networks = (0..self.plan.networks()).map(Network);
-        networks
-            .map(|network| {
-                self.seats.iter().map(|seat| seat.place().address(network, Port::Gossip)).collect()
-            })
-            .collect()
+    fn agent_network(&self, number: u8, network: u8) -> agent::Network {
+        let (place, network) = (Place::Node(number), Network(network));
+        let controllers = self.seats.iter().map(|seat| seat.place().address(network, Port::Gossip));
+        agent::Network {
+            gossip: place.address(network, Port::Gossip),
+            ping: place.address(network, Port::Lease),
+            controllers: controllers.collect(),
+        }
     }
 }

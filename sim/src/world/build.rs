@@ -5,9 +5,9 @@ use std::time::Duration;
 use action_matrix::Matrix;
 use controller::core::{Peer, Settings, Waits};
 use controller::registry::Enrolment;
-use fencing::NodeId;
+use fencing::{ControllerId, NodeId};
 use fencing::lease::Profile;
-use fencing::sign::KeyPair;
+use fencing::sign::{KeyPair, PublicKey};
 use node_agent::sentinel::{Pinned, Setup, Start};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -47,6 +47,13 @@ pub struct Plan {
     pub without_watchdog: Vec<u8>,
 }
 
+/// The matrix that Holdfast brings along.
+fn default_matrix() -> Matrix {
+    #[allow(clippy::expect_used, reason = "action-matrix tests that its own default loads")]
+    let loaded = Matrix::parse("default.toml", action_matrix::DEFAULT).expect("the default loads");
+    loaded.matrix
+}
+
 impl Plan {
     /// Three controllers and some nodes, with the default matrix and a short start-up grace.
     pub fn new(seed: u64, nodes: u8) -> Self {
@@ -56,7 +63,7 @@ impl Plan {
             nodes,
             domains: 1,
             profile: Profile::Fast,
-            matrix: Matrix::default(),
+            matrix: default_matrix(),
             waits: Waits { grace: Duration::from_secs(30), ..Waits::default() },
             without_bmc: Vec::new(),
             without_watchdog: Vec::new(),
@@ -143,6 +150,12 @@ impl World {
         ChaCha8Rng::seed_from_u64(mixed).next_u64()
     }
 
+    /// Public keys of the controllers.
+    pub(super) fn controller_keys(&self) -> Vec<(ControllerId, PublicKey)> {
+        let places = (1..=self.plan.controllers).map(|n| (controller_id(n), Place::Controller(n)));
+        places.map(|(id, place)| (id, Self::key(place).public())).collect()
+    }
+
     fn key(place: Place) -> KeyPair {
         let (kind, number) = match place {
             Place::Controller(number) => (1, number),
@@ -171,7 +184,7 @@ impl World {
         nodes.collect()
     }
 
-    pub(super) fn controller_settings(&self, number: u8) -> impl FnOnce(u32) -> Settings {
+    pub(super) fn controller_settings(&self, number: u8) -> impl FnOnce(u32) -> Settings + use<> {
         let networks = self.plan.networks();
         let me = Place::Controller(number);
         let peers = (1..=self.plan.controllers).map(|number| {
@@ -217,6 +230,7 @@ impl World {
             cluster: cluster(),
             node: node_id(number),
             boot,
+            booted_at: Duration::ZERO,
             times: self.plan.profile.times(),
             controllers: pinned.collect(),
             has_watchdog: node.is_some_and(|node| node.watchdog.kind != crate::node::Kind::Absent),

@@ -267,16 +267,19 @@ impl World {
                 boots.push((incident.node, incident.boot));
             }
         }
+        let registry = core.registry().clone();
         if self.ghost.registry.as_ref().is_none_or(|known| known.index() < index) {
-            self.ghost.registry = Some(core.registry().clone());
+            self.ghost.registry = Some(registry);
         }
         for incident in intended {
-            if self.ghost.intended.insert(incident, now).is_none() {
+            if !self.ghost.intended.contains_key(&incident) {
+                self.ghost.intended.insert(incident, now);
                 news.push(Fact::Intended { controller: number, incident });
             }
         }
         for incident in proven {
-            if self.ghost.proven.insert(incident, now).is_none() {
+            if !self.ghost.proven.contains_key(&incident) {
+                self.ghost.proven.insert(incident, now);
                 news.push(Fact::Proven { controller: number, incident });
             }
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use controller::effect::Network;
 use fencing::lease::Message;
 use fencing::sign::Signer;
+use node_agent::agent;
 use node_agent::sentinel::{Effect, Event, Sentinel, Start};
 
 use super::{Body, Happening, Program, World};
@@ -90,10 +91,10 @@ impl World {
         let Some(node) = self.node(number).filter(|node| node.power == Power::Running) else { return };
         match body {
             Body::Gossip(bytes) => {
-                self.tell_agent(number, crate::agent::Event::Gossip { network, from: sender, bytes });
+                self.tell_agent(number, agent::Event::Gossip { network: network.0, from: sender, bytes });
             }
             Body::Pong { nonce, id, boot } => {
-                self.tell_agent(number, crate::agent::Event::Pong { network, nonce, id, boot });
+                self.tell_agent(number, agent::Event::Pong { network: network.0, nonce, id, boot });
             }
             Body::Lease(signer, message) => {
                 let message = *message;

@@ -223,3 +223,15 @@ fn a_node_that_lost_n_neither_vouches_nor_asks_until_it_is_rebooted() {
     again.message(signer, message);
     assert!(again.sent().iter().all(|message| matches!(message, Message::Renew { .. })));
 }
+
+#[test]
+fn a_node_that_lost_n_does_not_even_trust_that_it_is_alone() {
+    let mut bench = Bench::of(setup(Start::Lost));
+    bench.acking = BTreeSet::from([1, 2, 3]);
+    bench.run(1.0);
+    bench.arm(0);
+    bench.run(5.0);
+    bench.acking.clear();
+    bench.run(100.0);
+    assert_eq!(bench.resets().len(), 1);
+}

@@ -1,0 +1,188 @@
+//! Suspects: who is asked about them, and how their cases are judged. Only a leader asks.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use action_matrix::Reach;
+use fencing::NodeId;
+use gossip::witness::{self, Message, Watch};
+use rand::Rng;
+use rand::seq::SliceRandom;
+use uuid::Uuid;
+
+use super::WITNESS_CHANNEL;
+use super::case::Case;
+use super::sight::{SWEEP_FRESH, Seen, Sight};
+use crate::effect::Effect;
+
+/// Witnesses asked about a suspect.
+const WITNESSES: usize = 5;
+/// An ask is renewed this often, so that reports quote a fresh one.
+const ASK_EVERY: Duration = Duration::from_millis(500);
+/// An ask ends by itself after this time.
+const ASK_LASTS_MS: u32 = 3000;
+/// Cases are judged this often.
+const JUDGE_EVERY: Duration = Duration::from_millis(100);
+/// A suspect that answered for this long is no longer watched.
+const CALM: Duration = Duration::from_secs(3);
+/// A dead node is watched this long; then its sweep tells when it is back.
+const WATCH_DEAD: Duration = Duration::from_secs(60);
+/// Open cases at most: more at once is a storm, in which nothing is fenced.
+const MOST_CASES: usize = 64;
+
+impl Sight {
+    /// A hint: opens a case, if this controller leads, knows the node, and has a voice here itself.
+    pub(super) fn suspect(
+        &mut self,
+        now: Duration,
+        id: Uuid,
+        out: &mut Vec<Effect>,
+        seen: &mut Vec<Seen>,
+    ) {
+        let node = NodeId(id);
+        // A node judged down is watched for a while; later only its own answer, seen by the sweep, opens a case again.
+        let known = self.targets.get(&node).is_some_and(|target| match target.reach {
+            Reach::Up => true,
+            Reach::Down => target.boot.is_some(),
+            Reach::Unknown => false,
+        });
+        let wanted = self.leading && known && !self.dark;
+        if !wanted || self.cases.contains_key(&node) || self.cases.len() >= MOST_CASES {
+            return;
+        }
+        let witnesses = self.draw_witnesses(node);
+        self.cases.insert(node, Case::new(now, witnesses));
+        self.next_judge.get_or_insert(now + JUDGE_EVERY);
+        seen.push(Seen::Suspected(node));
+        self.ask(now, node, out);
+    }
+
+    /// Random members that gossip calls alive, from at least two failure domains where there are as many.
+    fn draw_witnesses(&mut self, suspect: NodeId) -> Vec<Uuid> {
+        let alive: BTreeSet<Uuid> = self.group.peers().map(|peer| peer.id).collect();
+        let mut able: Vec<(Uuid, &str)> = self
+            .targets
+            .iter()
+            .filter(|(node, _)| **node != suspect && alive.contains(&node.0))
+            .map(|(node, target)| (node.0, target.domain.as_str()))
+            .collect();
+        able.shuffle(&mut self.rng);
+        let mut drawn: Vec<Uuid> = able.iter().take(WITNESSES).map(|(id, _)| *id).collect();
+        let domains: BTreeSet<&str> =
+            able.iter().filter(|(id, _)| drawn.contains(id)).map(|(_, domain)| *domain).collect();
+        let elsewhere = able.iter().find(|(_, domain)| !domains.contains(domain));
+        if let (1, Some((id, _)), Some(last)) = (domains.len(), elsewhere, drawn.last_mut()) {
+            *last = *id;
+        }
+        drawn
+    }
+
+    fn ask(&mut self, now: Duration, node: NodeId, out: &mut Vec<Effect>) {
+        let ask = self.rng.next_u64();
+        let Some(target) = self.targets.get(&node) else { return };
+        let watch = Watch {
+            ask,
+            asked_by: self.me,
+            suspect: node.0,
+            boot: target.boot.unwrap_or_default(),
+            addr: target.ping,
+            lasts_ms: ASK_LASTS_MS,
+        };
+        let Some(case) = self.cases.get_mut(&node) else { return };
+        case.asked(now, ask);
+        let witnesses = case.witnesses.clone();
+        let bytes = Message::Watch(watch).to_bytes();
+        for witness in witnesses {
+            self.talk(NodeId(witness), WITNESS_CHANNEL, &bytes, out);
+        }
+        for (_, to) in self.controllers.iter().filter(|(id, _)| **id != self.me) {
+            self.talk_to(*to, WITNESS_CHANNEL, &bytes, out);
+        }
+        self.with_witness(now, witness::Event::Watch(watch), out);
+    }
+
+    pub(super) fn judge_all(&mut self, now: Duration, out: &mut Vec<Effect>, seen: &mut Vec<Seen>) {
+        self.see_dark(now, seen);
+        if self.dark {
+            self.cases.clear();
+        }
+        for node in self.cases.keys().copied().collect::<Vec<_>>() {
+            self.judge(now, node, seen);
+            let again = self.cases.get(&node).and_then(Case::last_asked);
+            if again.is_some_and(|(_, at)| now.saturating_sub(at) >= ASK_EVERY) {
+                self.ask(now, node, out);
+            }
+            self.close_if_calm(now, node, out);
+        }
+        self.next_judge = (!self.cases.is_empty()).then_some(now + JUDGE_EVERY);
+    }
+
+    fn judge(&mut self, now: Duration, node: NodeId, seen: &mut Vec<Seen>) {
+        let sound: BTreeMap<Uuid, bool> =
+            self.controllers.keys().map(|id| (*id, self.has_voice(now, *id))).collect();
+        let controllers = sound.values().filter(|sound| **sound).count();
+        let (Some(case), Some(target)) = (self.cases.get_mut(&node), self.targets.get_mut(&node))
+        else {
+            return;
+        };
+        let observers = case.observers(now, |id| sound.get(&id).copied());
+        let reach = case.judge(now, &observers, self.hold, controllers);
+        target.observers = observers;
+        if let Some(reach) = reach.filter(|reach| *reach != target.reach) {
+            (target.reach, target.since) = (reach, now);
+            target.why = match reach {
+                Reach::Up => "most controllers, or all witnesses, reach it".to_owned(),
+                Reach::Down => {
+                    "most sound controllers and most witnesses cannot reach it".to_owned()
+                }
+                Reach::Unknown => "too few observers".to_owned(),
+            };
+            seen.push(Seen::Reach(node, reach));
+        }
+    }
+
+    fn has_voice(&self, now: Duration, controller: Uuid) -> bool {
+        self.swept
+            .get(&controller)
+            .is_some_and(|(at, sound)| *sound && now.saturating_sub(*at) <= SWEEP_FRESH)
+    }
+
+    fn close_if_calm(&mut self, now: Duration, node: NodeId, out: &mut Vec<Effect>) {
+        let (Some(case), Some(target)) = (self.cases.get(&node), self.targets.get(&node)) else {
+            return;
+        };
+        let calm = target.reach == Reach::Up && case.up_for(now).is_some_and(|time| time >= CALM);
+        let long_dead =
+            target.reach == Reach::Down && now.saturating_sub(target.since) >= WATCH_DEAD;
+        if !calm && !long_dead {
+            return;
+        }
+        let (ask, witnesses) = (case.last_asked(), case.witnesses.clone());
+        self.cases.remove(&node);
+        if let Some(target) = self.targets.get_mut(&node).filter(|_| long_dead) {
+            target.boot = None;
+        }
+        let Some((ask, _)) = ask else { return };
+        let bytes = Message::Unwatch { ask }.to_bytes();
+        for witness in witnesses {
+            self.talk(NodeId(witness), WITNESS_CHANNEL, &bytes, out);
+        }
+        for (_, to) in self.controllers.iter().filter(|(id, _)| **id != self.me) {
+            self.talk_to(*to, WITNESS_CHANNEL, &bytes, out);
+        }
+        self.with_witness(now, witness::Event::Unwatch { ask }, out);
+    }
+
+    /// Fewer than two sound controllers (fewer than one where there is only one): nothing is known here.
+    pub(super) fn see_dark(&mut self, now: Duration, seen: &mut Vec<Seen>) {
+        let needed = self.controllers.len().min(2);
+        let dark = self.leading && self.sound_controllers(now) < needed;
+        if dark != self.dark {
+            self.dark = dark;
+            let nodes = self.targets.iter().map(|(node, target)| {
+                Seen::Reach(*node, if dark { Reach::Unknown } else { target.reach })
+            });
+            seen.extend(nodes);
+        }
+    }
+}

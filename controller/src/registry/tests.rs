@@ -1,0 +1,206 @@
+use std::collections::BTreeMap;
+
+use fencing::bmc::Identity;
+use fencing::evidence::Evidence;
+use fencing::lease::Profile;
+use fencing::sign::KeyPair;
+use fencing::{BootId, ControllerId, Epoch, IncidentId, NodeId};
+use uuid::Uuid;
+
+use super::*;
+
+fn node(n: u128) -> NodeId {
+    NodeId(Uuid::from_u128(n))
+}
+
+fn boot(n: u128) -> BootId {
+    BootId(Uuid::from_u128(n))
+}
+
+fn verdict() -> Verdict {
+    Verdict {
+        row: "all down".into(),
+        reason: String::new(),
+        actions: Vec::new(),
+        cell: "---".into(),
+        observations: Vec::new(),
+    }
+}
+
+/// A registry with two enrolled nodes; node 1 is armed with boot 10.
+struct Log(Registry);
+
+impl Log {
+    fn new() -> Self {
+        let mut log = Log(Registry::default());
+        for n in 1..=2 {
+            let record = Enrolment {
+                name: format!("node-{n}"),
+                host: format!("compute-{n}"),
+                domain: "rack-1".into(),
+                key: KeyPair::from_seed([n; 32]).public(),
+                sentinel: Vec::new(),
+                gossip: Vec::new(),
+                bmc: true,
+            };
+            let command = Command::Enrol { node: node(n.into()), record: Box::new(record) };
+            log.commit(command).expect("enrolled");
+        }
+        log.arm(1, 10).expect("armed");
+        log
+    }
+
+    fn commit(&mut self, command: Command) -> Result<(), Rejected> {
+        let index = self.0.index() + 1;
+        self.0.apply(1, index, &Entry { at_ms: index, by: ControllerId(1), command })
+    }
+
+    fn arm(&mut self, n: u128, b: u128) -> Result<(), Rejected> {
+        let times = Profile::Fast.times();
+        self.commit(Command::Armed { node: node(n), boot: boot(b), times, n: 0 })
+    }
+
+    fn intend(&mut self, n: u128, b: u128) -> Result<Epoch, Rejected> {
+        let (node, boot, evacuate) = (node(n), boot(b), true);
+        self.commit(Command::Intent { node, boot, floor: 0, verdict: verdict(), evacuate })?;
+        Ok(Epoch { term: 1, index: self.0.index() })
+    }
+
+    fn fence(&mut self, epoch: Epoch) -> Result<(), Rejected> {
+        let apart = fencing::e1::READS_APART;
+        let evidence = Evidence::Bmc { identity: Identity([1; 16]), apart };
+        self.commit(Command::Fenced { epoch, evidence })
+    }
+
+    /// Node 1 fenced, forced down, with one VM planned.
+    fn evacuating() -> (Self, IncidentId, Uuid) {
+        let mut log = Self::new();
+        let epoch = log.intend(1, 10).expect("intent");
+        log.fence(epoch).expect("fenced");
+        let (incident, vm) = (IncidentId(1), Uuid::from_u128(77));
+        let service = Uuid::nil();
+        log.commit(Command::ForcedDown { incident, service, disabled_by_us: true }).expect("down");
+        let before = Before { name: "db-1".into(), vm_state: "active".into(), task_state: None };
+        let vms = BTreeMap::from([(vm, before)]);
+        log.commit(Command::Planned { incident, vms, last_record: 0 }).expect("planned");
+        (log, incident, vm)
+    }
+
+    fn attempt(&mut self, incident: IncidentId, vm: Uuid, to: &str) -> Result<(), Rejected> {
+        self.commit(Command::Attempt { incident, vm, destination: Some(to.into()) })
+    }
+}
+
+#[test]
+fn a_node_has_one_open_incident_and_its_fence_one_epoch() {
+    let mut log = Log::new();
+    let epoch = log.intend(1, 10).expect("the first");
+    assert!(log.intend(1, 10).is_err());
+    assert!(log.fence(Epoch { term: 1, index: epoch.index + 1 }).is_err());
+    log.fence(epoch).expect("this epoch");
+    assert!(log.fence(epoch).is_err());
+}
+
+#[test]
+fn there_is_no_proof_before_the_evidence_and_none_while_it_is_contradicted() {
+    let mut log = Log::new();
+    let epoch = log.intend(1, 10).expect("intent");
+    assert_eq!(log.0.fenced(IncidentId(1)), None);
+    log.fence(epoch).expect("fenced");
+    assert!(log.0.fenced(IncidentId(1)).is_some());
+    let why = "it speaks".to_owned();
+    log.commit(Command::Frozen { incident: IncidentId(1), why }).expect("frozen");
+    assert_eq!(log.0.fenced(IncidentId(1)), None);
+    assert!(log.0.node(node(1)).is_some_and(|node| node.bmc_distrusted.is_some()));
+    let word = Evidence::Operator { person: "ann".into(), reason: "cable out".into() };
+    log.commit(Command::Fenced { epoch, evidence: word }).expect("a human looked");
+    assert!(log.0.fenced(IncidentId(1)).is_some());
+}
+
+#[test]
+fn a_node_that_is_out_is_neither_armed_nor_admitted_and_its_fenced_boot_never_again() {
+    let mut log = Log::new();
+    let epoch = log.intend(1, 10).expect("intent");
+    assert!(log.arm(1, 11).is_err());
+    log.fence(epoch).expect("fenced");
+    assert!(log.arm(1, 11).is_err());
+    assert!(log.commit(Command::Admitted { node: node(1), boot: boot(11) }).is_err());
+    assert!(log.0.was_fenced(node(1), boot(10)));
+}
+
+#[test]
+fn no_fence_begins_in_maintenance_or_while_disarmed() {
+    let mut log = Log::new();
+    let reason = Some("new fan".to_owned());
+    log.commit(Command::Maintenance { node: node(1), reason }).expect("on");
+    assert!(log.intend(1, 10).is_err());
+    log.commit(Command::Maintenance { node: node(1), reason: None }).expect("off");
+    log.commit(Command::DisarmAll { reason: Some("switch work".into()) }).expect("disarmed");
+    assert!(log.intend(1, 10).is_err());
+    assert!(log.arm(1, 10).is_err());
+}
+
+#[test]
+fn a_disarm_never_ends_a_fence_that_has_begun() {
+    let mut log = Log::new();
+    let epoch = log.intend(1, 10).expect("intent");
+    log.commit(Command::Disarmed { node: node(1) }).expect("noted");
+    log.fence(epoch).expect("the fence goes on");
+}
+
+#[test]
+fn the_cap_on_fences_in_flight_is_checked_when_applied() {
+    let mut log = Log::new();
+    log.arm(2, 20).expect("armed");
+    log.intend(1, 10).expect("the first of up to 20 nodes");
+    assert_eq!(log.intend(2, 20), Err(Rejected("too many fences in flight")));
+}
+
+#[test]
+fn a_vm_has_one_live_attempt() {
+    let (mut log, incident, vm) = Log::evacuating();
+    log.attempt(incident, vm, "compute-2").expect("the first");
+    assert!(log.attempt(incident, vm, "compute-3").is_err());
+    let request_id = "req-1".to_owned();
+    log.commit(Command::Sent { incident, vm, request_id }).expect("sent");
+    assert!(log.attempt(incident, vm, "compute-3").is_err());
+}
+
+#[test]
+fn after_an_unknown_outcome_the_next_attempt_names_the_same_destination() {
+    let (mut log, incident, vm) = Log::evacuating();
+    log.attempt(incident, vm, "compute-2").expect("the first");
+    let (why, same) = ("no trace".to_owned(), Some("compute-2".to_owned()));
+    log.commit(Command::Void { incident, vm, why, same, past: 0 }).expect("void");
+    assert!(log.attempt(incident, vm, "compute-3").is_err());
+    log.attempt(incident, vm, "compute-2").expect("where a late one would fail");
+}
+
+#[test]
+fn nothing_is_recovered_before_every_vm_is_settled() {
+    let (mut log, incident, vm) = Log::evacuating();
+    assert!(log.commit(Command::Recovered { incident }).is_err());
+    log.commit(Command::Parked { incident, vm, why: "no room".into() }).expect("parked");
+    log.commit(Command::Recovered { incident }).expect("all settled");
+    log.commit(Command::Released { incident, by: "rule".into() }).expect("released");
+    log.arm(1, 11).expect("a released node may be armed, with its new boot");
+    assert!(log.arm(1, 10).is_err(), "not with the fenced one");
+    log.commit(Command::Returned { incident }).expect("returned");
+    assert!(log.0.incident_of(node(1)).is_none());
+}
+
+#[test]
+fn a_rejected_entry_changes_nothing_but_the_index() {
+    let mut log = Log::new();
+    log.intend(1, 10).expect("intent");
+    let before = Registry { index: 0, ..log.0.clone() };
+    assert!(log.intend(1, 10).is_err());
+    assert_eq!(Registry { index: 0, ..log.0.clone() }, before);
+}
+
+#[test]
+fn a_snapshot_holds_the_whole_state() {
+    let (log, ..) = Log::evacuating();
+    let restored = Registry::from_bytes(&log.0.to_bytes()).expect("its own bytes");
+    assert_eq!(restored.hash(), log.0.hash());
+}

@@ -1,0 +1,47 @@
+//! Metrics as Prometheus reads them.
+
+use std::fmt::Write as _;
+
+use api::{NodePhase, State};
+
+/// The text of one scrape. Numbers about nodes are of use from the leader; `holdfast_leader` says who that is.
+pub(super) fn text(leads: bool, state: &State) -> String {
+    let mut out = String::new();
+    let mut gauge = |name: &str, help: &str, values: &[(&str, u64)]| {
+        let _ = writeln!(out, "# HELP holdfast_{name} {help}\n# TYPE holdfast_{name} gauge");
+        for (labels, value) in values {
+            let _ = writeln!(out, "holdfast_{name}{labels} {value}");
+        }
+    };
+    let one = |value: u64| [("", value)];
+    gauge("leader", "Whether this controller leads.", &one(u64::from(leads)));
+    gauge("leader_known", "Whether it knows a leader.", &one(u64::from(state.leader.is_some())));
+    gauge("raft_term", "Raft term.", &one(state.term));
+    gauge("raft_commit", "Raft commit index.", &one(state.committed));
+    gauge("noop", "Whether it only decides and journals.", &one(u64::from(state.noop)));
+    gauge("disarmed", "Whether all nodes are disarmed.", &one(u64::from(state.disarmed.is_some())));
+    let phase = |phase: NodePhase| {
+        state.nodes.iter().filter(|node| node.phase == phase).count() as u64
+    };
+    gauge(
+        "nodes",
+        "Enrolled nodes by phase.",
+        &[
+            ("{phase=\"never_seen\"}", phase(NodePhase::NeverSeen)),
+            ("{phase=\"protected\"}", phase(NodePhase::Protected)),
+            ("{phase=\"incident\"}", phase(NodePhase::Incident)),
+            ("{phase=\"out\"}", phase(NodePhase::Out)),
+            ("{phase=\"returning\"}", phase(NodePhase::Returning)),
+            ("{phase=\"exempt\"}", phase(NodePhase::Exempt)),
+        ],
+    );
+    let armed = state.nodes.iter().filter(|node| node.armed).count() as u64;
+    gauge("nodes_armed", "Nodes against which a lost lease can become evidence.", &one(armed));
+    let open = state.incidents.iter().filter(|incident| incident.open);
+    gauge("incidents_open", "Incidents that need work or wait for their node.", &one(open.clone().count() as u64));
+    let blocked = open.filter(|incident| incident.blocked.is_some()).count() as u64;
+    gauge("incidents_blocked", "Fences without evidence: a person is needed.", &one(blocked));
+    let stale = state.stale.len() as u64;
+    gauge("stale", "Things that are not fresh, such as Nova's answers.", &one(stale));
+    out
+}

@@ -1,0 +1,65 @@
+//! Carrying effects out, in their order.
+
+use fencing::sign::{self, Signer};
+use gossip::witness::Probe;
+
+use super::outgoing::LONGEST;
+use super::{RunError, Shell, ports};
+use crate::effect::{Effect, Line};
+
+impl Shell {
+    /// Carries effects out. A write is durable before the next effect is looked at; an error ends the process.
+    pub(super) fn carry_out(&mut self, effects: Vec<Effect>) -> Result<(), RunError> {
+        effects.into_iter().try_for_each(|effect| self.carry(effect))
+    }
+
+    fn carry(&mut self, effect: Effect) -> Result<(), RunError> {
+        match effect {
+            Effect::Persist(write) => self.store.write(&write).map_err(RunError::Write)?,
+            Effect::Peer { to, message } => {
+                let bytes = postcard::to_stdvec(&message).unwrap_or_default();
+                match self.peers.get(&to) {
+                    Some(peer) if (1..=LONGEST).contains(&bytes.len()) => peer.push(bytes),
+                    Some(_) => tracing::error!(%to, bytes = bytes.len(), "a message too long to be sent"),
+                    None => {}
+                }
+            }
+            Effect::Gossip { network, to, bytes } => {
+                if let Some(port) = self.gossip.get(network.place()) {
+                    let _ = port.try_send((to, bytes));
+                }
+            }
+            Effect::Ping { network, to, nonce } => {
+                if let Some((socket, envelope)) = self.lease.get(network.place()) {
+                    ports::send_probe(socket, envelope, to, Probe::Ping { nonce });
+                }
+            }
+            Effect::Lease { network, to, message } => {
+                let signer = Signer::Controller(self.config.id);
+                let sealed = sign::seal(self.config.cluster, signer, &self.config.key, &message);
+                if let (Some((socket, _)), Some(bytes)) = (self.lease.get(network.place()), sealed) {
+                    let _ = socket.try_send_to(&bytes, to);
+                }
+            }
+            Effect::Bmc { ticket, node, ask, expect, not_after } => {
+                let target = self.inventory.bmcs.get(&node).cloned();
+                self.asks.bmc(ticket, target, ask, expect, not_after);
+            }
+            Effect::Nova { ticket, call, not_after } => {
+                self.asks.nova(ticket, self.nova.clone(), call, not_after);
+            }
+            Effect::Answer { ticket, result } => {
+                if let Some(answer) = self.answers.remove(&ticket) {
+                    let _ = answer.send(result);
+                }
+            }
+            Effect::Journal(line) => self.journal.write(&line),
+            Effect::Halt(why) => {
+                let level = crate::effect::Level::Broken;
+                self.journal.write(&Line { level, subject: "raft", text: why.clone() });
+                return Err(RunError::Halted(why));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,125 @@
+//! The UDP ports of one network: gossip, sealed by the cluster key, and the lease port, where signed renewals and sealed
+//! witness pings come in.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fencing::NodeId;
+use fencing::sign::{self, PublicKey, Signer};
+use gossip::seal::{Envelope, NONCE, OVERHEAD};
+use gossip::udp::Wire;
+use gossip::witness::Probe;
+use tokio::net::UdpSocket;
+use tokio::sync::{mpsc, watch};
+use uuid::Uuid;
+
+use super::Incoming;
+use crate::effect::Network;
+use crate::event::Event;
+
+/// After an error of a socket, so that one which stays is no busy loop.
+const AFTER_ERROR: Duration = Duration::from_millis(20);
+
+/// Public keys of the nodes, as committed.
+pub(super) type NodeKeys = Arc<BTreeMap<NodeId, PublicKey>>;
+
+/// Carries the gossip of one network until the shell ends. What the queue cannot take is lost, as on a network.
+pub(super) async fn gossip(
+    network: Network,
+    mut wire: Wire,
+    mut outbound: mpsc::Receiver<(SocketAddr, Vec<u8>)>,
+    queue: mpsc::Sender<Incoming>,
+) {
+    loop {
+        tokio::select! {
+            packet = outbound.recv() => match packet {
+                Some((to, bytes)) => wire.send(to, &bytes).await,
+                None => return,
+            },
+            packet = async { wire.recv().await.map(|(from, bytes)| (from, bytes.to_vec())) } => match packet {
+                Ok((from, bytes)) => {
+                    let _ = queue.try_send(Incoming::Event(Event::Gossip { network, from, bytes }));
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "gossip socket");
+                    tokio::time::sleep(AFTER_ERROR).await;
+                }
+            },
+        }
+    }
+}
+
+/// The lease port of one network.
+pub(super) struct LeasePort {
+    pub(super) network: Network,
+    pub(super) socket: Arc<UdpSocket>,
+    pub(super) pings: Envelope,
+    pub(super) cluster: Uuid,
+    /// Who answers pings here.
+    pub(super) id: Uuid,
+    /// The boot of this machine.
+    pub(super) boot: Uuid,
+    pub(super) keys: watch::Receiver<NodeKeys>,
+    pub(super) queue: mpsc::Sender<Incoming>,
+}
+
+impl LeasePort {
+    /// Opens what comes in until the shell ends: pings are answered here, pongs and renewals handed on.
+    pub(super) async fn run(self) {
+        // One byte more than the longest, so that a longer datagram is noticed and not cut.
+        let mut buffer = [0; sign::LONGEST + 1];
+        loop {
+            let (length, from) = match self.socket.recv_from(&mut buffer).await {
+                Ok(received) => received,
+                Err(error) => {
+                    tracing::debug!(%error, "lease socket");
+                    tokio::time::sleep(AFTER_ERROR).await;
+                    continue;
+                }
+            };
+            let Some(datagram) = buffer.get_mut(..length) else { continue };
+            if let Some(event) = self.open(from, datagram) {
+                let _ = self.queue.try_send(Incoming::Event(event));
+            }
+        }
+    }
+
+    fn open(&self, from: SocketAddr, datagram: &mut [u8]) -> Option<Event> {
+        let network = self.network;
+        if datagram.len() == Probe::LENGTH + OVERHEAD {
+            // A datagram of this length that does not open is left as it was, and may still be a signed one.
+            let opened = self.pings.open(datagram).ok().map(Probe::parse);
+            match opened {
+                Some(Some(Probe::Ping { nonce })) => {
+                    let pong = Probe::Pong { nonce, id: self.id, boot: self.boot };
+                    send_probe(&self.socket, &self.pings, from, pong);
+                    return None;
+                }
+                Some(Some(Probe::Pong { nonce, id, boot })) => {
+                    return Some(Event::Pong { network, from, nonce, id, boot });
+                }
+                Some(None) => return None,
+                None => {}
+            }
+        }
+        let keys = self.keys.borrow().clone();
+        let key = |signer| match signer {
+            Signer::Node(node) => keys.get(&node).copied(),
+            // Controllers speak to each other over their own connection.
+            Signer::Controller(_) => None,
+        };
+        let (signer, message) = sign::open(self.cluster, &key, datagram)?;
+        Some(Event::Lease { network, from, signer, message })
+    }
+}
+
+/// Seals a ping or pong and sends it; lost where the socket is full.
+pub(super) fn send_probe(socket: &UdpSocket, envelope: &Envelope, to: SocketAddr, probe: Probe) {
+    let (mut nonce, mut sealed) = ([0; NONCE], Vec::new());
+    if getrandom::fill(&mut nonce).is_ok() {
+        envelope.seal(nonce, &probe.to_bytes(), &mut sealed);
+        let _ = socket.try_send_to(&sealed, to);
+    }
+}

@@ -1,0 +1,153 @@
+//! Configurations and the words that their authors read: each `config/bad/*.toml` is refused with exactly the text of its
+//! `.expected`. `BLESS=1` rewrites those; read them as their user would.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use controller::config::{Config, ConfigError};
+use controller::shell::program::{EXAMPLE, EXAMPLE_INVENTORY};
+
+struct Folder(PathBuf);
+
+impl Folder {
+    /// A folder with all files that a configuration may name, secrets with mode 600.
+    fn new(name: &str) -> Self {
+        let dir = std::env::temp_dir().join(format!("holdfast-config-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&dir);
+        std::fs::create_dir_all(dir.join("bmc")).unwrap();
+        let folder = Self(dir);
+        let files = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config/files");
+        for entry in std::fs::read_dir(files).unwrap() {
+            let entry = entry.unwrap();
+            std::fs::copy(entry.path(), folder.0.join(entry.file_name())).unwrap();
+        }
+        let hex: String = (0..32).map(|byte| format!("{byte:02x}")).collect();
+        folder.write("key", &"01".repeat(32), 0o600);
+        folder.write("open.key", &"01".repeat(32), 0o640);
+        folder.write("peer.key", &hex, 0o600);
+        folder.write("gossip.key", &format!("1 {hex}\n"), 0o600);
+        folder.write("token", "correct-horse-battery\n", 0o600);
+        folder.write("bmc.password", "hunter2\n", 0o600);
+        folder.write("bmc/node-1", "hunter2\n", 0o600);
+        folder.write("nova.password", "hunter2\n", 0o600);
+        folder.write("long.password", "a password of far too many letters\n", 0o600);
+        folder.write("empty", "\n", 0o600);
+        folder
+    }
+
+    fn write(&self, name: &str, text: &str, mode: u32) -> PathBuf {
+        let file = self.0.join(name);
+        std::fs::write(&file, text).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+        file
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn bad() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config/bad");
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "toml"))
+        .collect();
+    files.sort();
+    assert!(files.len() >= 12);
+    files
+}
+
+#[test]
+fn every_bad_configuration_is_refused_in_the_agreed_words() {
+    let folder = Folder::new("bad");
+    let bless = std::env::var_os("BLESS").is_some_and(|value| value == "1");
+    let mut wrong = Vec::new();
+    for path in bad() {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let error = match Config::load(&folder.write(name, &text, 0o644)) {
+            Ok(_) => panic!("{name} was loaded"),
+            Err(error) => error,
+        };
+        let shown = error.to_string().replace(&format!("{}/", folder.0.display()), "");
+        assert!(!shown.contains("hunter2") && !shown.contains("far too many"), "a secret: {shown}");
+        if let ConfigError::Wrong(problems) = &error {
+            for problem in problems.iter() {
+                assert!(!problem.remedy().is_empty(), "no remedy: {}", problem.message());
+                let place = format!("{}:{}:{}", problem.file(), problem.line(), problem.column());
+                let rendered = problem.render(false);
+                // A file that cannot be read has no text to show.
+                assert!(rendered.contains(&place), "not at {place}: {rendered}");
+            }
+        }
+        let expected = path.with_extension("expected");
+        if bless {
+            std::fs::write(&expected, &shown).unwrap();
+        } else if std::fs::read_to_string(&expected).unwrap_or_default() != shown {
+            wrong.push(format!("{}:\n{shown}", expected.display()));
+        }
+    }
+    assert!(wrong.is_empty(), "not as agreed (BLESS=1 accepts):\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_examples_of_the_help_load() {
+    let folder = Folder::new("example");
+    let here = |text: &str| text.replace("/etc/holdfast/", "");
+    folder.write("inventory.toml", &here(EXAMPLE_INVENTORY), 0o644);
+    let file = folder.write("example.toml", &here(EXAMPLE), 0o644);
+    let config = Config::load(&file).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!((config.networks.len(), config.controllers.len()), (3, 3));
+    assert_eq!((config.inventory.nodes.len(), config.inventory.bmcs.len()), (2, 1));
+    let bmc = config.inventory.bmcs.values().next().unwrap();
+    assert_eq!((bmc.addr.port(), bmc.suites.len()), (623, 2));
+    assert!(config.nova.is_some() && config.confirm_by_census && !config.lab);
+    assert!(config.summary().contains("wL 141.3 s"), "{}", config.summary());
+    let waits = EXAMPLE.lines().filter_map(|line| line.strip_prefix("# "));
+    let waits: String = waits
+        .skip_while(|line| !line.starts_with("[waits]"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    let text = format!("{}\n{waits}", here(EXAMPLE));
+    let written = Config::load(&folder.write("waits.toml", &text, 0o644)).unwrap();
+    assert_eq!(written.waits, config.waits, "the example says what the defaults are");
+    assert!(!format!("{config:?}").contains("hunter2"), "a secret prints");
+}
+
+#[test]
+fn only_a_lab_may_wait_less() {
+    let folder = Folder::new("lab");
+    let good = std::fs::read_to_string(folder.0.join("controller.toml")).unwrap();
+    assert!(Config::load(&folder.0.join("controller.toml")).is_ok());
+    let waits = "\n[waits]\nunknown = \"5s\"\neffect = \"4s\"\ngrace = \"0s\"\n";
+    let strict = folder.write("strict.toml", &format!("{good}{waits}"), 0o644);
+    assert!(Config::load(&strict).is_err());
+    let lab = folder.write("lab.toml", &format!("lab = true\n{good}{waits}"), 0o644);
+    let config = Config::load(&lab).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(config.waits.unknown, Duration::from_secs(5));
+    assert!(config.notes().iter().any(|note| note.contains("lab = true")));
+    let waits = "\n[waits]\nunknown = \"3s\"\neffect = \"4s\"\n";
+    let text = format!("lab = true\n{good}{waits}");
+    let error = Config::load(&folder.write("wrong.toml", &text, 0o644)).unwrap_err();
+    assert!(error.to_string().contains("while it may still leave"), "{error}");
+}
+
+#[test]
+fn an_inventory_read_again_is_taken_whole_or_not_at_all() {
+    let folder = Folder::new("again");
+    let config = Config::load(&folder.0.join("controller.toml")).unwrap();
+    let good = std::fs::read_to_string(&config.inventory_file).unwrap();
+    std::fs::write(&config.inventory_file, good.replace("rack-1", "rack-9")).unwrap();
+    let inventory = config.inventory_again().unwrap();
+    assert_eq!(inventory.nodes.values().next().unwrap().domain, "rack-9");
+    std::fs::write(&config.inventory_file, good.replace("10.0.0.11:7947", "10.0.0.1:7948")).unwrap();
+    let problems = config.inventory_again().unwrap_err();
+    assert!(problems.to_string().contains("is an address of controller-1"), "{problems}");
+    std::fs::remove_file(&config.inventory_file).unwrap();
+    assert!(config.inventory_again().is_err());
+}

@@ -1,0 +1,253 @@
+//! Commands that do something to the world.
+
+use controller::effect::Network;
+
+use super::parse::duration;
+use crate::bmc::Behaviour;
+use crate::fault::Deed;
+use crate::place::Place;
+use crate::seat::{Point, Trap};
+use crate::wire::Way;
+use crate::world::Plan;
+
+/// Deeds, or deeds to the leader, whoever that is by then.
+#[derive(Clone, Debug)]
+pub(super) enum Doer {
+    Deeds(Vec<Deed>),
+    Leader(LeaderDeed),
+}
+
+/// What happens to the leader.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum LeaderDeed {
+    Stop,
+    Stall,
+    Trap(Trap),
+    Partition,
+}
+
+type Read<T> = Result<T, String>;
+
+/// Reads a deed; `None` when there is no such command.
+pub(super) fn doer(plan: &Plan, first: &str, words: &[&str]) -> Read<Option<Doer>> {
+    let deeds = match first {
+        "cut" => links(plan, words)?.map_or(Err(usage("cut NODE NETWORK[, NETWORK] [in|out]")), |links| {
+            Ok(links.into_iter().map(|(place, network, way)| Deed::Cut(place, network, way)).collect())
+        }),
+        "heal" => links(plan, words)?.map_or(Err(usage("heal NODE NETWORK[, NETWORK]")), |links| {
+            Ok(links.into_iter().map(|(place, network, _)| Deed::Heal(place, network)).collect())
+        }),
+        "lossy" => lossy(plan, words),
+        "network" => dark(plan, words),
+        "power" => power(plan, words),
+        "bmc" => bmc(plan, words),
+        "stall" | "resume" | "kill" | "start" => program(plan, first, words),
+        "nova" => nova(words),
+        "step-clock" => step_clock(plan, words),
+        "controller" => return controller(plan, words).map(Some),
+        _ => return Ok(None),
+    };
+    deeds.map(|deeds| Some(Doer::Deeds(deeds)))
+}
+
+fn usage(text: &str) -> String {
+    format!("write `{text}`")
+}
+
+/// A node's number by its name.
+pub(super) fn node(name: &str, most: u8) -> Read<u8> {
+    match Place::named(name) {
+        Some(Place::Node(number)) if number <= most => Ok(number),
+        Some(Place::Node(_) | Place::Controller(_)) | None => {
+            Err(format!("`{name}` is no node; there are node-1 to node-{most}"))
+        }
+    }
+}
+
+fn place(plan: &Plan, name: &str) -> Read<Place> {
+    match Place::named(name) {
+        Some(Place::Controller(number)) if number <= plan.controllers => Ok(Place::Controller(number)),
+        _ => node(name, plan.nodes).map(Place::Node),
+    }
+}
+
+fn network(plan: &Plan, name: &str) -> Read<Network> {
+    let networks = plan.matrix.networks();
+    let place = networks.iter().position(|known| known == name);
+    let place = place.ok_or_else(|| format!("`{name}` is no network; there are {}", networks.join(", ")))?;
+    Ok(Network(u8::try_from(place).unwrap_or(u8::MAX)))
+}
+
+type Link = (Place, Network, Option<Way>);
+
+fn links(plan: &Plan, words: &[&str]) -> Read<Option<Vec<Link>>> {
+    let Some((name, rest)) = words.split_first() else { return Ok(None) };
+    let (rest, way) = match rest.split_last() {
+        Some((&"in", rest)) => (rest, Some(Way::In)),
+        Some((&"out", rest)) => (rest, Some(Way::Out)),
+        _ => (rest, None),
+    };
+    if rest.is_empty() {
+        return Ok(None);
+    }
+    let place = place(plan, name)?;
+    let names = rest.iter().flat_map(|word| word.split(',')).filter(|name| !name.is_empty());
+    names.map(|name| Ok((place, network(plan, name)?, way))).collect::<Read<_>>().map(Some)
+}
+
+fn lossy(plan: &Plan, words: &[&str]) -> Read<Vec<Deed>> {
+    let usage = || usage("lossy NODE NETWORK PERCENT");
+    let [name, on, percent] = words else { return Err(usage()) };
+    let percent: u32 = percent.trim_end_matches('%').parse().map_err(|_| usage())?;
+    Ok(vec![Deed::Lossy(place(plan, name)?, network(plan, on)?, percent.min(100) * 10)])
+}
+
+fn dark(plan: &Plan, words: &[&str]) -> Read<Vec<Deed>> {
+    match words {
+        [name, "off"] => Ok(vec![Deed::Dark(network(plan, name)?, true)]),
+        [name, "on"] => Ok(vec![Deed::Dark(network(plan, name)?, false)]),
+        _ => Err(usage("network NETWORK off|on")),
+    }
+}
+
+fn power(plan: &Plan, words: &[&str]) -> Read<Vec<Deed>> {
+    match words {
+        [name, "off"] => Ok(vec![Deed::PowerOff(node(name, plan.nodes)?, false)]),
+        [name, "feed-off"] => Ok(vec![Deed::PowerOff(node(name, plan.nodes)?, true)]),
+        [name, "on"] => Ok(vec![Deed::PowerOn(node(name, plan.nodes)?)]),
+        _ => Err(usage("power NODE off|feed-off|on")),
+    }
+}
+
+fn bmc(plan: &Plan, words: &[&str]) -> Read<Vec<Deed>> {
+    let usage = || usage("bmc NODE silent|stuck|lies|slow=3s|foreign|refuses|vague|ok");
+    let [name, word] = words else { return Err(usage()) };
+    let behaviour = match *word {
+        "silent" => Behaviour::Silent,
+        "stuck" => Behaviour::Stuck,
+        "lies" => Behaviour::Lies,
+        "foreign" => Behaviour::Foreign,
+        "refuses" => Behaviour::Refuses,
+        "vague" => Behaviour::Vague,
+        "ok" => Behaviour::Obeys,
+        word => match word.split_once('=') {
+            Some(("slow", by)) => Behaviour::Slow(duration(by)?),
+            _ => return Err(usage()),
+        },
+    };
+    Ok(vec![Deed::Bmc(node(name, plan.nodes)?, behaviour)])
+}
+
+fn program(plan: &Plan, verb: &str, words: &[&str]) -> Read<Vec<Deed>> {
+    let [target] = words else { return Err(usage("stall|resume|kill|start NODE|sentinel@NODE|agent@NODE")) };
+    let (program, name) = target.split_once('@').unwrap_or(("node", target));
+    let number = node(name, plan.nodes)?;
+    let deed = match (verb, program) {
+        ("stall", "node") => Deed::Hang(number),
+        ("resume", "node") => Deed::Unhang(number),
+        ("stall", "sentinel") => Deed::StallSentinel(number, None),
+        ("resume", "sentinel") => Deed::ResumeSentinel(number),
+        ("kill", "sentinel") => Deed::KillSentinel(number),
+        ("start", "sentinel") => Deed::StartSentinel(number),
+        ("stall", "agent") => Deed::StallAgent(number, None),
+        ("resume", "agent") => Deed::ResumeAgent(number),
+        ("kill", "agent") => Deed::KillAgent(number),
+        ("start", "agent") => Deed::StartAgent(number),
+        _ => return Err(usage("stall|resume NODE, or stall|resume|kill|start sentinel@NODE|agent@NODE")),
+    };
+    Ok(vec![deed])
+}
+
+fn nova(words: &[&str]) -> Read<Vec<Deed>> {
+    let usage = || usage("nova down|slow=5s|loses=N|fails=N|ok");
+    let [word] = words else { return Err(usage()) };
+    Ok(match word.split_once('=') {
+        None if *word == "down" => vec![Deed::NovaDown(true)],
+        None if *word == "ok" => vec![Deed::NovaDown(false), Deed::NovaSlow(std::time::Duration::ZERO)],
+        Some(("slow", by)) => vec![Deed::NovaSlow(duration(by)?)],
+        Some(("loses", n)) => vec![Deed::NovaLoses(n.parse().map_err(|_| usage())?)],
+        Some(("fails", n)) => vec![Deed::NovaFails(n.parse().map_err(|_| usage())?)],
+        Some(_) | None => return Err(usage()),
+    })
+}
+
+fn step_clock(plan: &Plan, words: &[&str]) -> Read<Vec<Deed>> {
+    let usage = || usage("step-clock controller-N +90s|-90s");
+    let [name, by] = words else { return Err(usage()) };
+    let Place::Controller(number) = place(plan, name)? else { return Err(usage()) };
+    let (sign, span) = match by.split_at_checked(1) {
+        Some(("+", span)) => (1, span),
+        Some(("-", span)) => (-1, span),
+        Some(_) | None => return Err(usage()),
+    };
+    let ms = i64::try_from(duration(span)?.as_millis()).unwrap_or(i64::MAX);
+    Ok(vec![Deed::StepClock(number, sign * ms)])
+}
+
+fn controller(plan: &Plan, words: &[&str]) -> Read<Doer> {
+    let usage = || {
+        usage("controller N|leader|all stop|start|stall|resume|partition|heal [at=[after-]off|read|force-down|evacuate]")
+    };
+    let (who, verb, at) = match words {
+        [who, verb] => (*who, *verb, None),
+        [who, verb, at] => (*who, *verb, Some(trap(at)?)),
+        _ => return Err(usage()),
+    };
+    if who == "leader" {
+        return Ok(Doer::Leader(match (verb, at) {
+            ("stop", None) => LeaderDeed::Stop,
+            ("stop", Some(trap)) => LeaderDeed::Trap(trap),
+            ("stall", None) => LeaderDeed::Stall,
+            ("partition", None) => LeaderDeed::Partition,
+            _ => return Err(usage()),
+        }));
+    }
+    let numbers: Vec<u8> = if who == "all" {
+        (1..=plan.controllers).collect()
+    } else {
+        let number = who.parse().ok().filter(|number| (1..=plan.controllers).contains(number));
+        vec![number.ok_or_else(|| format!("`{who}`: controllers are 1 to {}, leader or all", plan.controllers))?]
+    };
+    let mut deeds = Vec::new();
+    for number in numbers {
+        match (verb, at) {
+            ("stop", None) => deeds.push(Deed::StopController(number)),
+            ("stop", Some(trap)) => deeds.push(Deed::Trap(number, trap)),
+            ("start", None) => deeds.push(Deed::StartController(number)),
+            ("stall", None) => deeds.push(Deed::StallController(number, None)),
+            ("resume", None) => deeds.push(Deed::ResumeController(number)),
+            ("partition", None) => deeds.extend(partition(plan, number, true)),
+            ("heal", None) => deeds.extend(partition(plan, number, false)),
+            _ => return Err(usage()),
+        }
+    }
+    Ok(Doer::Deeds(deeds))
+}
+
+/// Cuts a controller off from everything, or joins it again.
+pub(super) fn partition(plan: &Plan, number: u8, apart: bool) -> Vec<Deed> {
+    let place = Place::Controller(number);
+    let networks = (0..plan.networks()).map(Network);
+    let deed = |network| if apart { Deed::Cut(place, network, None) } else { Deed::Heal(place, network) };
+    networks.map(deed).collect()
+}
+
+fn trap(at: &str) -> Read<Trap> {
+    let allowed = || {
+        "at=POINT is one of off, after-off, read, after-read, force-down, after-force-down, evacuate, after-evacuate"
+            .to_owned()
+    };
+    let point = at.strip_prefix("at=").ok_or_else(allowed)?;
+    let (after, point) = match point.strip_prefix("after-") {
+        Some(point) => (true, point),
+        None => (false, point),
+    };
+    let point = match point {
+        "off" => Point::Off,
+        "read" => Point::Read,
+        "force-down" => Point::ForceDown,
+        "evacuate" => Point::Evacuate,
+        _ => return Err(allowed()),
+    };
+    Ok(Trap { point, after, stall: None })
+}

@@ -1,0 +1,12 @@
+//! Scenarios: stories that somebody wrote down, with what must come of them.
+//!
+//! A file consists of blocks, separated by empty lines. A block is comments and commands, then `----`, then the lines
+//! that the cluster's journal and hardware told while the commands ran. `docs/simulator.md` has the commands.
+
+mod deeds;
+mod orders;
+mod parse;
+mod play;
+
+pub use parse::{BadScenario, Scenario};
+pub use play::{Failed, Played};

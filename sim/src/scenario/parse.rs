@@ -1,0 +1,253 @@
+//! The language: what a line may be, and what is said about one that is not.
+
+use std::fmt;
+use std::time::Duration;
+
+use fencing::lease::Profile;
+
+use super::deeds::Doer;
+use super::{deeds, orders};
+use crate::world::Plan;
+
+/// A scenario that was read.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// What its cluster is made from.
+    pub plan: Plan,
+    pub(super) blocks: Vec<Block>,
+}
+
+/// Lines up to an empty one.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Block {
+    /// Comments and commands as they stand in the file.
+    pub(super) text: Vec<String>,
+    pub(super) commands: Vec<(usize, Command)>,
+    /// What stands below `----`.
+    pub(super) golden: Option<Vec<String>>,
+}
+
+/// A command.
+#[derive(Clone, Debug)]
+pub(super) enum Command {
+    /// The cluster; read before anything else.
+    Cluster,
+    Vm { name: String, node: u8 },
+    Do(Doer),
+    Run(Duration),
+    Order(api::Request),
+    Expect(Expectation),
+}
+
+/// What must hold, beside all oracles.
+#[derive(Clone, Debug)]
+pub(super) enum Expectation {
+    /// An oracle of this name had something to judge.
+    Oracle(String),
+    /// A VM runs on this node and nowhere else; `None`: anywhere, once.
+    Runs { vm: String, node: Option<u8> },
+    /// A VM runs nowhere.
+    Down { vm: String },
+    /// No node was reset.
+    NoReset,
+    /// No FenceIntent was committed.
+    NoFence,
+    /// Nothing was evacuated.
+    NoEvacuation,
+}
+
+/// A line that is not a command. The scenario is not run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {what}")]
+pub struct BadScenario {
+    /// Counted from 1.
+    pub line: usize,
+    /// What is wrong, and what is allowed.
+    pub what: String,
+}
+
+/// What a line may begin with.
+const COMMANDS: &str = "cluster, vm, cut, heal, lossy, network, power, boot, stall, resume, kill, start, bmc, nova, \
+                        controller, step-clock, run, hactl, expect";
+
+impl Scenario {
+    /// Reads a file's text.
+    ///
+    /// # Errors
+    /// The first line that is no command, with what is allowed there.
+    pub fn parse(text: &str) -> Result<Self, BadScenario> {
+        let mut plan = None;
+        let mut blocks = Vec::new();
+        let mut block = Block::default();
+        for (index, line) in text.lines().enumerate() {
+            let number = index + 1;
+            let bad = |what: String| BadScenario { line: number, what };
+            if line.trim().is_empty() {
+                blocks.push(std::mem::take(&mut block));
+                continue;
+            }
+            if let Some(golden) = &mut block.golden {
+                golden.push(line.trim_end().to_owned());
+                continue;
+            }
+            if line.trim() == "----" {
+                block.golden = Some(Vec::new());
+                continue;
+            }
+            block.text.push(line.trim_end().to_owned());
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let Some((&first, rest)) = words.split_first() else { continue };
+            if first.starts_with('#') {
+                continue;
+            }
+            let command = match first {
+                "cluster" if plan.is_none() => {
+                    plan = Some(cluster(rest).map_err(bad)?);
+                    Command::Cluster
+                }
+                "cluster" => return Err(bad("there is one cluster in a scenario".to_owned())),
+                _ => {
+                    let Some(plan) = &plan else {
+                        return Err(bad(format!("`{first}` comes before `cluster`, which is the first command")));
+                    };
+                    command(plan, first, rest).map_err(bad)?
+                }
+            };
+            block.commands.push((number, command));
+        }
+        blocks.push(block);
+        blocks.retain(|block| !block.text.is_empty());
+        let last = text.lines().count();
+        let plan = plan.ok_or_else(|| BadScenario {
+            line: last,
+            what: "there is no `cluster controllers=N nodes=N`".to_owned(),
+        })?;
+        Ok(Self { plan, blocks })
+    }
+}
+
+fn cluster(words: &[&str]) -> Result<Plan, String> {
+    let mut plan = Plan::new(1, 4);
+    for word in words {
+        let Some((key, value)) = word.split_once('=') else {
+            return Err(format!("`{word}`: write KEY=VALUE"));
+        };
+        let number = || value.parse::<u8>().map_err(|_| format!("`{word}`: {key} is a small number"));
+        match key {
+            "controllers" => plan.controllers = number()?,
+            "nodes" => plan.nodes = number()?,
+            "domains" => plan.domains = number()?,
+            "seed" => plan.seed = value.parse().map_err(|_| format!("`{word}`: seed is a number"))?,
+            "grace" => plan.waits.grace = duration(value)?,
+            "profile" => {
+                plan.profile = match value {
+                    "fast" => Profile::Fast,
+                    "balanced" => Profile::Balanced,
+                    "calm" => Profile::Calm,
+                    _ => return Err(format!("`{word}`: profile is fast, balanced or calm")),
+                }
+            }
+            "without_bmc" => plan.without_bmc = nodes(value)?,
+            "without_watchdog" => plan.without_watchdog = nodes(value)?,
+            _ => {
+                return Err(format!(
+                    "`{word}`: allowed are controllers, nodes, domains, profile, seed, grace, without_bmc, \
+                     without_watchdog"
+                ));
+            }
+        }
+    }
+    if !matches!(plan.controllers, 1 | 3 | 5) || !(1..=100).contains(&plan.nodes) {
+        return Err("a cluster has 1, 3 or 5 controllers and 1 to 100 nodes".to_owned());
+    }
+    Ok(plan)
+}
+
+fn nodes(list: &str) -> Result<Vec<u8>, String> {
+    list.split(',').map(|name| deeds::node(name, 100)).collect()
+}
+
+fn command(plan: &Plan, first: &str, words: &[&str]) -> Result<Command, String> {
+    match (first, words) {
+        ("vm", [name, "on", node]) => {
+            Ok(Command::Vm { name: (*name).to_owned(), node: deeds::node(node, plan.nodes)? })
+        }
+        ("vm", _) => Err("write `vm NAME on NODE`".to_owned()),
+        ("run", [span]) => Ok(Command::Run(duration(span)?)),
+        ("run", _) => Err("write `run DURATION`, such as `run 90s`".to_owned()),
+        ("hactl", words) => orders::order(words).map(Command::Order),
+        ("expect", words) => expectation(plan, &words.join(" ")).map(Command::Expect),
+        (first, words) => match deeds::doer(plan, first, words)? {
+            Some(doer) => Ok(Command::Do(doer)),
+            None => Err(format!("`{first}` is no command; allowed are {COMMANDS}")),
+        },
+    }
+}
+
+fn expectation(plan: &Plan, text: &str) -> Result<Expectation, String> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    Ok(match words.as_slice() {
+        ["no", "reset"] => Expectation::NoReset,
+        ["no", "fence"] => Expectation::NoFence,
+        ["no", "evacuation"] => Expectation::NoEvacuation,
+        ["vm", name, "runs", "once"] => Expectation::Runs { vm: (*name).to_owned(), node: None },
+        ["vm", name, "on", node] => {
+            Expectation::Runs { vm: (*name).to_owned(), node: Some(deeds::node(node, plan.nodes)?) }
+        }
+        ["vm", name, "down"] => Expectation::Down { vm: (*name).to_owned() },
+        [name] if crate::oracle::all().iter().any(|oracle| oracle.name() == *name) => {
+            Expectation::Oracle((*name).to_owned())
+        }
+        _ => {
+            let oracles: Vec<_> = crate::oracle::all().iter().map(|oracle| oracle.name()).collect();
+            return Err(format!(
+                "`expect {text}`: allowed are no reset, no fence, no evacuation, vm NAME runs once, vm NAME on NODE, \
+                 vm NAME down, and the oracles {}",
+                oracles.join(", ")
+            ));
+        }
+    })
+}
+
+/// A span such as `3s` or `2min`.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|_| format!("`{text}` is no duration; write 500ms, 12s or 2min"))
+}
+
+impl fmt::Display for Expectation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Expectation::Oracle(name) => write!(f, "expect {name}"),
+            Expectation::Runs { vm, node: None } => write!(f, "expect vm {vm} runs once"),
+            Expectation::Runs { vm, node: Some(node) } => write!(f, "expect vm {vm} on node-{node}"),
+            Expectation::Down { vm } => write!(f, "expect vm {vm} down"),
+            Expectation::NoReset => f.write_str("expect no reset"),
+            Expectation::NoFence => f.write_str("expect no fence"),
+            Expectation::NoEvacuation => f.write_str("expect no evacuation"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(text: &str) -> String {
+        Scenario::parse(text).expect_err("refused").to_string()
+    }
+
+    #[test]
+    fn a_wrong_line_is_named_with_what_is_allowed() {
+        let cluster = "cluster controllers=3 nodes=4\n";
+        assert!(refused("run 3s").starts_with("line 1: `run` comes before `cluster`"));
+        assert!(refused("cluster nodes=4 speed=9").starts_with("line 1: `speed=9`: allowed are"));
+        assert!(refused(&format!("{cluster}cutt node-1 storage")).starts_with("line 2: `cutt` is no command"));
+        assert!(refused(&format!("{cluster}cut node-9 storage")).contains("node-1 to node-4"));
+        assert!(refused(&format!("{cluster}cut node-1 stroage")).contains("management, storage, tenant"));
+        assert!(refused(&format!("{cluster}bmc node-1 shy")).contains("silent"));
+        assert!(refused(&format!("{cluster}run 3")).contains("12s"));
+        assert!(refused(&format!("{cluster}expect luck")).contains("single_writer"));
+        assert!(refused(&format!("{cluster}controller 1 stop at=dawn")).contains("after-off"));
+        assert!(refused("# nothing").contains("there is no `cluster"));
+    }
+}

@@ -1,0 +1,132 @@
+//! Plays a scenario, and writes the file as it should be.
+
+use std::fmt::Write as _;
+
+use controller::effect::Ticket;
+use controller::event::Event;
+
+use super::deeds::{Doer, LeaderDeed, partition};
+use super::parse::{Block, Command, Expectation, Scenario};
+use crate::fault::Deed;
+use crate::run::Run;
+use crate::world::World;
+
+/// A scenario that was played.
+#[derive(Clone, Debug)]
+pub struct Played {
+    /// The file as it should be.
+    pub text: String,
+    /// Differs when anything that happened differs.
+    pub hash: u64,
+}
+
+/// A scenario that failed, whatever its golden lines say.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("line {line}: {why}\n{story}")]
+pub struct Failed {
+    /// The command that ran.
+    pub line: usize,
+    /// What failed.
+    pub why: String,
+    /// The story up to there.
+    pub story: String,
+}
+
+impl Scenario {
+    /// Plays it from the beginning.
+    ///
+    /// # Errors
+    /// A broken property, an expectation that is not met, or a cluster that does not come to rest.
+    pub fn play(&self) -> Result<Played, Failed> {
+        let failed = |line, why, story| Failed { line, why, story };
+        let mut run = Run::settled(self.plan.clone())
+            .map_err(|why| failed(1, why.to_string(), String::new()))?;
+        let mut text = String::new();
+        let mut told = 0;
+        for block in &self.blocks {
+            for (line, command) in &block.commands {
+                self.carry_out(&mut run, command)
+                    .map_err(|why| failed(*line, why, story(&run.world, 0)))?;
+            }
+            if !text.is_empty() {
+                text.push('\n');
+            }
+            write_block(&mut text, block, &story(&run.world, told));
+            told = run.world.story.lines().len();
+        }
+        Ok(Played { text, hash: run.world.story.hash() })
+    }
+
+    fn carry_out(&self, run: &mut Run, command: &Command) -> Result<(), String> {
+        match command {
+            Command::Cluster => {}
+            Command::Vm { name, node } => {
+                run.world.place_vm(name, *node);
+            }
+            Command::Do(Doer::Deeds(deeds)) => deeds.iter().for_each(|deed| run.world.inflict(deed)),
+            Command::Do(Doer::Leader(deed)) => {
+                let leader = run.world.leader().ok_or("nobody leads")?;
+                self.to_leader(run, leader, *deed);
+            }
+            Command::Run(span) => run.go_on(*span).map_err(|broken| broken.to_string())?,
+            Command::Order(request) => {
+                let leader = run.world.leader().ok_or("nobody leads, so nobody takes orders")?;
+                let event = Event::Order { ticket: Ticket(0), request: request.clone() };
+                run.world.tell_controller(leader, event);
+            }
+            Command::Expect(expectation) => meet(run, expectation)?,
+        }
+        Ok(())
+    }
+
+    fn to_leader(&self, run: &mut Run, leader: u8, deed: LeaderDeed) {
+        let deeds = match deed {
+            LeaderDeed::Stop => {
+                run.world.tell("raft", &format!("controller-{leader} dies"));
+                vec![Deed::StopController(leader)]
+            }
+            LeaderDeed::Stall => vec![Deed::StallController(leader, None)],
+            LeaderDeed::Trap(trap) => vec![Deed::Trap(leader, trap)],
+            LeaderDeed::Partition => partition(&self.plan, leader, true),
+        };
+        deeds.iter().for_each(|deed| run.world.inflict(deed));
+    }
+}
+
+fn meet(run: &Run, expectation: &Expectation) -> Result<(), String> {
+    let world = &run.world;
+    let vm_on = |name: &str| -> Result<Vec<u8>, String> {
+        let found = world.vms.iter().find(|(_, known)| *known == name);
+        let (id, _) = found.ok_or_else(|| format!("there is no vm {name}"))?;
+        Ok(world.runs_on(*id))
+    };
+    let holds = match expectation {
+        Expectation::Oracle(name) => run.judged(name).is_some_and(|judged| judged > 0),
+        Expectation::Runs { vm, node: None } => vm_on(vm)?.len() == 1,
+        Expectation::Runs { vm, node: Some(node) } => vm_on(vm)? == [*node],
+        Expectation::Down { vm } => vm_on(vm)?.is_empty(),
+        Expectation::NoReset => world.ghost.resets == 0,
+        Expectation::NoFence => world.ghost.intended.is_empty(),
+        Expectation::NoEvacuation => world.ghost.evacuations == 0,
+    };
+    if holds { Ok(()) } else { Err(format!("not met: {expectation}")) }
+}
+
+fn story(world: &World, after: usize) -> String {
+    let lines = world.story.lines().iter().skip(after);
+    lines.fold(String::new(), |mut text, line| {
+        let _ = writeln!(text, "{line}");
+        text
+    })
+}
+
+fn write_block(text: &mut String, block: &Block, story: &str) {
+    for line in &block.text {
+        text.push_str(line);
+        text.push('\n');
+    }
+    if block.golden.is_some() || !story.is_empty() {
+        text.push_str("----\n");
+        text.push_str(story);
+    }
+}
