@@ -1,6 +1,8 @@
 //! Configurations and the words that their authors read: each `config/bad/*.toml` is refused with exactly the text of its
 //! `.expected`. `BLESS=1` rewrites those; read them as their user would.
 
+#![allow(clippy::unwrap_used, reason = "a test may stop where it stands")]
+
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,7 +15,8 @@ struct Folder(PathBuf);
 impl Folder {
     /// A folder with all files that a configuration may name, secrets with mode 600.
     fn new(name: &str) -> Self {
-        let dir = std::env::temp_dir().join(format!("holdfast-config-{name}-{}", std::process::id()));
+        let dir =
+            std::env::temp_dir().join(format!("holdfast-config-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&dir);
         std::fs::create_dir_all(dir.join("bmc")).unwrap();
         let folder = Self(dir);
@@ -145,7 +148,8 @@ fn an_inventory_read_again_is_taken_whole_or_not_at_all() {
     std::fs::write(&config.inventory_file, good.replace("rack-1", "rack-9")).unwrap();
     let inventory = config.inventory_again().unwrap();
     assert_eq!(inventory.nodes.values().next().unwrap().domain, "rack-9");
-    std::fs::write(&config.inventory_file, good.replace("10.0.0.11:7947", "10.0.0.1:7948")).unwrap();
+    std::fs::write(&config.inventory_file, good.replace("10.0.0.11:7947", "10.0.0.1:7948"))
+        .unwrap();
     let problems = config.inventory_again().unwrap_err();
     assert!(problems.to_string().contains("is an address of controller-1"), "{problems}");
     std::fs::remove_file(&config.inventory_file).unwrap();

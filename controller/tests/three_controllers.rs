@@ -1,5 +1,7 @@
 //! Three real `ha-controller` processes on loopback, killed with SIGKILL where a test says so.
 
+#![allow(clippy::unwrap_used, reason = "a test may stop where it stands")]
+
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::PermissionsExt as _;
@@ -8,8 +10,14 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use api::{Done, Failure, Request, State};
-use fencing::sign::KeyPair;
+use fencing::lease::{Message, Profile, WatchdogState};
+use fencing::sign::{self, KeyPair, Signer};
+use fencing::{BootId, ControllerId, NodeId};
+use gossip::seal::{Envelope, Keyring, NONCE};
+use gossip::witness::Probe;
+use uuid::Uuid;
 
+const CLUSTER: &str = "6f1c1f0e-4b5e-4f0a-9a57-6b1d3f1c2a01";
 const TOKEN: &str = "correct-horse-battery-staple";
 const MATRIX: &str = include_str!("config/files/matrix.toml");
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -18,12 +26,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 struct Cluster {
     dir: PathBuf,
     api: Vec<u16>,
+    lease: Vec<u16>,
     running: Vec<Option<Child>>,
 }
 
 impl Cluster {
     fn new(name: &str) -> Self {
-        let dir = std::env::temp_dir().join(format!("holdfast-three-{name}-{}", std::process::id()));
+        let dir =
+            std::env::temp_dir().join(format!("holdfast-three-{name}-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&dir);
         std::fs::create_dir_all(&dir).unwrap();
         let ports = free_ports();
@@ -51,7 +61,7 @@ impl Cluster {
         for id in 1..=3 {
             let [gossip, lease, _, api] = ports[id - 1];
             let text = format!(
-                "cluster = \"6f1c1f0e-4b5e-4f0a-9a57-6b1d3f1c2a01\"\nid = {id}\nlab = true\nstate_dir = \"{id}\"\n\
+                "cluster = \"{CLUSTER}\"\nid = {id}\nlab = true\nstate_dir = \"{id}\"\n\
                  key_file = \"{id}.key\"\npeer_key_file = \"peer.key\"\ngossip_key_file = \"gossip.key\"\n\
                  inventory = \"inventory.toml\"\nmatrix = \"matrix.toml\"\n[[network]]\nname = \"management\"\n\
                  gossip_listen = \"127.0.0.1:{gossip}\"\nlease_listen = \"127.0.0.1:{lease}\"\n{all}\
@@ -60,7 +70,8 @@ impl Cluster {
             std::fs::write(dir.join(format!("{id}.toml")), text).unwrap();
         }
         let api = ports.iter().map(|ports| ports[3]).collect();
-        Self { dir, api, running: vec![None, None, None] }
+        let lease = ports.iter().map(|ports| ports[1]).collect();
+        Self { dir, api, lease, running: vec![None, None, None] }
     }
 
     fn command(&self, id: usize) -> Command {
@@ -152,8 +163,11 @@ impl Cluster {
             let follow = |id: &usize| {
                 let (_, body) = self.ask(*id, "GET /v1/state", TOKEN, "")?;
                 let failure: Failure = serde_json::from_str(&body).ok()?;
-                let Failure::NotLeader { leader: Some(named), url: Some(url) } = failure else { return None };
-                (named == leader as u64 && url.ends_with(&self.api[leader - 1].to_string())).then_some(())
+                let Failure::NotLeader { leader: Some(named), url: Some(url) } = failure else {
+                    return None;
+                };
+                (named == leader as u64 && url.ends_with(&self.api[leader - 1].to_string()))
+                    .then_some(())
             };
             let others = running.iter().filter(|id| **id != leader);
             others.map(follow).collect::<Option<Vec<()>>>().map(|_| leader)
@@ -167,7 +181,8 @@ impl Cluster {
                 return found;
             }
             if Instant::now() > end {
-                let logs: Vec<_> = (1..=3).map(|id| format!("--- {id}\n{}", self.log(id))).collect();
+                let logs: Vec<_> =
+                    (1..=3).map(|id| format!("--- {id}\n{}", self.log(id))).collect();
                 panic!("never saw {what}\n{}", logs.join("\n"));
             }
             std::thread::sleep(Duration::from_millis(20));
@@ -224,7 +239,9 @@ fn they_elect_commit_replace_a_killed_leader_and_keep_their_state() {
     assert_eq!(status, 409);
 
     let noop = Request::Noop { on: true };
-    assert!(matches!(cluster.order(follower, &noop), Err(Failure::NotLeader { leader, .. }) if leader == Some(first as u64)));
+    assert!(
+        matches!(cluster.order(follower, &noop), Err(Failure::NotLeader { leader, .. }) if leader == Some(first as u64))
+    );
     let done = cluster.order(first, &noop).unwrap();
     assert_eq!(done.said, "decides and touches nothing");
     for id in 1..=3 {
@@ -255,7 +272,8 @@ fn they_elect_commit_replace_a_killed_leader_and_keep_their_state() {
     assert!(cluster.state(third).unwrap().committed >= off.index);
     let starts = std::fs::read_to_string(cluster.dir.join(format!("{first}/starts"))).unwrap();
     assert_eq!(starts.trim(), "3");
-    let journal = std::fs::read_to_string(cluster.dir.join(format!("{first}/journal.log"))).unwrap();
+    let journal =
+        std::fs::read_to_string(cluster.dir.join(format!("{first}/journal.log"))).unwrap();
     assert!(journal.contains("registry  Noop on"), "{journal}");
 
     // A wanted stop hands over, ends well, and loses nothing.
@@ -274,7 +292,8 @@ fn a_file_read_again_counts_only_if_it_is_right() {
     cluster.signal(leader, "-HUP");
     cluster.wait("both refused", || {
         let log = cluster.log(leader);
-        (log.contains("inventory in use is kept") && log.contains("matrix in force is kept")).then_some(())
+        (log.contains("inventory in use is kept") && log.contains("matrix in force is kept"))
+            .then_some(())
     });
     let key = KeyPair::from_seed([9; 32]).public();
     let inventory = format!(
@@ -282,13 +301,20 @@ fn a_file_read_again_counts_only_if_it_is_right() {
          key = \"{key}\"\nsentinel = [\"127.0.0.9:7947\"]\ngossip = [\"127.0.0.9:7946\"]\n"
     );
     std::fs::write(cluster.dir.join("inventory.toml"), inventory).unwrap();
-    std::fs::write(cluster.dir.join("matrix.toml"), MATRIX.replace("two signs", "two clear signs")).unwrap();
+    std::fs::write(cluster.dir.join("matrix.toml"), MATRIX.replace("two signs", "two clear signs"))
+        .unwrap();
     cluster.signal(leader, "-HUP");
     cluster.wait("a node and a matrix", || {
         let state = cluster.state(leader)?;
         let matrix = state.matrix.index > 0 && state.matrix.text.contains("two clear signs");
         (matrix && state.nodes.iter().any(|node| node.name == "node-1")).then_some(())
     });
+    for id in 1..=3 {
+        cluster.wait("an ack of each controller", || renew(&cluster, id));
+        assert!(ping(&cluster, id), "no pong of {id}");
+    }
+    let state = cluster.state(leader).unwrap();
+    assert!(state.nodes[0].renewed_s.is_some());
 }
 
 #[test]
@@ -309,8 +335,13 @@ fn a_directory_in_use_or_damaged_is_refused_with_what_to_do() {
     assert!(said.contains("is damaged at offset"), "{said}");
 
     // Another controller's directory: two votes under one id would follow from it.
+    // Keystone is not there: a controller that stands for nodes does not wait for it.
+    let nova = "[nova]\nauth_url = \"http://127.0.0.1:9\"\nuser = \"ha\"\npassword_file = \"token\"\nproject = \"p\"\n";
+    let file = cluster.dir.join("2.toml");
+    std::fs::write(&file, std::fs::read_to_string(&file).unwrap() + nova).unwrap();
     cluster.start(2);
     cluster.wait("it runs", || cluster.ask(2, "GET /healthz", "", ""));
+    cluster.wait("a warning", || cluster.log(2).contains("goes on without Nova").then_some(()));
     cluster.kill(2);
     std::fs::rename(cluster.dir.join("2"), cluster.dir.join("3")).unwrap();
     let (_, said) = cluster.refused(3);
@@ -318,6 +349,58 @@ fn a_directory_in_use_or_damaged_is_refused_with_what_to_do() {
     let checked = cluster.command(3).arg("--check").output().unwrap();
     assert!(checked.status.success());
     assert!(String::from_utf8_lossy(&checked.stdout).contains("controller-3 of 3"));
+}
+
+fn uuid(text: &str) -> Uuid {
+    Uuid::parse_str(text).unwrap()
+}
+
+/// As a sentinel asks: signed by the node's key, and answered by the controller's.
+fn renew(cluster: &Cluster, id: usize) -> Option<()> {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    let node = NodeId(uuid("0b0c7f6e-58a1-4f0e-8a53-2f1f4d1e0001"));
+    let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let renewal = Message::Renew {
+        node,
+        boot: BootId(Uuid::from_u128(7)),
+        seq: u64::try_from(clock.as_nanos()).unwrap(),
+        n: 0,
+        challenge: 1,
+        watchdog: WatchdogState::Absent,
+        times: Profile::Balanced.times(),
+        uptime: Duration::from_secs(100),
+    };
+    let key = KeyPair::from_seed([9; 32]);
+    let sealed = sign::seal(uuid(CLUSTER), Signer::Node(node), &key, &renewal).unwrap();
+    socket.send_to(&sealed, ("127.0.0.1", cluster.lease[id - 1])).unwrap();
+    let mut buffer = [0; sign::LONGEST];
+    let length = socket.recv(&mut buffer).ok()?;
+    let number = u8::try_from(id).unwrap();
+    let public = KeyPair::from_seed([number; 32]).public();
+    let (signer, answer) = sign::open(uuid(CLUSTER), &|_| Some(public), &buffer[..length])?;
+    assert_eq!(signer, Signer::Controller(ControllerId(id as u64)));
+    matches!(answer, Message::Ack { .. }).then_some(())
+}
+
+/// As a witness asks, sealed with the cluster's key; what is sealed for another port gets no answer.
+fn ping(cluster: &Cluster, id: usize) -> bool {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    let text = std::fs::read_to_string(cluster.dir.join("gossip.key")).unwrap();
+    let keys = std::sync::Arc::new(Keyring::parse(&text).unwrap());
+    for (port, nonce) in [("gossip", 1_u64), ("ping", 2)] {
+        let envelope = Envelope::new(keys.clone(), uuid(CLUSTER), "management", port);
+        let mut sealed = Vec::new();
+        envelope.seal([nonce as u8; NONCE], &Probe::Ping { nonce }.to_bytes(), &mut sealed);
+        socket.send_to(&sealed, ("127.0.0.1", cluster.lease[id - 1])).unwrap();
+    }
+    let mut buffer = [0; 200];
+    let Ok(length) = socket.recv(&mut buffer) else { return false };
+    let envelope = Envelope::new(keys, uuid(CLUSTER), "management", "ping");
+    let pong = envelope.open(&mut buffer[..length]).ok().and_then(Probe::parse);
+    let expected = controller::detect::member_id(uuid(CLUSTER), ControllerId(id as u64));
+    matches!(pong, Some(Probe::Pong { nonce: 2, id, .. }) if id == expected)
 }
 
 fn damage(raft: &Path) {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use controller::effect::Network;
+use uuid::Uuid;
 
 use crate::bmc::Behaviour;
 use crate::place::Place;
@@ -76,6 +77,12 @@ pub enum Deed {
     NovaFails(u32),
     /// So many writes arrive only after this time.
     NovaLate(u32, Duration),
+    /// Rebuilds of this VM fail at the claim.
+    NovaFailsClaim(Uuid),
+    /// Rebuilds of this VM fail after the spawn: its guest is left running.
+    NovaFailsAfterSpawn(Uuid),
+    /// Nova is as good as new.
+    NovaMends,
 }
 
 impl World {
@@ -152,6 +159,13 @@ impl World {
             Deed::NovaLate(writes, by) => {
                 (self.cloud.faults.late_writes, self.cloud.faults.late_by) = (writes, by);
             }
+            Deed::NovaFailsClaim(vm) => {
+                self.cloud.faults.fail_claim.insert(vm);
+            }
+            Deed::NovaFailsAfterSpawn(vm) => {
+                self.cloud.faults.fail_after_spawn.insert(vm);
+            }
+            Deed::NovaMends => self.cloud.faults = crate::standin::nova::Faults::default(),
         }
         self.see_computes();
     }

@@ -33,6 +33,7 @@ pub mod oracle;
 pub mod run;
 pub mod story;
 
+pub mod explore;
 pub mod scenario;
 
 pub mod standin;

@@ -1,5 +1,6 @@
 //! The story of a run: what a reader sees, and a hash over all that happened.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// A line.
@@ -18,6 +19,8 @@ pub struct Story {
     began: Option<Duration>,
     /// Ids that stand in lines, and the names that readers know.
     names: Vec<(String, String)>,
+    /// The last line of each subject.
+    last: BTreeMap<String, String>,
     hash: Hash,
 }
 
@@ -44,6 +47,7 @@ impl Story {
     pub fn begin(&mut self, at: Duration) {
         self.began = Some(at);
         self.lines.clear();
+        self.last.clear();
     }
 
     /// An id is told by this name.
@@ -60,6 +64,11 @@ impl Story {
             }
         }
         self.note(at, text.as_bytes());
+        // Said again and again it is still one line.
+        let said = self.last.insert(subject.to_owned(), text.clone());
+        if said.as_ref() == Some(&text) {
+            return;
+        }
         let at = at.saturating_sub(self.began.unwrap_or_default());
         self.lines.push(Line { at, text });
     }

@@ -94,6 +94,12 @@ impl Wire {
         !self.dark.contains(&network) && !cut(Way::In) && !cut(Way::Out)
     }
 
+    /// Whether a machine's link loses nothing.
+    pub fn is_clean(&self, place: Place, network: Network) -> bool {
+        let lossy = self.background > 0 || self.loss.get(&(place, network)).is_some_and(|loss| *loss > 0);
+        self.is_linked(place, network) && !lossy
+    }
+
     /// Flight time of a datagram, or `None` for one that is lost.
     pub fn carry(
         &mut self,

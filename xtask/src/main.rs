@@ -11,6 +11,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 mod bless;
 mod check;
 mod docs;
+mod lab_times;
 mod nova;
 mod place;
 mod setup;
@@ -41,6 +42,15 @@ enum Command {
     },
     /// Build the book from docs/ into target/book
     Docs,
+    /// How long a recovery takes in the lab, phase by phase
+    LabTimes {
+        /// How often each failure is run
+        #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+        runs: u32,
+        /// Nodes of the lab
+        #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(3..=12))]
+        nodes: u32,
+    },
 }
 
 fn main() -> ExitCode {
@@ -50,6 +60,7 @@ fn main() -> ExitCode {
         Some(Command::Test) => test::command(),
         Some(Command::Bless { arguments }) => bless::command(&arguments),
         Some(Command::Docs) => docs::command(),
+        Some(Command::LabTimes { runs, nodes }) => lab_times::command(runs, nodes),
         None => Arguments::command().print_help().map_err(Into::into),
     };
     match result {

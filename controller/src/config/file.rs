@@ -12,13 +12,10 @@ use fencing::sign::{KeyPair, PublicKey};
 use gossip::seal::Keyring;
 use serde::Deserialize as _;
 use toml::de::ValueDeserializer;
-use uuid::Uuid;
 
 use super::problem::{Page, Problems, Text};
-use super::table::{At, Table, address, host_name, parse, path};
-use super::{
-    Api, Config, Controller, Inventory, MOST_NETWORKS, Network, inventory, secret, waits,
-};
+use super::table::{At, Table, address, host_name, parse, path, uuid};
+use super::{Api, Config, Controller, Inventory, MOST_NETWORKS, Network, inventory, secret, waits};
 use crate::nova::client::{self, NovaConfig};
 
 /// A network as its section says.
@@ -38,7 +35,12 @@ pub(super) fn read(file: &Path, text: &str, problems: &mut Problems) -> Option<C
     let table = parse(&text, page)?;
     let mut top = Table::top(&table);
 
-    let cluster = top.read("cluster", "cluster = \"UUID\": made once with uuidgen, the same everywhere", page, Uuid::parse_str);
+    let cluster = top.read(
+        "cluster",
+        "cluster = \"UUID\": made once with uuidgen, the same everywhere",
+        page,
+        uuid,
+    );
     let id = top.number("id", "id = 1", 1..=5, page);
     let state_dir = top.path("state_dir", "state_dir = \"/var/lib/holdfast\"", folder, page);
     let lab = top.flag("lab", false, page);
@@ -53,11 +55,20 @@ pub(super) fn read(file: &Path, text: &str, problems: &mut Problems) -> Option<C
     let sections = networks(&mut top, page);
     let names: Vec<String> = sections.iter().map(|s| s.network.name.clone()).collect();
     let (controllers, controllers_at) = controllers(&mut top, &names, page);
-    let peer_listen = top.read_if("peer_listen", "peer_listen = \"0.0.0.0:7949\"", page, str::parse::<SocketAddr>);
+    let peer_listen = top.read_if(
+        "peer_listen",
+        "peer_listen = \"0.0.0.0:7949\"",
+        page,
+        str::parse::<SocketAddr>,
+    );
     let api = api(&mut top, folder, page);
     let nova = nova(&mut top, folder, page);
-    let inventory_file = top.path("inventory", "inventory = \"/etc/holdfast/inventory.toml\"", folder, page);
-    let matrix_file = top.read_if("matrix", "matrix = \"/etc/holdfast/matrix.toml\"", page, |text| path(folder, text));
+    let inventory_file =
+        top.path("inventory", "inventory = \"/etc/holdfast/inventory.toml\"", folder, page);
+    let matrix_file =
+        top.read_if("matrix", "matrix = \"/etc/holdfast/matrix.toml\"", page, |text| {
+            path(folder, text)
+        });
     top.finish(page);
 
     let me = id.as_ref().map(|id| ControllerId(id.value));
@@ -67,14 +78,25 @@ pub(super) fn read(file: &Path, text: &str, problems: &mut Problems) -> Option<C
         check_me(id, &controllers, &sections, (key.as_ref(), &key_at), page);
     }
     // With the networks in doubt neither matrix nor inventory could be judged.
-    let matrix = (!names.is_empty()).then(|| matrix(matrix_file.as_ref(), &names, &sections, page)).flatten();
-    let inventory = inventory_file.as_ref().filter(|_| !names.is_empty()).and_then(|file| {
-        inventory_of(file, &names, &controllers, page)
-    });
-    if id.is_some() && me.is_some_and(|me| !controllers.contains_key(&me)) && !controllers.is_empty() {
+    let matrix = (!names.is_empty())
+        .then(|| matrix(matrix_file.as_ref(), &names, &sections, page))
+        .flatten();
+    let inventory = inventory_file
+        .as_ref()
+        .filter(|_| !names.is_empty())
+        .and_then(|file| inventory_of(file, &names, &controllers, page));
+    if id.is_some()
+        && me.is_some_and(|me| !controllers.contains_key(&me))
+        && !controllers.is_empty()
+    {
         let message = "this controller is not among the [[controller]] sections";
         let span = id.map_or(controllers_at, |id| id.span);
-        page.error(&span, message, "", "add its own section too: all controllers have the same list");
+        page.error(
+            &span,
+            message,
+            "",
+            "add its own section too: all controllers have the same list",
+        );
         return None;
     }
     let me = me?;
@@ -120,9 +142,15 @@ fn own_key(
 }
 
 fn gossip_keys(top: &mut Table<'_>, folder: &Path, page: &mut Page<'_>) -> Option<Arc<Keyring>> {
-    let file = top.path("gossip_key_file", "gossip_key_file = \"/etc/holdfast/gossip.key\"", folder, page)?;
+    let file = top.path(
+        "gossip_key_file",
+        "gossip_key_file = \"/etc/holdfast/gossip.key\"",
+        folder,
+        page,
+    )?;
     let keys = secret::read(&file, page, |text| {
-        let remedy = "make it once with `hactl keys cluster --out FILE`, the same file on all machines";
+        let remedy =
+            "make it once with `hactl keys cluster --out FILE`, the same file on all machines";
         Keyring::parse(text).map_err(|error| (error.to_string(), remedy.to_owned()))
     });
     keys.map(Arc::new)
@@ -133,8 +161,14 @@ fn networks(top: &mut Table<'_>, page: &mut Page<'_>) -> Vec<Section> {
     let count = tables.len();
     if count == 0 || count > MOST_NETWORKS {
         let span = tables.last().map_or(0..0, Table::span);
-        let message = format!("there are {count} [[network]] sections, and must be 1 to {MOST_NETWORKS}");
-        page.error(&span, message, "", "write one [[network]] for each network of the nodes, in the order of the matrix");
+        let message =
+            format!("there are {count} [[network]] sections, and must be 1 to {MOST_NETWORKS}");
+        page.error(
+            &span,
+            message,
+            "",
+            "write one [[network]] for each network of the nodes, in the order of the matrix",
+        );
     }
     let mut sections: Vec<Section> = Vec::new();
     let mut whole = true;
@@ -150,12 +184,18 @@ fn networks(top: &mut Table<'_>, page: &mut Page<'_>) -> Vec<Section> {
             let told = told.map_or(listen.value, |told| told.value);
             if told.ip().is_unspecified() || told.port() == 0 {
                 let message = format!("others cannot send to {told}");
-                page.error(&listen.span, message, "", format!("add {advertised} = \"ADDRESS:PORT\""));
+                page.error(
+                    &listen.span,
+                    message,
+                    "",
+                    format!("add {advertised} = \"ADDRESS:PORT\""),
+                );
                 return None;
             }
             Some((listen.value, told))
         };
-        let gossip = listen("gossip_listen", "gossip_advertise", "gossip_listen = \"10.0.0.1:7946\"");
+        let gossip =
+            listen("gossip_listen", "gossip_advertise", "gossip_listen = \"10.0.0.1:7946\"");
         let lease = listen("lease_listen", "lease_advertise", "lease_listen = \"10.0.0.1:7948\"");
         table.finish(page);
         if let Some(name) = &name
@@ -186,16 +226,22 @@ fn controllers(
     let count = tables.len();
     if ![1, 3, 5].contains(&count) {
         let message = format!("there are {count} [[controller]] sections, and must be 1, 3 or 5");
-        let remedy = "write one [[controller]] for each, this one included; with 2 or 4 the loss of one or two stops \
-                      everything, as with 1 or 3, and one more machine can be lost";
+        let remedy = "write one [[controller]] for each, this one included; a second or fourth is one more that can \
+                      fail, and no more may fail than without it";
         page.error(&last, message, "", remedy);
     }
     let mut found = BTreeMap::new();
     let mut places: BTreeMap<u64, Range<usize>> = BTreeMap::new();
     let mut addresses: BTreeMap<SocketAddr, Range<usize>> = BTreeMap::new();
+    let mut peers: BTreeMap<SocketAddr, Range<usize>> = BTreeMap::new();
     for mut table in tables {
         let id = table.number("id", "id = 1", 1..=5, page);
-        let key = table.read("key", "key = \"HEX64\": as `hactl keys new` printed it there", page, PublicKey::parse);
+        let key = table.read(
+            "key",
+            "key = \"HEX64\": as `hactl keys new` printed it there",
+            page,
+            PublicKey::parse,
+        );
         let url = table.read("url", "url = \"http://10.0.0.1:8700\"", page, url);
         let peer = table.read("peer", "peer = \"10.0.0.1:7949\"", page, address);
         // With the networks in doubt the addresses could not be judged.
@@ -209,15 +255,32 @@ fn controllers(
         if let Some(id) = &id {
             if let Some(first) = places.get(&id.value) {
                 let message = format!("two controllers have the id {}", id.value);
-                page.twice(&id.span, first, message, "give each its own id; one that was used is never used again for another disk");
+                page.twice(
+                    &id.span,
+                    first,
+                    message,
+                    "give each its own id; one that was used is never used again for another disk",
+                );
             }
             places.entry(id.value).or_insert(id.span.clone());
         }
         // The connection between controllers is TCP and may share the number of a UDP port.
+        if let Some(peer) = &peer {
+            if let Some(first) = peers.get(&peer.value) {
+                let message = format!("the address {} is given twice", peer.value);
+                page.twice(&peer.span, first, message, "give each controller its own address");
+            }
+            peers.entry(peer.value).or_insert(peer.span.clone());
+        }
         for at in gossip.iter().chain(&lease).flatten() {
             if let Some(first) = addresses.get(&at.value) {
                 let message = format!("the address {} is given twice", at.value);
-                page.twice(&at.span, first, message, "give each controller and port its own address");
+                page.twice(
+                    &at.span,
+                    first,
+                    message,
+                    "give each controller and port its own address",
+                );
             }
             addresses.entry(at.value).or_insert(at.span.clone());
         }
@@ -239,7 +302,7 @@ fn controllers(
 }
 
 fn url(text: &str) -> Result<String, String> {
-    let url = reqwest::Url::parse(text).map_err(|error| error.to_string())?;
+    let url = reqwest::Url::parse(text).map_err(|error| format!("is no URL ({error})"))?;
     if !matches!(url.scheme(), "http" | "https") || !url.username().is_empty() {
         return Err("must begin with http:// or https:// and hold no secret".to_owned());
     }
@@ -260,18 +323,24 @@ fn check_me(
         && key.public() != me.key
     {
         let message = format!("the key of this file is not the one of [[controller]] {}", id.value);
-        let remedy = format!("the file's public key is {}: write it there, or name the right file or id", key.public());
+        let remedy = format!(
+            "the file's public key is {}: write it there, or name the right file or id",
+            key.public()
+        );
         page.error(key_at, message, "", remedy);
     }
     for (section, (gossip, lease)) in sections.iter().zip(me.gossip.iter().zip(&me.lease)) {
-        for (what, mine, told) in [("gossip", section.gossip, *gossip), ("lease", section.lease, *lease)] {
+        for (what, mine, told) in
+            [("gossip", section.gossip, *gossip), ("lease", section.lease, *lease)]
+        {
             if mine != told {
                 let name = &section.network.name;
                 let message = format!(
                     "on network {name} this controller's {what} address is {mine} here and {told} in [[controller]] {}",
                     id.value
                 );
-                let remedy = format!("write the same in both, or add {what}_advertise = \"{told}\" here");
+                let remedy =
+                    format!("write the same in both, or add {what}_advertise = \"{told}\" here");
                 page.error(&section.span, message, "", remedy);
             }
         }
@@ -286,7 +355,8 @@ fn api(top: &mut Table<'_>, folder: &Path, page: &mut Page<'_>) -> Option<Api> {
         }
         return None;
     };
-    let listen = table.read("listen", "listen = \"127.0.0.1:8700\"", page, str::parse::<SocketAddr>);
+    let listen =
+        table.read("listen", "listen = \"127.0.0.1:8700\"", page, str::parse::<SocketAddr>);
     let file = table.path("token_file", "token_file = \"/etc/holdfast/token\"", folder, page);
     table.finish(page);
     let token = file.and_then(|file| secret::read(&file, page, secret::token));
@@ -300,7 +370,12 @@ fn nova(top: &mut Table<'_>, folder: &Path, page: &mut Page<'_>) -> Option<clien
         Err(error) => {
             let span = error.span().unwrap_or_else(|| value.span());
             let message = format!("[nova]: {}", error.message().replace('\n', " "));
-            page.error(&span, message, "", "remove it or correct its name; `--help` shows a whole [nova]");
+            page.error(
+                &span,
+                message,
+                "",
+                "remove it or correct its name; `--help` shows a whole [nova]",
+            );
             return None;
         }
     };
@@ -340,7 +415,12 @@ fn matrix(
             Ok(text) => (file.value.display().to_string(), text),
             Err(error) => {
                 let message = format!("cannot read {}: {error}", file.value.display());
-                page.error(&file.span, message, "", "check the path, or leave `matrix` out for the shipped one");
+                page.error(
+                    &file.span,
+                    message,
+                    "",
+                    "check the path, or leave `matrix` out for the shipped one",
+                );
                 return None;
             }
         },
@@ -381,7 +461,12 @@ fn inventory_of(
         Ok(text) => text,
         Err(error) => {
             let message = format!("cannot read {}: {error}", file.value.display());
-            page.error(&file.span, message, "", "check the path; an empty file is an inventory without nodes");
+            page.error(
+                &file.span,
+                message,
+                "",
+                "check the path; an empty file is an inventory without nodes",
+            );
             return None;
         }
     };

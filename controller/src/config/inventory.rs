@@ -11,7 +11,7 @@ use fencing::{ControllerId, NodeId};
 use uuid::Uuid;
 
 use super::problem::{Page, Problems, Text};
-use super::table::{At, Table, host_name, parse, path, some};
+use super::table::{At, Table, host_name, parse, path, some, uuid};
 use super::{Config, Controller, secret};
 use crate::registry::Enrolment;
 
@@ -39,12 +39,18 @@ impl Config {
         match std::fs::read_to_string(&self.inventory_file) {
             Ok(text) => {
                 let read = read(&self.inventory_file, &text, &networks, taken, &mut problems);
+                problems.sort();
                 read.filter(|_| problems.is_empty()).ok_or(problems)
             }
             Err(error) => {
                 let text = Text::new(self.inventory_file.display().to_string(), "");
                 let message = format!("cannot read the inventory: {error}");
-                Page::new(&text, &mut problems).error(&(0..0), message, "", "check the path and its mode");
+                Page::new(&text, &mut problems).error(
+                    &(0..0),
+                    message,
+                    "",
+                    "check the path and its mode",
+                );
                 Err(problems)
             }
         }
@@ -52,7 +58,9 @@ impl Config {
 }
 
 /// Addresses that no node may have.
-pub(super) fn taken(controllers: &BTreeMap<ControllerId, Controller>) -> BTreeMap<SocketAddr, String> {
+pub(super) fn taken(
+    controllers: &BTreeMap<ControllerId, Controller>,
+) -> BTreeMap<SocketAddr, String> {
     let of = |(id, c): (&ControllerId, &Controller)| {
         let all = c.gossip.iter().chain(&c.lease).copied();
         all.map(|address| (address, id.to_string())).collect::<Vec<_>>()
@@ -107,10 +115,20 @@ fn node(
     page: &mut Page<'_>,
 ) -> Option<(NodeId, Enrolment, Option<BmcTarget>)> {
     let name = table.read("name", "name = \"node-1\"", page, host_name);
-    let id = table.read("id", "id = \"UUID\": made once with uuidgen, never changed", page, Uuid::parse_str);
-    let host = table.read("host", "host = \"NAME\": as `openstack compute service list` shows it", page, some);
+    let id = table.read("id", "id = \"UUID\": made once with uuidgen, never changed", page, uuid);
+    let host = table.read(
+        "host",
+        "host = \"NAME\": as `openstack compute service list` shows it",
+        page,
+        some,
+    );
     let domain = table.read("domain", "domain = \"rack-1\": what fails together", page, host_name);
-    let key = table.read("key", "key = \"HEX64\": as `hactl keys new` printed it on the node", page, PublicKey::parse);
+    let key = table.read(
+        "key",
+        "key = \"HEX64\": as `hactl keys new` printed it on the node",
+        page,
+        PublicKey::parse,
+    );
     let sentinel = table.addresses("sentinel", networks, page);
     let gossip = table.addresses("gossip", networks, page);
     let bmc_wanted = table.table("bmc", "[node.bmc]", page);
@@ -156,21 +174,30 @@ fn bmc(
         address_once(seen, address, page);
     }
     let user = table.read("user", "user = \"holdfast\"", page, |text| {
-        if (1..=16).contains(&text.len()) { Ok(text.to_owned()) } else { Err("IPMI allows 1 to 16 bytes") }
+        if (1..=16).contains(&text.len()) {
+            Ok(text.to_owned())
+        } else {
+            Err("IPMI allows 1 to 16 bytes")
+        }
     });
-    let file = table.read("password_file", "password_file = \"/etc/holdfast/bmc/node-1\"", page, |text| {
-        path(folder, text)
-    });
-    let suite = table.read_if("suite", "suite = \"17\", or leave it out for 17, then 3", page, |text| match text {
-        "17" => Ok(vec![CipherSuite::S17]),
-        "3" => Ok(vec![CipherSuite::S3]),
-        _ => Err("there are 17 and 3; the others are not safe"),
-    });
-    let privilege = table.read_if("privilege", "privilege = \"operator\"", page, |text| match text {
-        "operator" => Ok(Privilege::Operator),
-        "admin" => Ok(Privilege::Admin),
-        _ => Err("there are operator and admin"),
-    });
+    let file =
+        table.read("password_file", "password_file = \"/etc/holdfast/bmc/node-1\"", page, |text| {
+            path(folder, text)
+        });
+    let suite =
+        table.read_if("suite", "suite = \"17\", or leave it out for 17, then 3", page, |text| {
+            match text {
+                "17" => Ok(vec![CipherSuite::S17]),
+                "3" => Ok(vec![CipherSuite::S3]),
+                _ => Err("there are 17 and 3; the others are not safe"),
+            }
+        });
+    let privilege =
+        table.read_if("privilege", "privilege = \"operator\"", page, |text| match text {
+            "operator" => Ok(Privilege::Operator),
+            "admin" => Ok(Privilege::Admin),
+            _ => Err("there are operator and admin"),
+        });
     let password = file.as_ref().and_then(|file| {
         secret::read(file, page, |text| {
             let password = text.trim_end_matches(['\r', '\n']);
@@ -217,7 +244,12 @@ fn address_once(seen: &mut Seen, found: &At<SocketAddr>, page: &mut Page<'_>) {
     match seen.addresses.get(&found.value) {
         Some(first) => {
             let message = format!("the address {} is given twice", found.value);
-            page.twice(&found.span, first, message, "give each program an address and port of its own");
+            page.twice(
+                &found.span,
+                first,
+                message,
+                "give each program an address and port of its own",
+            );
         }
         None => {
             seen.addresses.insert(found.value, found.span.clone());

@@ -137,7 +137,9 @@ impl Config {
         let text = std::fs::read_to_string(path)
             .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
         let mut problems = Problems::default();
-        match file::read(path, &text, &mut problems) {
+        let read = file::read(path, &text, &mut problems);
+        problems.sort();
+        match read {
             Some(config) if problems.is_empty() => Ok(config),
             Some(_) | None => Err(ConfigError::Wrong(problems)),
         }
@@ -185,7 +187,8 @@ impl Config {
     pub fn notes(&self) -> Vec<String> {
         let mut notes = self.matrix_warnings.clone();
         if self.lab {
-            notes.push("lab = true: waits are shortened; never protect real VMs with it".to_owned());
+            notes
+                .push("lab = true: waits are shortened; never protect real VMs with it".to_owned());
         }
         if self.nova.is_none() {
             notes.push("no [nova]: nodes are fenced, and no VM is evacuated".to_owned());
@@ -194,7 +197,9 @@ impl Config {
             notes.push("one controller: verdicts are shown, nothing is ever fenced".to_owned());
         }
         if !self.confirm_by_census && !self.lab {
-            notes.push("confirm_by_census = false: Nova alone is believed about where VMs run".to_owned());
+            notes.push(
+                "confirm_by_census = false: Nova alone is believed about where VMs run".to_owned(),
+            );
         }
         if !self.api.listen.ip().is_loopback() {
             notes.push(format!(

@@ -132,6 +132,18 @@ impl Problems {
         out
     }
 
+    /// In the order of each text, and the texts in the order in which they were read.
+    pub(super) fn sort(&mut self) {
+        let mut files: Vec<String> = Vec::new();
+        for problem in &self.list {
+            if !files.contains(&problem.text.name) {
+                files.push(problem.text.name.clone());
+            }
+        }
+        let place = |problem: &Problem| files.iter().position(|file| *file == problem.text.name);
+        self.list.sort_by_key(|problem| (place(problem), problem.span.start));
+    }
+
     pub(super) fn refuse_matrix(&mut self, problems: action_matrix::Problems) {
         self.matrix = Some(problems);
     }

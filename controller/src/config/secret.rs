@@ -110,10 +110,7 @@ pub(super) fn token(text: &str) -> Result<Token, (String, String)> {
         return Ok(Token::new(token));
     }
     let remedy = "make one with `hactl keys new --out FILE`: any long random text will do";
-    Err((
-        "a token is one line of at least 16 letters and digits".to_owned(),
-        remedy.to_owned(),
-    ))
+    Err(("a token is one line of at least 16 letters and digits".to_owned(), remedy.to_owned()))
 }
 
 enum Unreadable {

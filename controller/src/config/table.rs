@@ -222,8 +222,7 @@ impl<'a> Table<'a> {
         };
         if found.len() != networks.len() {
             let (is, must) = (found.len(), networks.len());
-            let message =
-                format!("`{key}` has {is} addresses, and there are {must} networks: one for each");
+            let message = format!("`{key}` needs {must}, one for each network, and has {is}");
             return wrong(page, &value.span(), message);
         }
         let read = |value: &&Spanned<DeValue<'_>>| text(key, value, &example, page, address);
@@ -237,7 +236,8 @@ impl<'a> Table<'a> {
             self.table.keys().filter(|key| !self.known.contains(&**key.get_ref())).collect();
         strange.sort_by_key(|key| key.span().start);
         for key in strange {
-            let place = if self.name.is_empty() { "at the top" } else { self.name };
+            let place =
+                if self.name.is_empty() { "at the top" } else { &format!("in {}", self.name) };
             let known: Vec<_> = self.known.iter().copied().collect();
             let near = self.known.iter().find(|known| is_near(known, key.get_ref()));
             let remedy = match near {
@@ -294,6 +294,11 @@ pub(super) fn address(text: &str) -> Result<std::net::SocketAddr, &'static str> 
         return Err("others cannot send to this address");
     }
     Ok(address)
+}
+
+/// A UUID.
+pub(super) fn uuid(text: &str) -> Result<uuid::Uuid, &'static str> {
+    uuid::Uuid::try_parse(text).map_err(|_| "must be a UUID, 32 hexadecimal digits in five groups")
 }
 
 /// A time with its unit.

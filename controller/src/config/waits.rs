@@ -107,7 +107,12 @@ pub(super) fn waits(top: &mut Table<'_>, lab: bool, page: &mut Page<'_>) -> Wait
             humantime::format_duration(effect)
         );
         let span = unknown_at.unwrap_or_else(|| table.span());
-        page.error(&span, message, "", "enlarge `unknown`: to `effect` and the longest timeout of your proxies and RPC");
+        page.error(
+            &span,
+            message,
+            "",
+            "enlarge `unknown`: to `effect` and the longest timeout of your proxies and RPC",
+        );
     }
     table.finish(page);
     waits

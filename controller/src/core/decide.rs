@@ -47,11 +47,17 @@ impl Controller {
         Cell { networks: self.sights.iter().map(reach).collect(), checks: Vec::new() }
     }
 
+    /// Its networks in compact form. Checks, which nobody observes yet, would only repeat that they are unknown.
+    pub(super) fn compact(&self, node: NodeId) -> String {
+        let all = self.matrix.compact(&self.cell(node));
+        all.split_whitespace().next().unwrap_or_default().to_owned()
+    }
+
     /// A node's reach changed on some network.
     pub(super) fn reach_changed(&mut self, node: NodeId, out: &mut Vec<Effect>) {
         self.next_look = self.now;
         if self.leading.is_some() {
-            let (name, compact) = (self.name(node), self.matrix.compact(&self.cell(node)));
+            let (name, compact) = (self.name(node), self.compact(node));
             out.push(Effect::journal("observe", format!("{name} {compact}")));
         }
     }
@@ -80,7 +86,7 @@ impl Controller {
             row: row.name().to_owned(),
             reason: row.reason().to_owned(),
             actions: actions.clone(),
-            cell: self.matrix.compact(&cell),
+            cell: self.compact(node),
             observations: self.observations(node),
         };
         if actions.contains(&Action::Fence) {

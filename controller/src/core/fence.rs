@@ -196,6 +196,8 @@ impl Controller {
             None if has_bmc => None,
             None => Some("no BMC is enrolled".to_owned()),
         };
+        let verifying =
+            work.verify_at.is_some_and(|at| now.saturating_sub(at) < VERIFY_AGAIN);
         let by_lease = match &work.waiting {
             None => Some("it was not armed".to_owned()),
             Some(waiting) => match waiting.standing(now, versions.as_deref()) {
@@ -203,6 +205,8 @@ impl Controller {
                 Standing::Promises { have, need } => {
                     Some(format!("only {have} of {need} peers have promised"))
                 }
+                // They are being asked: their next renewals tell.
+                Standing::Verifying { .. } if verifying => None,
                 Standing::Verifying { have, need } => {
                     Some(format!("only {have} of {need} peers answered VERIFY"))
                 }

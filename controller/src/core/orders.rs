@@ -145,7 +145,7 @@ impl Controller {
             row: format!("ordered by {person}"),
             reason: reason.to_owned(),
             actions: vec![Action::Fence, Action::Evacuate],
-            cell: self.matrix.compact(&self.cell(node)),
+            cell: self.compact(node),
             observations: Vec::new(),
         };
         let floor = self.floor(node, boot);

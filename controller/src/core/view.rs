@@ -98,7 +98,7 @@ impl Controller {
                 .map(|heard| api::Boot { id: heard.boot.0, uptime_s: heard.uptime.as_secs_f64() }),
             phase,
             networks: self.networks_view(now, id),
-            compact: self.matrix.compact(&self.cell(id)),
+            compact: self.compact(id),
             armed: node.armed.is_some_and(|arming| heard.is_none_or(|h| h.boot == arming.boot)),
             watchdog,
             renewed_s: heard.map(|heard| now.saturating_sub(heard.at).as_secs_f64()),

@@ -20,9 +20,8 @@ pub(super) fn text(leads: bool, state: &State) -> String {
     gauge("raft_commit", "Raft commit index.", &one(state.committed));
     gauge("noop", "Whether it only decides and journals.", &one(u64::from(state.noop)));
     gauge("disarmed", "Whether all nodes are disarmed.", &one(u64::from(state.disarmed.is_some())));
-    let phase = |phase: NodePhase| {
-        state.nodes.iter().filter(|node| node.phase == phase).count() as u64
-    };
+    let phase =
+        |phase: NodePhase| state.nodes.iter().filter(|node| node.phase == phase).count() as u64;
     gauge(
         "nodes",
         "Enrolled nodes by phase.",
@@ -38,7 +37,11 @@ pub(super) fn text(leads: bool, state: &State) -> String {
     let armed = state.nodes.iter().filter(|node| node.armed).count() as u64;
     gauge("nodes_armed", "Nodes against which a lost lease can become evidence.", &one(armed));
     let open = state.incidents.iter().filter(|incident| incident.open);
-    gauge("incidents_open", "Incidents that need work or wait for their node.", &one(open.clone().count() as u64));
+    gauge(
+        "incidents_open",
+        "Incidents that need work or wait for their node.",
+        &one(open.clone().count() as u64),
+    );
     let blocked = open.filter(|incident| incident.blocked.is_some()).count() as u64;
     gauge("incidents_blocked", "Fences without evidence: a person is needed.", &one(blocked));
     let stale = state.stale.len() as u64;

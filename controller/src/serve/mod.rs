@@ -116,8 +116,8 @@ async fn metrics(State(shared): State<Shared>) -> Response {
 
 /// Whether the shell turns; whom it follows is no question of health.
 async fn health(State(shared): State<Shared>) -> Response {
-    match ask(&shared, LOOK, Question::Metrics).await {
-        Some(_) => "ok\n".into_response(),
+    match ask(&shared, LOOK, Question::Alive).await {
+        Some(()) => "ok\n".into_response(),
         None => busy(),
     }
 }
@@ -164,7 +164,8 @@ mod tests {
             is_allowed(&token, &headers)
         };
         assert!(allowed("Bearer correct-horse-battery"));
-        for wrong in ["Bearer correct-horse-batter", "Bearer ", "correct-horse-battery", "Basic x"] {
+        for wrong in ["Bearer correct-horse-batter", "Bearer ", "correct-horse-battery", "Basic x"]
+        {
             assert!(!allowed(wrong), "{wrong}");
         }
         assert!(!is_allowed(&token, &HeaderMap::new()));

@@ -132,7 +132,10 @@ mod tests {
                 Incoming::Question(_) => panic!("nobody asks"),
             }
         }
-        assert!(seen.contains(&Event::Bmc { ticket: Ticket(1), reply: unasked("it was too late to ask; nothing was sent") }));
+        assert!(seen.contains(&Event::Bmc {
+            ticket: Ticket(1),
+            reply: unasked("it was too late to ask; nothing was sent")
+        }));
         let why = "there is no [nova] in the configuration".to_owned();
         let unsent = Reply::Written(Written::NotSent(why.clone()));
         assert!(seen.contains(&Event::Nova { ticket: Ticket(2), reply: unsent }));

@@ -20,7 +20,9 @@ impl Shell {
                 let bytes = postcard::to_stdvec(&message).unwrap_or_default();
                 match self.peers.get(&to) {
                     Some(peer) if (1..=LONGEST).contains(&bytes.len()) => peer.push(bytes),
-                    Some(_) => tracing::error!(%to, bytes = bytes.len(), "a message too long to be sent"),
+                    Some(_) => {
+                        tracing::error!(%to, bytes = bytes.len(), "a message too long to be sent")
+                    }
                     None => {}
                 }
             }
@@ -37,7 +39,8 @@ impl Shell {
             Effect::Lease { network, to, message } => {
                 let signer = Signer::Controller(self.config.id);
                 let sealed = sign::seal(self.config.cluster, signer, &self.config.key, &message);
-                if let (Some((socket, _)), Some(bytes)) = (self.lease.get(network.place()), sealed) {
+                if let (Some((socket, _)), Some(bytes)) = (self.lease.get(network.place()), sealed)
+                {
                     let _ = socket.try_send_to(&bytes, to);
                 }
             }

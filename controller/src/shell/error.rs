@@ -22,7 +22,9 @@ pub enum RunError {
     #[error("state: {0}")]
     Starts(#[from] StartsError),
     /// An address cannot be listened on. It did not start.
-    #[error("cannot listen on {address} ({what}): is another program there, is the address this machine's? {source}")]
+    #[error(
+        "cannot listen on {address} ({what}): is another program there, is the address this machine's? {source}"
+    )]
     Listen {
         /// What for.
         what: String,
@@ -35,7 +37,9 @@ pub enum RunError {
     #[error("{0}")]
     Nova(#[from] SetupError),
     /// This controller contradicts the others. It ended, and must not be started again before someone has looked.
-    #[error("this controller must not go on: {0}. Do not start it again before you know why; see `docs/operate.md`")]
+    #[error(
+        "this controller must not go on: {0}. Do not start it again before you know why; see `docs/operate.md`"
+    )]
     Halted(String),
     /// The system refused something basic. It ended.
     #[error("cannot {what}: {source}")]

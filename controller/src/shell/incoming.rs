@@ -99,7 +99,8 @@ impl Incoming {
             if stream.readable().await.is_err() {
                 return;
             }
-            let Ok(Some(plain)) = timeout(FRAME, frame(&mut stream, &mut seal, LONGEST)).await else {
+            let Ok(Some(plain)) = timeout(FRAME, frame(&mut stream, &mut seal, LONGEST)).await
+            else {
                 return;
             };
             match postcard::from_bytes::<PeerMessage>(&plain) {
@@ -110,7 +111,9 @@ impl Incoming {
                     }
                 }
                 // Another version speaks; its connection is of use for what is understood.
-                Err(error) => tracing::warn!(%from, %error, "a message that is not understood: are all controllers of one version?"),
+                Err(error) => {
+                    tracing::warn!(%from, %error, "a message that is not understood: are all controllers of one version?")
+                }
             }
             if stream.write_all(&[TAKEN]).await.is_err() {
                 return;

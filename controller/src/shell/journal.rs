@@ -92,10 +92,8 @@ mod tests {
             std::fs::read_dir(&dir).unwrap().map(|e| e.unwrap().file_name()).collect();
         names.sort();
         assert!(names.len() <= 5, "{names:?}");
-        let newest: String = names
-            .iter()
-            .map(|name| std::fs::read_to_string(dir.join(name)).unwrap())
-            .collect();
+        let newest: String =
+            names.iter().map(|name| std::fs::read_to_string(dir.join(name)).unwrap()).collect();
         assert!(newest.contains("raft      line 99\\nof two  PAGE\n"), "{newest}");
         assert!(!newest.contains("line 1\\n"), "{newest}");
         std::fs::remove_dir_all(&dir).unwrap();

@@ -69,6 +69,8 @@ pub(crate) enum Question {
     State(oneshot::Sender<Result<api::State, api::Failure>>),
     /// The picture as this controller has it, for metrics.
     Metrics(oneshot::Sender<(bool, api::State)>),
+    /// Whether it turns: the one question without a token, so it costs nothing.
+    Alive(oneshot::Sender<()>),
     /// An order.
     Do(api::Request, oneshot::Sender<Result<api::Done, api::Failure>>),
 }
@@ -192,6 +194,10 @@ impl Shell {
                 let _ = answer.send((self.core.is_leader(), self.core.state(self.now())));
                 Ok(())
             }
+            Incoming::Question(Question::Alive(answer)) => {
+                let _ = answer.send(());
+                Ok(())
+            }
             Incoming::Question(Question::Do(request, answer)) => {
                 self.next_ticket += 1;
                 let ticket = Ticket(self.next_ticket);
@@ -236,4 +242,3 @@ fn wall_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
-

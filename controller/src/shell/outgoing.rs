@@ -127,9 +127,9 @@ impl Outgoing {
         let challenge = challenge.map_err(|_| "no challenge".to_owned())?.map_err(text)?;
         let mut seal = Seal::new(&self.key, self.cluster, self.me, self.to, challenge);
         // The first frame is empty and proves the key.
-        send(&mut stream, &mut seal, &[]).await.map_err(|why| {
-            format!("{why}: do both have the same peer key, cluster and ids?")
-        })?;
+        send(&mut stream, &mut seal, &[])
+            .await
+            .map_err(|why| format!("{why}: do both have the same peer key, cluster and ids?"))?;
         Ok((stream, seal))
     }
 

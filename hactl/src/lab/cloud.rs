@@ -42,7 +42,8 @@ pub(super) async fn dispatch(
                     while stopped.try_recv().is_ok() {}
                     tell(&machines, source, "stop", server);
                     ahead = None;
-                    let gone = async { while stopped.recv().await.is_some_and(|vm| vm != server) {} };
+                    let gone =
+                        async { while stopped.recv().await.is_some_and(|vm| vm != server) {} };
                     let _ = tokio::time::timeout(HAND_OVER, gone).await;
                 }
                 tell(&machines, &host, "start", server);

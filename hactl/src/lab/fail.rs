@@ -53,7 +53,9 @@ impl Fail {
     pub(super) fn deadline(self) -> Duration {
         match self {
             Fail::BmcAndPower => Duration::from_secs(150),
-            Fail::Power | Fail::Storage | Fail::Tenant | Fail::Management => Duration::from_secs(75),
+            Fail::Power | Fail::Storage | Fail::Tenant | Fail::Management => {
+                Duration::from_secs(75)
+            }
             Fail::Agent | Fail::None => Duration::from_secs(30),
         }
     }
@@ -63,7 +65,9 @@ impl Fail {
         match self {
             Fail::Agent => Duration::from_secs(15),
             Fail::Management => Duration::from_secs(5),
-            Fail::Power | Fail::Storage | Fail::Tenant | Fail::BmcAndPower => Duration::from_secs(2),
+            Fail::Power | Fail::Storage | Fail::Tenant | Fail::BmcAndPower => {
+                Duration::from_secs(2)
+            }
             Fail::None => Duration::ZERO,
         }
     }

@@ -12,9 +12,15 @@ use super::plan::{Controller, GOSSIP, Host, LEASE, NETWORKS, Node, Plan};
 /// User of every BMC.
 pub(super) const BMC_USER: &str = "holdfast";
 
-/// The controllers' waits that a lab shortens, as written into `[waits]` and told to the user.
-pub(super) const WAITS: [(&str, &str); 4] =
-    [("grace", "3s"), ("new_leader", "5s"), ("unknown", "20s"), ("effect", "10s")];
+/// The controllers' waits that a lab shortens, as written into `[waits]` and told to the user. `hold` is S of the
+/// profile `fast`.
+pub(super) const WAITS: [(&str, &str); 5] = [
+    ("grace", "3s"),
+    ("hold", "500ms"),
+    ("new_leader", "5s"),
+    ("unknown", "20s"),
+    ("effect", "10s"),
+];
 
 /// Secrets that the stand-ins need too.
 #[derive(Debug)]
@@ -129,8 +135,7 @@ fn controller_config(plan: &Plan, me: &Controller, keys: &[String], nova_url: &s
         "cluster = \"{}\"\nid = {}\nstate_dir = \"{own}/state\"\nprofile = \"fast\"\nlab = true\n\
          key_file = \"{own}/key\"\npeer_key_file = \"{dir}/peer.key\"\ngossip_key_file = \"{dir}/gossip.key\"\n\
          inventory = \"{dir}/inventory.toml\"\nconfirm_by_census = true\n",
-        plan.cluster,
-        me.id,
+        plan.cluster, me.id,
     );
     text += &networks(plan, me.host, "lease");
     for (controller, key) in plan.controllers.iter().zip(keys) {

@@ -23,11 +23,8 @@ pub(super) struct Last {
 
 /// Asks for ever.
 pub(super) async fn follow(plan: Arc<Plan>, told: watch::Sender<Last>) {
-    let reach = Reach {
-        controllers: plan.urls(),
-        token_file: Some(plan.token_file()),
-        ca_file: None,
-    };
+    let reach =
+        Reach { controllers: plan.urls(), token_file: Some(plan.token_file()), ca_file: None };
     loop {
         let answer = match Client::new(&reach) {
             Ok(client) => client.picture().await,

@@ -98,12 +98,17 @@ mod tests {
     #[test]
     fn what_was_added_is_read_once_and_half_a_line_waits() {
         let path = std::env::temp_dir().join(format!("hf-journal-{}", std::process::id()));
-        std::fs::write(&path, "2026-01-01T00:00:00Z registry  node-1 FenceIntent\n1 ver").expect("written");
+        std::fs::write(&path, "2026-01-01T00:00:00Z registry  node-1 FenceIntent\n1 ver")
+            .expect("written");
         let mut journals = Journals::new([("controller-1".to_owned(), path.clone())]);
         let lines = journals.read();
         assert_eq!(lines.len(), 1);
-        assert_eq!((lines[0].subject.as_str(), lines[0].text.as_str()), ("registry", "node-1 FenceIntent"));
-        std::fs::write(&path, "2026-01-01T00:00:00Z registry  node-1 FenceIntent\n1 verdict x\n").expect("written");
+        assert_eq!(
+            (lines[0].subject.as_str(), lines[0].text.as_str()),
+            ("registry", "node-1 FenceIntent")
+        );
+        std::fs::write(&path, "2026-01-01T00:00:00Z registry  node-1 FenceIntent\n1 verdict x\n")
+            .expect("written");
         assert_eq!(journals.read().len(), 1);
         assert!(journals.read().is_empty());
     }

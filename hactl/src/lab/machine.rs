@@ -102,10 +102,13 @@ impl Machine {
         if !state.power || state.programs.is_none() {
             return;
         }
-        self.lose(&mut state, match cause {
-            Cause::NotFed => "reset by its watchdog, which was not fed",
-            Cause::Asked => "reset by its own sentinel",
-        });
+        self.lose(
+            &mut state,
+            match cause {
+                Cause::NotFed => "reset by its watchdog, which was not fed",
+                Cause::Asked => "reset by its own sentinel",
+            },
+        );
         let (turn, machine) = (state.turns, self.clone());
         std::thread::spawn(move || {
             std::thread::sleep(BOOT_TAKES);

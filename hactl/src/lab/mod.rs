@@ -152,7 +152,8 @@ async fn play(crew: &mut Crew, args: &Args, json: bool, timeline: &Timeline) -> 
 /// What differs from production, before anything runs.
 fn introduce(crew: &Crew, args: &Args, seed: u64, timeline: &Timeline) {
     let times = Profile::Fast.times();
-    let waits: Vec<String> = files::WAITS.iter().map(|(wait, time)| format!("{wait} {time}")).collect();
+    let waits: Vec<String> =
+        files::WAITS.iter().map(|(wait, time)| format!("{wait} {time}")).collect();
     timeline.progress(&format!(
         "lab of {} controllers and {} nodes, networks {}, seed {seed}\n\
          profile fast: lease {} s, vouch {} s, watchdog {} s; wL {:.1} s\n\

@@ -137,9 +137,12 @@ fn alive_but(crew: &mut Crew, fail: Fail) -> anyhow::Result<()> {
 }
 
 impl Story {
-    /// A journal's line: printed, and a phase's time where it is one.
+    /// A journal's line: printed, and a phase's time where it is one. What is seen of other nodes is in the journals.
     fn hear(&mut self, line: &Line, timeline: &Timeline) {
         let now = Instant::now();
+        if line.subject == "observe" && !line.text.starts_with(&format!("{} ", self.node)) {
+            return;
+        }
         if line.subject == "observe" && line.text.starts_with(&format!("{} suspect", self.node)) {
             self.suspected.get_or_insert(now);
         }
@@ -166,7 +169,13 @@ impl Story {
         }
     }
 
-    fn kill_leader(&mut self, crew: &mut Crew, moment: Moment, lines: &[Line], timeline: &Timeline) {
+    fn kill_leader(
+        &mut self,
+        crew: &mut Crew,
+        moment: Moment,
+        lines: &[Line],
+        timeline: &Timeline,
+    ) {
         let journaled = |word: &str| {
             lines.iter().any(|line| line.subject == "registry" && line.text.contains(word))
         };

@@ -45,9 +45,10 @@ impl Seen {
     /// VMs that wrote from one place again after they had written from another one: they ran in both at once.
     pub(super) fn twice(&self) -> Vec<(Uuid, String)> {
         let again = |runs: &Vec<Run>| {
-            let found = runs.iter().enumerate().find(|(at, run)| {
-                runs.get(at + 1..).is_some_and(|later| later.contains(run))
-            });
+            let found = runs
+                .iter()
+                .enumerate()
+                .find(|(at, run)| runs.get(at + 1..).is_some_and(|later| later.contains(run)));
             found.map(|(_, run)| run.node.clone())
         };
         self.runs.iter().filter_map(|(vm, runs)| Some((*vm, again(runs)?))).collect()
@@ -66,7 +67,8 @@ mod tests {
     const VM: Uuid = Uuid::from_u128(1);
 
     fn disk(places: &[(&str, u128)]) -> Seen {
-        let line = |(node, boot): &(&str, u128)| format!("{VM} {node} {} 1\n", Uuid::from_u128(*boot));
+        let line =
+            |(node, boot): &(&str, u128)| format!("{VM} {node} {} 1\n", Uuid::from_u128(*boot));
         Seen::read(&places.iter().map(line).collect::<String>())
     }
 

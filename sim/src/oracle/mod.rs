@@ -10,6 +10,7 @@ mod late_effect_harmless;
 mod mass_cap;
 mod no_ack_after_intent;
 mod nova_order;
+mod observers;
 mod off_when_fenced;
 mod quorum_only;
 mod registry_agrees;
@@ -65,6 +66,7 @@ pub fn all() -> Vec<Box<dyn Oracle>> {
         Box::new(no_ack_after_intent::NoAckAfterIntent::default()),
         Box::new(late_effect_harmless::LateEffectHarmless::default()),
         Box::new(evacuate_once::EvacuateOnce::default()),
+        Box::new(observers::Observers::default()),
         Box::new(mass_cap::MassCap::default()),
         Box::new(quorum_only::QuorumOnly::default()),
         Box::new(registry_agrees::RegistryAgrees::default()),

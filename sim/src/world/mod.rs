@@ -197,6 +197,15 @@ impl World {
         running.map(|node| node.number).collect()
     }
 
+    /// Whether a node is on, its sentinel alive, and all its links whole.
+    pub fn is_well(&self, number: u8) -> bool {
+        let Some(node) = self.node(number) else { return false };
+        let speaks = node.sentinel.core.is_some() && !node.sentinel.stalled;
+        let networks = (0..self.plan.networks()).map(Network);
+        let linked = |network| self.wire.is_clean(node.place(), network);
+        node.runs() && speaks && networks.into_iter().all(linked)
+    }
+
     /// A line of the story that no core tells.
     pub fn tell(&mut self, subject: &str, text: &str) {
         let now = self.now;

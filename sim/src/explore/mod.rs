@@ -1,0 +1,157 @@
+//! Explorations: dice decide what happens to the cloud, every oracle judges every event, and when the faults end
+//! everything must come to a good end.
+
+mod dice;
+mod totals;
+
+use std::time::Duration;
+
+use controller::registry::{Progress, Registry, State};
+use fencing::lease::Profile;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::oracle::Violation;
+use crate::place::{Place, node_number};
+use crate::run::Run;
+use crate::world::{Plan, World};
+
+pub use dice::{Dice, Kind};
+pub use totals::Totals;
+
+/// After the faults end everything must have come to an end within this time.
+const ENDS_WITHIN: Duration = Duration::from_secs(25 * 60);
+/// How often it is asked whether it has.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+
+/// What an exploration is like.
+#[derive(Clone, Copy, Debug)]
+pub struct Exploration {
+    /// Everything follows from it.
+    pub seed: u64,
+    /// How long faults happen.
+    pub span: Duration,
+    /// How many nodes; `None`: 5 to 9, by the seed.
+    pub nodes: Option<u8>,
+}
+
+/// An exploration that failed.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("seed {seed}: {what}\nagain: cargo run -p sim -- --explore {seed} --minutes {minutes}{nodes}\n{story}")]
+pub struct Failed {
+    /// Its seed.
+    pub seed: u64,
+    /// What was broken.
+    pub what: String,
+    /// How long faults were to happen.
+    pub minutes: u64,
+    /// How many nodes were asked for.
+    pub nodes: String,
+    /// The end of its story.
+    pub story: String,
+}
+
+impl Exploration {
+    /// Runs it.
+    ///
+    /// # Errors
+    /// The first property that was broken, with the command that runs the seed again.
+    pub fn run(&self) -> Result<Totals, Box<Failed>> {
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed ^ 0x5eed);
+        let nodes = self.nodes.unwrap_or_else(|| rng.random_range(5..=9));
+        let mut plan = Plan::new(self.seed, nodes);
+        plan.domains = if rng.random_bool(0.5) { 1 } else { 3 };
+        plan.profile = if rng.random_bool(0.7) { Profile::Fast } else { Profile::Balanced };
+        plan.without_watchdog = if rng.random_bool(0.2) { vec![2] } else { Vec::new() };
+        plan.without_bmc = if rng.random_bool(0.2) { vec![3] } else { Vec::new() };
+        let mut run = Run::settled(plan).map_err(|why| self.failed(&why.to_string(), None))?;
+        for n in 0..nodes * 2 {
+            run.world.place_vm(&format!("vm-{}", n + 1), n % nodes + 1);
+        }
+        let mut dice = Dice::new(&run.world, rng);
+        let begin = run.world.now();
+        while run.world.now() < begin + self.span {
+            let next = dice.next_at().min(begin + self.span);
+            let span = next.saturating_sub(run.world.now());
+            run.go_on(span).map_err(|broken| self.broken(&broken, &run))?;
+            dice.throw(&mut run.world);
+        }
+        dice.end(&mut run.world);
+        self.must_end(&mut run)?;
+        Ok(Totals::of(&run, &dice))
+    }
+
+    /// The faults are over: everything ends well, and soon.
+    fn must_end(&self, run: &mut Run) -> Result<(), Box<Failed>> {
+        let deadline = run.world.now() + ENDS_WITHIN;
+        loop {
+            run.go_on(LOOK_EVERY).map_err(|broken| self.broken(&broken, run))?;
+            dice::mend(&mut run.world);
+            match unfinished(&run.world) {
+                None => return Ok(()),
+                Some(what) if run.world.now() >= deadline => {
+                    let what = format!("nothing_stuck is broken: {what}");
+                    return Err(self.failed(&what, Some(&run.world)));
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
+    fn broken(&self, broken: &Violation, run: &Run) -> Box<Failed> {
+        self.failed(&broken.to_string(), Some(&run.world))
+    }
+
+    fn failed(&self, what: &str, world: Option<&World>) -> Box<Failed> {
+        let lines = world.map_or(&[][..], |world| world.story.lines());
+        let story: Vec<String> = lines.iter().map(ToString::to_string).collect();
+        Box::new(Failed {
+            seed: self.seed,
+            what: what.to_owned(),
+            minutes: self.span.as_secs() / 60,
+            nodes: self.nodes.map_or(String::new(), |nodes| format!(" --nodes {nodes}")),
+            story: story.join("\n"),
+        })
+    }
+}
+
+/// What has not come to an end: a leader, an incident, a VM that runs nowhere and is not left behind with a reason.
+fn unfinished(world: &World) -> Option<String> {
+    let Some(registry) = world.registry() else { return Some("no registry".to_owned()) };
+    if world.leader().is_none() {
+        return Some("nobody leads".to_owned());
+    }
+    for incident in registry.open_incidents() {
+        let name = Place::Node(node_number(incident.node));
+        // A node in quarantine waits for a human; so does one whose evidence was contradicted.
+        let waits = incident.state == State::Recovered && fences(registry, incident.node) >= 2;
+        if !waits && incident.frozen.is_none() {
+            return Some(format!("incident {} of {name} is {}", incident.id, incident.state));
+        }
+    }
+    for (vm, name) in &world.vms {
+        let on = world.runs_on(*vm);
+        if on.len() != 1 && !is_left_behind(registry, *vm) && !is_held(world, registry, *vm) {
+            return Some(format!("{name} runs on {on:?} and is not left behind"));
+        }
+    }
+    None
+}
+
+fn fences(registry: &Registry, node: fencing::NodeId) -> usize {
+    let of_node = registry.incidents().values().filter(|incident| incident.node == node);
+    of_node.filter(|incident| incident.fence().is_some()).count()
+}
+
+fn is_left_behind(registry: &Registry, vm: uuid::Uuid) -> bool {
+    let vms = registry.incidents().values().filter_map(|incident| incident.vms.get(&vm));
+    vms.into_iter().any(|vm| matches!(vm.progress, Progress::Parked { .. }))
+}
+
+/// Its node is out, and waits for a human.
+fn is_held(world: &World, registry: &Registry, vm: uuid::Uuid) -> bool {
+    let servers = world.cloud.servers();
+    let host = servers.iter().find(|server| server.id == vm).and_then(|server| server.host.clone());
+    let node = host.and_then(|host| registry.node_named(&host).map(|(id, _)| id));
+    node.is_some_and(|node| registry.is_out(node))
+}
