@@ -33,7 +33,7 @@ impl Run {
     /// # Errors
     /// [`NotSettled`]: there is no run.
     pub fn settled(plan: Plan) -> Result<Self, NotSettled> {
-        let grace = plan.waits.grace;
+        let grace = plan.waits.grace.max(plan.waits.new_leader);
         let mut run = Self { world: World::new(plan), oracles: oracle::all() };
         let second = Duration::from_secs(1);
         while run.world.now() < SETTLES_WITHIN {

@@ -1,6 +1,5 @@
 //! The story of a run: what a reader sees, and a hash over all that happened.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// A line.
@@ -19,8 +18,6 @@ pub struct Story {
     began: Option<Duration>,
     /// Ids that stand in lines, and the names that readers know.
     names: Vec<(String, String)>,
-    /// The last line of each subject.
-    last: BTreeMap<String, String>,
     hash: Hash,
 }
 
@@ -47,7 +44,6 @@ impl Story {
     pub fn begin(&mut self, at: Duration) {
         self.began = Some(at);
         self.lines.clear();
-        self.last.clear();
     }
 
     /// An id is told by this name.
@@ -64,13 +60,10 @@ impl Story {
             }
         }
         self.note(at, text.as_bytes());
-        // Said again and again it is still one line.
-        let said = self.last.insert(subject.to_owned(), text.clone());
-        if said.as_ref() == Some(&text) {
-            return;
-        }
         let at = at.saturating_sub(self.began.unwrap_or_default());
-        self.lines.push(Line { at, text });
+        if !fold(&mut self.lines, at, &text) {
+            self.lines.push(Line { at, text });
+        }
     }
 
     /// Something that only the hash knows of.
@@ -93,6 +86,63 @@ impl Story {
     pub fn hash(&self) -> u64 {
         self.hash.0
     }
+}
+
+/// Lines that belong together are one: what is said again, who says the same, a node's networks one after the other.
+fn fold(lines: &mut [Line], at: Duration, text: &str) -> bool {
+    let subject = text.split_whitespace().next().unwrap_or_default();
+    let Some((new_who, new_what)) = who_and_what(text) else { return false };
+    let recent = lines.iter_mut().rev().take_while(|line| at.saturating_sub(line.at) <= TOGETHER);
+    for line in recent.filter(|line| line.text.split_whitespace().next() == Some(subject)) {
+        let Some((who, what)) = who_and_what(&line.text) else { continue };
+        let named = who.split(", ").any(|name| name == new_who);
+        if what == new_what && matches!(subject, "observe" | "sentinel") {
+            if !named {
+                line.text = format!("{subject:<10}  {who}, {new_who} {what}");
+            }
+            return true;
+        }
+        if who != new_who || subject != "observe" {
+            continue;
+        }
+        match (what.strip_prefix(SUSPECT), new_what.strip_prefix(SUSPECT)) {
+            (Some(on), Some(also)) => {
+                if !on.split(", ").any(|known| known == also) {
+                    line.text = format!("{subject:<10}  {who} {SUSPECT}{on}, {also}");
+                }
+                return true;
+            }
+            (None, None) => {
+                line.text = text.to_owned();
+                return true;
+            }
+            (Some(_), None) | (None, Some(_)) => {}
+        }
+    }
+    // Not only lately: a BMC that reads on reads on.
+    let mut same = lines.iter().rev().filter(|line| line.text.split_whitespace().next() == Some(subject));
+    subject == "bmc" && same.next().is_some_and(|line| line.text == text)
+}
+
+/// Lines at most this far apart may belong together.
+const TOGETHER: Duration = Duration::from_millis(1500);
+const SUSPECT: &str = "suspect on ";
+
+/// `node-1, node-2` and the rest of a line that begins so.
+fn who_and_what(text: &str) -> Option<(&str, &str)> {
+    let rest = text.get(12..)?;
+    let end = rest.contains(' ').then(|| {
+        let mut end = 0;
+        for word in rest.split_inclusive(' ') {
+            end += word.len();
+            if !word.ends_with(", ") {
+                break;
+            }
+        }
+        end
+    })?;
+    let (who, what) = rest.split_at_checked(end)?;
+    who.starts_with("node-").then_some((who.trim_end(), what))
 }
 
 impl std::fmt::Display for Line {

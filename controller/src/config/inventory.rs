@@ -184,14 +184,16 @@ fn bmc(
         table.read("password_file", "password_file = \"/etc/holdfast/bmc/node-1\"", page, |text| {
             path(folder, text)
         });
-    let suite =
-        table.read_if("suite", "suite = \"17\", or leave it out for 17, then 3", page, |text| {
-            match text {
-                "17" => Ok(vec![CipherSuite::S17]),
-                "3" => Ok(vec![CipherSuite::S3]),
-                _ => Err("there are 17 and 3; the others are not safe"),
-            }
-        });
+    let suite = table.read_if(
+        "suite",
+        "suite = \"17\", or leave it out for the same; \"3\" only for a BMC that knows no better",
+        page,
+        |text| match text {
+            "17" => Ok(vec![CipherSuite::S17]),
+            "3" => Ok(vec![CipherSuite::S3]),
+            _ => Err("there are 17 and 3; the others are not safe"),
+        },
+    );
     let privilege =
         table.read_if("privilege", "privilege = \"operator\"", page, |text| match text {
             "operator" => Ok(Privilege::Operator),
@@ -212,7 +214,8 @@ fn bmc(
         addr: address?.value,
         user: user?.value,
         password: password?,
-        suites: suite.map_or_else(|| vec![CipherSuite::S17, CipherSuite::S3], |suite| suite.value),
+        // Suite 3 rests on SHA-1, and a BMC that is asked for both may be talked down to it: only by name.
+        suites: suite.map_or_else(|| vec![CipherSuite::S17], |suite| suite.value),
         privilege: privilege.map_or_else(Privilege::default, |privilege| privilege.value),
     })
 }

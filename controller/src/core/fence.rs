@@ -133,10 +133,11 @@ impl Controller {
                 self.propose_once(Command::Fenced { epoch, evidence }, out);
             }
             Standing::Until(until) => {
+                let known = self.intent_known.get(&epoch.index).copied().unwrap_or(now);
                 let text = format!(
-                    "{} lease and watchdog time end at {:.1}s",
+                    "{} counts as off by its lease {:.1}s after the intent at the earliest",
                     self.name(incident.node),
-                    until.as_secs_f64()
+                    until.saturating_sub(known).as_secs_f64()
                 );
                 self.tell_once(incident.id, "fence", text, out);
             }
@@ -196,8 +197,7 @@ impl Controller {
             None if has_bmc => None,
             None => Some("no BMC is enrolled".to_owned()),
         };
-        let verifying =
-            work.verify_at.is_some_and(|at| now.saturating_sub(at) < VERIFY_AGAIN);
+        let verifying = work.verify_at.is_some_and(|at| now.saturating_sub(at) < VERIFY_AGAIN);
         let by_lease = match &work.waiting {
             None => Some("it was not armed".to_owned()),
             Some(waiting) => match waiting.standing(now, versions.as_deref()) {

@@ -238,14 +238,12 @@ impl Controller {
         let committed = incident.vms.values().filter_map(|vm| vm.destination());
         // Attempts that were proposed in this very moment count too, or all would go to one host.
         let proposed = self.leading.iter().flat_map(|leading| &leading.proposed);
-        let proposed = proposed.filter_map(|(command, _)| match command {
-            Command::Attempt { incident: of, vm, destination: Some(to) }
-                if *of == incident.id
-                    && incident.vms.get(vm).is_some_and(|vm| vm.destination().is_none()) =>
-            {
-                Some(to.as_str())
-            }
-            _ => None,
+        let proposed = proposed.filter_map(|(command, _)| {
+            let Command::Attempt { incident: of, vm, destination: Some(to) } = command else {
+                return None;
+            };
+            let unseen = incident.vms.get(vm).is_some_and(|vm| vm.destination().is_none());
+            (*of == incident.id && unseen).then_some(to.as_str())
         });
         committed.chain(proposed).for_each(|host| *loads.entry(host).or_default() += 1);
         let load = |host: &str| loads.get(host).copied().unwrap_or(0);

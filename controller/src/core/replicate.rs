@@ -116,7 +116,9 @@ impl Controller {
     #[expect(clippy::wildcard_enum_match_arm, reason = "most entries set nothing in motion here")]
     fn applied(&mut self, index: u64, _term: u64, entry: &Entry, out: &mut Vec<Effect>) {
         match &entry.command {
-            Command::Enrol { .. } => self.retarget(),
+            Command::Enrol { .. } | Command::Armed { .. } | Command::Admitted { .. } => {
+                self.retarget();
+            }
             Command::Matrix { .. } => self.take_matrix(out),
             Command::Intent { .. } => {
                 self.intent_known.insert(index, self.now);
@@ -264,7 +266,8 @@ impl Controller {
             let nodes = self.registry.nodes().iter().filter_map(|(id, node)| {
                 let ping = *node.record.sentinel.get(place)?;
                 let gossip = *node.record.gossip.get(place)?;
-                Some((*id, ping, gossip, node.record.domain.as_str()))
+                let serves = node.serving_boot().is_some();
+                Some((*id, ping, gossip, node.record.domain.as_str(), serves))
             });
             sight.set_targets(now, nodes);
         }

@@ -18,9 +18,7 @@ use super::leading::{Asked, VmStep};
 use super::recover::{migration_kind, outcome};
 use crate::core::Controller;
 use crate::effect::Effect;
-use crate::nova::{
-    Call, MigrationKind, Refusal, Reply, ServerRecord, Written,
-};
+use crate::nova::{Call, MigrationKind, Refusal, Reply, ServerRecord, Written};
 use crate::registry::{Command, Fenced, Incident, Progress, Vm};
 
 /// Attempts under way at once, of one incident: a burst herds onto one host and is slower.

@@ -29,6 +29,9 @@ pub struct Target {
     pub gossip: SocketAddr,
     /// Failure domain: witnesses are drawn from two of them where there are as many.
     pub domain: String,
+    /// Whether a committed entry says that a boot of it serves: such a node is missed also by a controller that has
+    /// never heard it, as after a restart of all of them.
+    pub serves: bool,
     /// The boot that answered last.
     pub boot: Option<Uuid>,
     pub(super) reach: Reach,
@@ -120,16 +123,17 @@ impl Sight {
     pub fn set_targets<'a>(
         &mut self,
         now: Duration,
-        nodes: impl Iterator<Item = (NodeId, SocketAddr, SocketAddr, &'a str)>,
+        nodes: impl Iterator<Item = (NodeId, SocketAddr, SocketAddr, &'a str, bool)>,
     ) {
         let mut gone: BTreeSet<NodeId> = self.targets.keys().copied().collect();
-        for (node, ping, gossip, domain) in nodes {
+        for (node, ping, gossip, domain, serves) in nodes {
             gone.remove(&node);
             self.sweep.add(now, node.0, ping);
             let known = self.targets.entry(node).or_insert_with(|| Target {
                 ping,
                 gossip,
                 domain: domain.to_owned(),
+                serves,
                 boot: None,
                 reach: Reach::Unknown,
                 since: now,
@@ -137,6 +141,7 @@ impl Sight {
                 observers: Vec::new(),
             });
             (known.ping, known.gossip, known.domain) = (ping, gossip, domain.to_owned());
+            known.serves = serves;
         }
         for node in gone {
             self.sweep.remove(node.0);

@@ -44,7 +44,7 @@ impl Sight {
         let known = self.targets.get(&node).is_some_and(|target| match target.reach {
             Reach::Up => true,
             Reach::Down => target.boot.is_some(),
-            Reach::Unknown => false,
+            Reach::Unknown => target.serves,
         });
         let wanted = self.leading && known && !self.dark;
         if !wanted || self.cases.contains_key(&node) || self.cases.len() >= MOST_CASES {

@@ -14,21 +14,26 @@ pub const EXAMPLE: &str = include_str!("../../../packaging/examples/controller.t
 /// An inventory; `--help` shows it, and a test loads it.
 pub const EXAMPLE_INVENTORY: &str = include_str!("../../../packaging/examples/inventory.toml");
 
+const AFTER: &str = "\
+SIGHUP reads matrix and inventory again; a file with a mistake changes nothing.
+SIGTERM hands leadership over and ends.
+
+Exit codes:
+  0  stopped
+  1  did not start or had to stop; the last line says why and what to do
+  3  must not be started again before someone has looked";
+
 /// Options of `ha-controller`.
 #[derive(Debug, Parser)]
 #[command(
     name = "ha-controller",
     version,
     about = "Decides, with two or four others, which nodes are off, and has Nova start their VMs elsewhere",
-    after_help = "SIGHUP reads matrix and inventory again; a file with a mistake changes nothing. SIGTERM hands \
-                  leadership over and ends.\n\nExit codes: 0 stopped, 1 did not start or had to stop (the last line \
-                  says why and what to do), 3 must not be started again before someone has looked.",
-    after_long_help = format!(
-        "SIGHUP reads matrix and inventory again; a file with a mistake changes nothing. SIGTERM hands leadership over \
-         and ends.\n\nExit codes:\n  0  stopped\n  1  did not start or had to stop; the last line says why and what to \
-         do\n  3  must not be started again before someone has looked\n\nA whole configuration:\n\n{EXAMPLE}\n\
-         An inventory:\n\n{EXAMPLE_INVENTORY}"
-    )
+    // Not wrapped: a line of the example that was broken in two could not be copied.
+    term_width = 0,
+    after_help = AFTER,
+    after_long_help =
+        format!("{AFTER}\n\nA whole configuration:\n\n{EXAMPLE}\nAn inventory:\n\n{EXAMPLE_INVENTORY}")
 )]
 pub struct Options {
     /// The configuration.

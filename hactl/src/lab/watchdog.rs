@@ -101,7 +101,10 @@ mod tests {
     fn watchdog(name: &str) -> (PathBuf, Receiver<Cause>) {
         let path = std::env::temp_dir().join(format!("hf-{}-{name}", std::process::id()));
         let (sender, fired) = channel();
-        start(&path, TIMEOUT, move |cause| drop(sender.send(cause))).expect("a watchdog");
+        let told = move |cause| {
+            let _ = sender.send(cause);
+        };
+        start(&path, TIMEOUT, told).expect("a watchdog");
         (path, fired)
     }
 

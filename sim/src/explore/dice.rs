@@ -32,7 +32,7 @@ macro_rules! kinds {
 }
 
 kinds![
-    NodePower, NodeFeed, BmcBad, CutOneWay, CutOne, CutAll, Lossy, Background, NetworkDark, Hang,
+    NodePower, NodeFeed, NodeRepaired, BmcBad, CutOneWay, CutOne, CutAll, Lossy, Background, NetworkDark, Hang,
     ControllerDies, ControllerDiesAt, ControllerStops, ControllerStopsAt, ControllersAllDie, ControllerSplit,
     ControllerApart, ClockStep, AgentDies, AgentStops, SentinelStops, SentinelStopsAtFeed, SentinelDies, NovaDown,
     NovaSlow, NovaLosesReplies, NovaErrsWithEffect, NovaLateWrites, NovaFailsClaim, NovaFailsAfterSpawn, Disarm,
@@ -60,7 +60,7 @@ impl Dice {
     pub fn new(world: &World, mut rng: ChaCha8Rng) -> Self {
         let mut on: Vec<Kind> = Kind::ALL.iter().copied().filter(|_| rng.random_bool(0.4)).collect();
         // Without a node that dies there is little to see.
-        on.push(Kind::NodePower);
+        on.extend([Kind::NodePower, Kind::NodeRepaired]);
         let pace = rng.random_range(10..60);
         let next = world.now() + Duration::from_secs(rng.random_range(1..pace));
         Self { rng, on, next, undo: Vec::new(), thrown: BTreeMap::new(), pace }
@@ -153,7 +153,7 @@ impl Dice {
     /// What is done, for how long, and what ends it.
     fn draw(&mut self, world: &mut World, kind: Kind) -> (Vec<Deed>, Duration, Option<Undo>) {
         match kind {
-            Kind::NodePower | Kind::NodeFeed | Kind::BmcBad | Kind::Hang => self.draw_power(world, kind),
+            Kind::NodePower | Kind::NodeFeed | Kind::NodeRepaired | Kind::BmcBad | Kind::Hang => self.draw_power(world, kind),
             Kind::CutOneWay | Kind::CutOne | Kind::CutAll | Kind::Lossy | Kind::Background | Kind::NetworkDark => {
                 self.draw_wire(world, kind)
             }
@@ -186,6 +186,11 @@ impl Dice {
         match kind {
             Kind::NodePower => back(vec![Deed::PowerOff(node, false)], self.span(5, 240), vec![Deed::PowerOn(node)]),
             Kind::NodeFeed => back(vec![Deed::PowerOff(node, true)], self.span(5, 300), vec![Deed::PowerOn(node)]),
+            Kind::NodeRepaired => {
+                let off = world.nodes.iter().filter(|node| node.power == Power::Off);
+                let on = off.map(|node| Deed::PowerOn(node.number)).take(1).collect();
+                (on, Duration::ZERO, None)
+            }
             Kind::BmcBad => {
                 let slow = Behaviour::Slow(self.span(1, 20));
                 let ways = [

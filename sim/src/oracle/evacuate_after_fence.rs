@@ -29,7 +29,10 @@ impl Oracle for EvacuateAfterFence {
         self.judged += 1;
         let name = world.vms.get(server).cloned().unwrap_or_default();
         let Some(registry) = world.registry() else { return Ok(()) };
-        let incident = registry.open_incidents().find(|incident| incident.vms.contains_key(server));
+        let servers = world.cloud.servers();
+        let host = servers.iter().find(|known| known.id == *server).and_then(|known| known.host.clone());
+        let node = host.and_then(|host| registry.node_named(&host).map(|(id, _)| id));
+        let incident = node.and_then(|node| registry.incident_of(node));
         let Some(incident) = incident else {
             return Err(format!("{name} is evacuated without an open incident"));
         };
