@@ -8,7 +8,7 @@ use fencing::bmc::{Ask, Identity};
 use fencing::event::Order;
 use fencing::lease;
 use fencing::sign::Signature;
-use fencing::{ControllerId, NodeId};
+use fencing::{BootId, ControllerId, NodeId};
 use serde::{Deserialize, Serialize};
 
 use crate::nova;
@@ -44,6 +44,13 @@ pub enum PeerMessage {
         missed: u32,
         /// How long this controller has been up: the start-up grace is for a cold start of all of them, not of one.
         up: Duration,
+    },
+    /// A renewal of a boot that is being fenced, or was, came in here: signed by the node, and no replay.
+    OldBootHeard {
+        /// The node.
+        node: NodeId,
+        /// The boot that should be off.
+        boot: BootId,
     },
     /// Sign this order if you hold its committed intent.
     CosignWanted(Order),

@@ -7,15 +7,12 @@ use std::time::Duration;
 
 use fencing::NodeId;
 
+use crate::core::Waits;
 use crate::registry::{Node, Registry};
 
 /// Minutes in which the budget of a failure domain is counted.
 const BUDGET_MINUTES: u64 = 15;
-/// Minutes for which a node is left alone after a fence.
-const LEFT_ALONE_MINUTES: u64 = 3;
-/// Minutes within which a second fence puts a node in quarantine.
-pub const QUARANTINE_WITHIN: u64 = 6 * 60;
-/// Fences within [`QUARANTINE_WITHIN`] that make a quarantine.
+/// Fences within the time of a quarantine that make one.
 const QUARANTINE_FENCES: usize = 2;
 
 /// What the guards look at.
@@ -31,6 +28,8 @@ pub struct Asked<'a> {
     pub grace_left: Option<Duration>,
     /// What is left of a new leader's wait, which holds where more than one node is suspected.
     pub new_leader_left: Option<Duration>,
+    /// Times for which a node is left alone, and within which a second fence is a quarantine.
+    pub waits: &'a Waits,
     /// Whether the node's domain is under a storm stop.
     pub storm_stop: bool,
     /// Controllers of the cluster.
@@ -203,12 +202,12 @@ fn storm(asked: &Asked<'_>) -> Option<Refusal> {
 }
 
 fn left_alone(asked: &Asked<'_>) -> Option<Refusal> {
-    let recent = asked.registry.fences_within(asked.node, LEFT_ALONE_MINUTES);
+    let recent = asked.registry.fences_within(asked.node, minutes(asked.waits.left_alone));
     (recent > 0).then_some(Refusal::LeftAlone)
 }
 
 fn quarantine(asked: &Asked<'_>) -> Option<Refusal> {
-    is_quarantined(asked.registry, asked.node).then_some(Refusal::Quarantine)
+    is_quarantined(asked.registry, asked.node, asked.waits).then_some(Refusal::Quarantine)
 }
 
 fn in_flight(asked: &Asked<'_>) -> Option<Refusal> {
@@ -226,8 +225,13 @@ fn budget(asked: &Asked<'_>) -> Option<Refusal> {
 }
 
 /// Whether a node was fenced so often that only a human may let it back, or fence it again.
-pub fn is_quarantined(registry: &Registry, node: NodeId) -> bool {
-    registry.fences_within(node, QUARANTINE_WITHIN) >= QUARANTINE_FENCES
+pub fn is_quarantined(registry: &Registry, node: NodeId, waits: &Waits) -> bool {
+    registry.fences_within(node, minutes(waits.quarantine_within)) >= QUARANTINE_FENCES
+}
+
+/// A time in the registry's own minutes, rounded up.
+pub fn minutes(time: Duration) -> u64 {
+    time.as_secs().div_ceil(60)
 }
 
 /// S12: at least 3 nodes and 30 % of a domain suspected at once; 2 and 50 % where it has 3 or 4; never where it has 2.
@@ -248,7 +252,11 @@ fn domain_of<'a>(asked: &Asked<'a>) -> Option<&'a str> {
 
 /// Protected members of a failure domain.
 fn in_domain(registry: &Registry, domain: &str) -> Vec<NodeId> {
-    let here = |node: &Node| node.record.domain == domain && node.maintenance.is_none();
+    let protected = |node: &Node| {
+        let serves = node.serving_boot().is_some() || node.incident.is_some();
+        serves && node.maintenance.is_none()
+    };
+    let here = |node: &Node| node.record.domain == domain && protected(node);
     let nodes = registry.nodes().iter();
     nodes.filter(|(_, node)| here(node)).map(|(id, _)| *id).collect()
 }
@@ -308,7 +316,7 @@ mod tests {
         commit(registry, Command::Cancel { epoch, why: String::new() });
     }
 
-    fn minutes(registry: &mut Registry, n: u64) {
+    fn pass(registry: &mut Registry, n: u64) {
         (0..n).for_each(|_| commit(registry, Command::Minute));
     }
 
@@ -319,6 +327,7 @@ mod tests {
             suspected,
             grace_left: None,
             new_leader_left: None,
+            waits: &Waits::default(),
             storm_stop: false,
             controllers: 3,
             stale: None,
@@ -357,11 +366,11 @@ mod tests {
     fn a_node_is_left_alone_for_three_minutes_and_its_domain_for_fifteen() {
         let mut registry = cluster(6);
         fence_and_cancel(&mut registry, 1);
-        minutes(&mut registry, 3);
+        pass(&mut registry, 3);
         assert_eq!(refusal(&registry, &[node(1)]), Some("left_alone"));
-        minutes(&mut registry, 1);
+        pass(&mut registry, 1);
         assert_eq!(refusal(&registry, &[node(1)]), Some("budget"));
-        minutes(&mut registry, 12);
+        pass(&mut registry, 12);
         assert_eq!(refusal(&registry, &[node(1)]), None);
     }
 
@@ -369,11 +378,11 @@ mod tests {
     fn two_fences_within_six_hours_are_a_quarantine() {
         let mut registry = cluster(6);
         fence_and_cancel(&mut registry, 1);
-        minutes(&mut registry, 20);
+        pass(&mut registry, 20);
         fence_and_cancel(&mut registry, 1);
-        minutes(&mut registry, 20);
+        pass(&mut registry, 20);
         assert_eq!(refusal(&registry, &[node(1)]), Some("quarantine"));
-        minutes(&mut registry, QUARANTINE_WITHIN);
+        pass(&mut registry, 6 * 60);
         assert_eq!(refusal(&registry, &[node(1)]), None);
     }
 

@@ -108,7 +108,7 @@ fn the_examples_of_the_help_load() {
     assert_eq!((config.networks.len(), config.controllers.len()), (3, 3));
     assert_eq!((config.inventory.nodes.len(), config.inventory.bmcs.len()), (2, 1));
     let bmc = config.inventory.bmcs.values().next().unwrap();
-    assert_eq!((bmc.addr.port(), bmc.suites.len()), (623, 2));
+    assert_eq!((bmc.addr.port(), bmc.suites.len()), (623, 1));
     assert!(config.nova.is_some() && config.confirm_by_census && !config.lab);
     assert!(config.summary().contains("wL 141.3 s"), "{}", config.summary());
     let waits = EXAMPLE.lines().filter_map(|line| line.strip_prefix("# "));

@@ -34,6 +34,19 @@ impl Controller {
         self.spread_event(&incident, epoch, out);
         self.see_new_boot(&incident, epoch, out);
         self.page_if_blocked(&incident, out);
+        self.cancel_if_well(&incident, epoch, out);
+    }
+
+    /// A fence that cannot be proven, of a node that is well again, is given up: without an end its lease would never be
+    /// acked again, and a healthy node would be reset for nothing.
+    fn cancel_if_well(&mut self, incident: &Incident, epoch: Epoch, out: &mut Vec<Effect>) {
+        let well = self.healthy_for(incident.node) >= self.settings.waits.healthy;
+        let same_boot = self.sentinels.of(incident.node).is_some_and(|h| h.boot == incident.boot);
+        let blocked = self.work(incident.id).is_some_and(|work| work.blocked.is_some());
+        if well && same_boot && blocked {
+            let why = "it is well again and could not be proven off".to_owned();
+            self.propose_once(Command::Cancel { epoch, why }, out);
+        }
     }
 
     fn begin_fence(&mut self, incident: &Incident, epoch: Epoch) {

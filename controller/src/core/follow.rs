@@ -145,6 +145,17 @@ impl Controller {
             self.tell_once(incident.id, "nova", text, out);
             return;
         };
+        let host_of =
+            |node: &NodeId| self.registry.node(*node).map(|known| known.record.host.as_str());
+        if self.settings.confirm_by_census
+            && !census.keys().any(|node| host_of(node) == Some(named))
+        {
+            let why = format!(
+                "its order may have reached {named}, whose agent cannot be asked: look there"
+            );
+            self.park(incident.id, id, why, out);
+            return;
+        }
         match census.iter().find(|(_, domains)| domains.contains(&id)) {
             Some((node, _)) => {
                 let why = format!(

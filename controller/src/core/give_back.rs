@@ -32,7 +32,7 @@ impl Controller {
             return;
         }
         let waits = match self.may_release(&incident) {
-            Ok(()) if is_quarantined(&self.registry, incident.node) => {
+            Ok(()) if is_quarantined(&self.registry, incident.node, &self.settings.waits) => {
                 "a human: fenced twice within six hours (hactl fenced release)".to_owned()
             }
             Ok(()) if self.healthy_for(incident.node) < self.settings.waits.healthy => {
@@ -107,7 +107,7 @@ impl Controller {
         let doubtful: Vec<_> = incident
             .vms
             .iter()
-            .filter(|(_, vm)| parked(&vm.progress) && vm.attempts > 0)
+            .filter(|(_, vm)| parked(&vm.progress) && vm.attempts + vm.voids > 0)
             .map(|(id, _)| *id)
             .collect();
         if doubtful.is_empty() {

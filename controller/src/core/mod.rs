@@ -254,6 +254,7 @@ impl Controller {
                     sight.peer_swept(now, peer, asked, missed);
                 }
             }
+            PeerMessage::OldBootHeard { node, boot } => self.old_boot_heard(node, boot, out),
             PeerMessage::CosignWanted(order) => self.cosign(from, order, out),
             PeerMessage::Cosigned(order, signature) => self.cosigned(from, order, signature, out),
         }

@@ -8,7 +8,7 @@ use fencing::{BootId, NodeId};
 
 use super::sentinels::{News, answer, may_ack};
 use crate::core::Controller;
-use crate::effect::{Effect, Network};
+use crate::effect::{Effect, Network, PeerMessage};
 use crate::registry::Command;
 
 impl Controller {
@@ -48,10 +48,25 @@ impl Controller {
                 }
             }
         }
-        let Some(incident) = self.registry.incident_of(node) else { return };
-        if incident.boot != boot || incident.fence().is_none() {
-            return;
+        let fencing = self
+            .registry
+            .incident_of(node)
+            .is_some_and(|incident| incident.boot == boot && incident.fence().is_some());
+        if fencing && self.leading.is_some() {
+            self.old_boot_heard(node, boot, out);
+        } else if fencing {
+            // The leader may be the one controller that cannot hear it.
+            self.tell_peers(&PeerMessage::OldBootHeard { node, boot }, out);
         }
+    }
+
+    /// The boot that should be off speaks, here or to another controller.
+    pub(super) fn old_boot_heard(&mut self, node: NodeId, boot: BootId, out: &mut Vec<Effect>) {
+        let now = self.now;
+        let Some(incident) = self.registry.incident_of(node).filter(|open| open.boot == boot)
+        else {
+            return;
+        };
         let (id, proven) =
             (incident.id, incident.fence().is_some_and(|fence| fence.evidence.is_some()));
         if proven && incident.state.is_out() && incident.frozen.is_none() {

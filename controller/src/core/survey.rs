@@ -79,7 +79,8 @@ impl Controller {
         answer
     }
 
-    /// The domains of every node that is not out, if all of them were asked after `since` and answered.
+    /// The domains of every node that is not proven off, if all of them were asked after `since` and answered. A node whose
+    /// fence is still under way may run anything: until it answers or is off, nothing is known.
     pub(super) fn census_of_all(
         &mut self,
         since: Duration,
@@ -88,7 +89,7 @@ impl Controller {
             .registry
             .nodes()
             .iter()
-            .filter(|(id, _)| !self.registry.is_out(**id))
+            .filter(|(id, _)| !self.is_proven_off(**id))
             .filter_map(|(id, node)| Some((*id, node.serving_boot()?)))
             .collect();
         let answers = nodes
@@ -97,6 +98,12 @@ impl Controller {
         // Every node is asked, also when the first has not answered yet.
         let answers: Vec<_> = answers.collect();
         answers.into_iter().collect()
+    }
+
+    /// Whether the node's fence has its evidence and nothing contradicts it.
+    pub(super) fn is_proven_off(&self, node: NodeId) -> bool {
+        let incident = self.registry.incident_of(node);
+        incident.is_some_and(|incident| self.registry.fenced(incident.id).is_some())
     }
 
     /// An agent answered.

@@ -27,6 +27,7 @@ pub struct Case {
     pub witnesses: Vec<Uuid>,
     asks: VecDeque<(u64, Duration)>,
     reports: BTreeMap<Uuid, (Duration, Report)>,
+    is_silent: bool,
     silent_since: Option<Duration>,
     up_since: Option<Duration>,
 }
@@ -58,6 +59,7 @@ impl Case {
             witnesses,
             asks: VecDeque::new(),
             reports: BTreeMap::new(),
+            is_silent: false,
             silent_since: None,
             up_since: None,
         }
@@ -117,15 +119,16 @@ impl Case {
             .collect()
     }
 
-    /// The judgement: `Some(Up)` or `Some(Down)`, or `None` while the observers leave it open. `hold` is S; `witnesses`
-    /// is how many members could have been witnesses at all, `controllers` how many controllers are sound there, of
-    /// `quorum` that must be (2, or 1 in a cluster of one).
+    /// The judgement: `Some(Up)` or `Some(Down)`, or `None` while the observers leave it open. `hold` is S, `controllers`
+    /// is how many controllers are sound there, `lost` how many of the witnesses are suspects that no majority of the
+    /// controllers reaches either: a witness that died with the suspect cannot be waited for.
     pub fn judge(
         &mut self,
         now: Duration,
         observers: &[Observer],
         hold: Duration,
         controllers: usize,
+        lost: usize,
     ) -> Option<Reach> {
         let sound = |controller: bool| {
             observers.iter().filter(move |seen| seen.sound && seen.controller == controller)
@@ -134,11 +137,12 @@ impl Case {
         let answering = sound(false).count();
         let needed = CONTROLLERS.max(controllers / 2 + 1);
         let by_controllers = blind(true) >= needed;
-        let enough = WITNESSES.min(self.witnesses.len());
-        let by_witnesses = answering >= enough
-            && blind(false) > answering / 2
-            && blind(false) >= enough.min(answering)
-            || self.witnesses.is_empty();
+        self.is_silent = by_controllers;
+        let there = self.witnesses.len().saturating_sub(lost);
+        let enough = WITNESSES.min(there);
+        let agreeing = blind(false);
+        let by_witnesses =
+            there == 0 || answering >= enough && agreeing >= enough && agreeing > answering / 2;
         let down = by_controllers && by_witnesses;
         let reaching = sound(true).filter(|seen| !seen.cannot_reach()).count();
         let all_witnesses = answering >= enough && enough > 0 && blind(false) == 0;
@@ -151,9 +155,9 @@ impl Case {
         self.up_since.map(|_| Reach::Up)
     }
 
-    /// Whether its observers cannot reach the suspect now, hold or not.
+    /// Whether a majority of the sound controllers cannot reach the suspect now, whatever the witnesses say.
     pub fn is_silent(&self) -> bool {
-        self.silent_since.is_some()
+        self.is_silent
     }
 
     /// How long the suspect has been answering without a break.
@@ -190,8 +194,8 @@ mod tests {
 
     fn judged_after(hold: u64, observers: &[Observer]) -> Option<Reach> {
         let mut case = Case::new(ms(0), witnesses(5));
-        case.judge(ms(0), observers, HOLD, 3);
-        case.judge(ms(hold), observers, HOLD, 3)
+        case.judge(ms(0), observers, HOLD, 3, 0);
+        case.judge(ms(hold), observers, HOLD, 3, 0)
     }
 
     #[test]
@@ -219,11 +223,11 @@ mod tests {
     #[test]
     fn a_break_begins_the_hold_again() {
         let mut case = Case::new(ms(0), witnesses(5));
-        case.judge(ms(0), &seen(3, 5), HOLD, 3);
-        case.judge(ms(1000), &seen(3, 0), HOLD, 3);
-        case.judge(ms(1100), &seen(3, 5), HOLD, 3);
-        assert_ne!(case.judge(ms(2500), &seen(3, 5), HOLD, 3), Some(Reach::Down));
-        assert_eq!(case.judge(ms(2600), &seen(3, 5), HOLD, 3), Some(Reach::Down));
+        case.judge(ms(0), &seen(3, 5), HOLD, 3, 0);
+        case.judge(ms(1000), &seen(3, 0), HOLD, 3, 0);
+        case.judge(ms(1100), &seen(3, 5), HOLD, 3, 0);
+        assert_ne!(case.judge(ms(2500), &seen(3, 5), HOLD, 3, 0), Some(Reach::Down));
+        assert_eq!(case.judge(ms(2600), &seen(3, 5), HOLD, 3, 0), Some(Reach::Down));
     }
 
     #[test]
@@ -231,8 +235,20 @@ mod tests {
         let mut case = Case::new(ms(0), witnesses(2));
         let mut observers = seen(3, 1);
         observers.retain(|seen| seen.controller || seen.id.as_u128() < 12);
-        case.judge(ms(0), &observers, HOLD, 3);
-        assert_ne!(case.judge(ms(5000), &observers, HOLD, 3), Some(Reach::Down));
+        case.judge(ms(0), &observers, HOLD, 3, 0);
+        assert_ne!(case.judge(ms(5000), &observers, HOLD, 3, 0), Some(Reach::Down));
+    }
+
+    #[test]
+    fn witnesses_that_died_with_the_suspect_are_not_waited_for() {
+        let mut case = Case::new(ms(0), witnesses(3));
+        let mut observers = seen(3, 5);
+        observers.retain(|seen| seen.controller || seen.id.as_u128() < 12);
+        case.judge(ms(0), &observers, HOLD, 3, 0);
+        assert_eq!(case.judge(ms(2000), &observers, HOLD, 3, 0), None);
+        assert!(case.is_silent());
+        case.judge(ms(3000), &observers, HOLD, 3, 1);
+        assert_eq!(case.judge(ms(4500), &observers, HOLD, 3, 1), Some(Reach::Down));
     }
 
     #[test]

@@ -121,12 +121,20 @@ impl Sight {
         let sound: BTreeMap<Uuid, bool> =
             self.controllers.keys().map(|id| (*id, self.has_voice(now, *id))).collect();
         let controllers = sound.values().filter(|sound| **sound).count();
+        let gone = |witness: &Uuid| {
+            let known = self.targets.get(&NodeId(*witness));
+            self.is_silent(NodeId(*witness)) || known.is_some_and(|t| t.reach == Reach::Down)
+        };
+        let lost = self
+            .cases
+            .get(&node)
+            .map_or(0, |case| case.witnesses.iter().filter(|w| gone(w)).count());
         let (Some(case), Some(target)) = (self.cases.get_mut(&node), self.targets.get_mut(&node))
         else {
             return;
         };
         let observers = case.observers(now, |id| sound.get(&id).copied());
-        let reach = case.judge(now, &observers, self.hold, controllers);
+        let reach = case.judge(now, &observers, self.hold, controllers, lost);
         target.observers = observers;
         if let Some(reach) = reach.filter(|reach| *reach != target.reach) {
             (target.reach, target.since) = (reach, now);

@@ -157,7 +157,10 @@ impl Registry {
                 vm.progress = Progress::Waiting;
                 vm.attempts = vm.attempts.saturating_sub(1);
                 vm.voids += 1;
-                vm.same.clone_from(same);
+                // Once a destination was named for an order that may still arrive, no other is ever named.
+                if same.is_some() {
+                    vm.same.clone_from(same);
+                }
                 vm.past = vm.past.max(*past);
                 Ok(())
             }

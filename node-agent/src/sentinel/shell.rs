@@ -329,7 +329,12 @@ impl Shell {
 
     fn open_watchdog(&mut self) -> Result<(), SentinelError> {
         let Some(wanted) = self.config.watchdog.clone() else { return Ok(()) };
-        let event = match watchdog::Device::open(&wanted.path, wanted.kind, wanted.timeout) {
+        // An armed boot goes by the W it was armed with, whatever the file says since: the leader's wait rests on it.
+        let adopted = self.core.adopted();
+        let armed = adopted.is_armed(self.config.node, self.boot);
+        let entry = adopted.times(self.config.node).filter(|_| armed).map(|times| times.watchdog);
+        let timeout = entry.unwrap_or(wanted.timeout);
+        let event = match watchdog::Device::open(&wanted.path, wanted.kind, timeout) {
             Ok(device) => {
                 let (timeout, class) = (device.timeout(), device.class());
                 tracing::info!(%class, identity = device.identity(), ?timeout, "watchdog opened");
