@@ -81,7 +81,16 @@ fn explore(arguments: &Arguments, from: u64, many: u64) -> anyhow::Result<()> {
     }
     let took = begin.elapsed();
     println!("{totals}");
-    println!("  {:.1} s, {:.0} times real time", took.as_secs_f64(), totals.simulated.as_secs_f64() / took.as_secs_f64());
-    anyhow::ensure!(failures.is_empty(), "{} of {many} seeds failed:\n{}", failures.len(), failures.join("\n"));
+    println!(
+        "  {:.1} s, {:.0} times real time",
+        took.as_secs_f64(),
+        totals.simulated.as_secs_f64() / took.as_secs_f64()
+    );
+    anyhow::ensure!(
+        failures.is_empty(),
+        "{} of {many} seeds failed:\n{}",
+        failures.len(),
+        failures.join("\n")
+    );
     Ok(())
 }

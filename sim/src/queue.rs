@@ -73,7 +73,8 @@ mod tests {
             queue.push(second, what);
         }
         queue.push(Duration::ZERO, "a");
-        let order: Vec<_> = std::iter::from_fn(|| queue.pop(second)).map(|(_, what)| what).collect();
+        let order: Vec<_> =
+            std::iter::from_fn(|| queue.pop(second)).map(|(_, what)| what).collect();
         assert_eq!(order, ["a", "b", "c"]);
         assert!(queue.pop(second).is_none());
     }

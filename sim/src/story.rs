@@ -61,7 +61,7 @@ impl Story {
         }
         self.note(at, text.as_bytes());
         let at = at.saturating_sub(self.began.unwrap_or_default());
-        if !fold(&mut self.lines, at, &text) {
+        if !is_repeated(&self.lines, &text) && !fold(&mut self.lines, at, &text) {
             self.lines.push(Line { at, text });
         }
     }
@@ -119,9 +119,15 @@ fn fold(lines: &mut [Line], at: Duration, text: &str) -> bool {
             (Some(_), None) | (None, Some(_)) => {}
         }
     }
-    // Not only lately: a BMC that reads on reads on.
-    let mut same = lines.iter().rev().filter(|line| line.text.split_whitespace().next() == Some(subject));
-    subject == "bmc" && same.next().is_some_and(|line| line.text == text)
+    false
+}
+
+/// Not only lately: a BMC that reads on reads on.
+fn is_repeated(lines: &[Line], text: &str) -> bool {
+    let last = lines.iter().rev().find(|line| line.text.starts_with("bmc"));
+    text.starts_with("bmc")
+        && !text.contains(" off: ")
+        && last.is_some_and(|line| line.text == text)
 }
 
 /// Lines at most this far apart may belong together.
@@ -148,5 +154,55 @@ fn who_and_what(text: &str) -> Option<(&str, &str)> {
 impl std::fmt::Display for Line {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:>7}.{:03}  {}", self.at.as_secs(), self.at.subsec_millis(), self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(lines: &[(u64, &str, &str)]) -> Vec<String> {
+        let mut story = Story::default();
+        for (ms, subject, text) in lines {
+            story.tell(Duration::from_millis(*ms), subject, text);
+        }
+        story.lines().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn who_says_the_same_at_the_same_time_says_it_together() {
+        let lines = told(&[
+            (0, "observe", "node-1 suspect on storage"),
+            (100, "observe", "node-1 suspect on tenant"),
+            (200, "observe", "node-1 m-t"),
+            (300, "observe", "node-1 m--"),
+            (400, "observe", "node-2 m--"),
+            (5000, "observe", "node-1 mst"),
+        ]);
+        let expected = [
+            "      0.000  observe     node-1 suspect on storage, tenant",
+            "      0.200  observe     node-1, node-2 m--",
+            "      5.000  observe     node-1 mst",
+        ];
+        assert_eq!(lines, expected);
+    }
+
+    #[test]
+    fn a_bmc_that_reads_on_reads_on_but_each_off_is_told() {
+        let lines = told(&[
+            (0, "bmc", "node-1 off: ok"),
+            (1, "bmc", "node-1 off: ok"),
+            (2, "bmc", "node-1 reads on"),
+            (9000, "bmc", "node-1 reads on"),
+        ]);
+        assert_eq!(lines.len(), 3);
+    }
+
+    #[test]
+    fn the_hash_differs_when_something_happens_that_no_line_tells() {
+        let (mut one, mut other) = (Story::default(), Story::default());
+        one.note(Duration::ZERO, b"a");
+        other.note(Duration::ZERO, b"b");
+        assert_ne!(one.hash(), other.hash());
     }
 }

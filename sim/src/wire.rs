@@ -96,7 +96,8 @@ impl Wire {
 
     /// Whether a machine's link loses nothing.
     pub fn is_clean(&self, place: Place, network: Network) -> bool {
-        let lossy = self.background > 0 || self.loss.get(&(place, network)).is_some_and(|loss| *loss > 0);
+        let lossy =
+            self.background > 0 || self.loss.get(&(place, network)).is_some_and(|loss| *loss > 0);
         self.is_linked(place, network) && !lossy
     }
 

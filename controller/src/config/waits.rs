@@ -65,9 +65,23 @@ pub(super) fn times(top: &mut Table<'_>, page: &mut Page<'_>) -> Option<LeaseTim
     Some(times)
 }
 
+/// S goes with the profile: who accepts a short lease accepts a short verdict, and the pause that both tolerate.
+fn hold(times: Option<&LeaseTimes>) -> Duration {
+    match times {
+        Some(times) if *times == Profile::Fast.times() => SECOND / 2,
+        Some(times) if *times == Profile::Calm.times() => 3 * SECOND,
+        Some(_) | None => Waits::default().hold,
+    }
+}
+
 /// `[waits]`: the defaults, and what differs.
-pub(super) fn waits(top: &mut Table<'_>, lab: bool, page: &mut Page<'_>) -> Waits {
-    let mut waits = Waits::default();
+pub(super) fn waits(
+    top: &mut Table<'_>,
+    times: Option<&LeaseTimes>,
+    lab: bool,
+    page: &mut Page<'_>,
+) -> Waits {
+    let mut waits = Waits { hold: hold(times), ..Waits::default() };
     let Some(mut table) = top.table("waits", "[waits]", page) else { return waits };
     let unknown_at = {
         let mut set = |key: &'static str, wait: &mut Duration, least: Duration, most: Duration| {

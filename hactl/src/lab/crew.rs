@@ -17,12 +17,13 @@ use uuid::Uuid;
 use super::cables::Cables;
 use super::child::Child;
 use super::cloud::{self, Homes, Machines};
-use super::files::{self, BMC_USER, Secrets};
+use super::files::{self, BMC_USER, NovaAccess, Secrets};
 use super::follow::{self, Last};
 use super::journal::Journals;
 use super::machine::{Machine, News, What};
 use super::nova::{NovaSettings, NovaStandin};
 use super::plan::{Controller, Node, Plan};
+use super::real_nova::RealNova;
 use super::timeline::Timeline;
 use super::watchdog;
 use crate::table::Tone;
@@ -63,6 +64,7 @@ impl Crew {
         place: Place,
         nodes: u8,
         bmc_takes: Duration,
+        real: Option<RealNova>,
         timeline: &Timeline,
     ) -> anyhow::Result<Self> {
         let (dir, stays) = match place {
@@ -76,7 +78,12 @@ impl Crew {
         let plan = Arc::new(Plan::new(&dir, nodes)?);
         let listener = TcpListener::bind(plan.block.nova()).await?;
         let auth_url = format!("http://{}/v3", plan.block.nova());
-        let secrets = files::write(&plan, &auth_url)?;
+        let standin = |secrets: &Secrets| NovaAccess::standin(&plan, &auth_url, secrets);
+        let access = |secrets: &Secrets| match &real {
+            Some(real) => NovaAccess::real(real),
+            None => standin(secrets),
+        };
+        let secrets = files::write(&plan, access)?;
         let cables = Cables::lay(&plan)?;
         let settings = NovaSettings {
             cloud: CloudSettings::default(),

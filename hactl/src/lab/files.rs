@@ -3,20 +3,20 @@
 use std::fmt::Write as _;
 use std::io;
 use std::net::SocketAddrV4;
+use std::path::Path;
 
 use fencing::sign::KeyPair;
 
 use super::child::write_private;
 use super::plan::{Controller, GOSSIP, Host, LEASE, NETWORKS, Node, Plan};
+use super::real_nova::RealNova;
 
 /// User of every BMC.
 pub(super) const BMC_USER: &str = "holdfast";
 
-/// The controllers' waits that a lab shortens, as written into `[waits]` and told to the user. `hold` is S of the
-/// profile `fast`.
-pub(super) const WAITS: [(&str, &str); 5] = [
+/// The controllers' waits that a lab shortens, as written into `[waits]` and told to the user.
+pub(super) const WAITS: [(&str, &str); 4] = [
     ("grace", "3s"),
-    ("hold", "500ms"),
     ("new_leader", "5s"),
     ("unknown", "20s"),
     ("effect", "10s"),
@@ -31,9 +31,45 @@ pub(super) struct Secrets {
     pub(super) nova: String,
 }
 
+/// How the controllers reach Nova, and what its hosts are called.
+#[derive(Debug)]
+pub(super) struct NovaAccess {
+    table: String,
+    /// Whether a VM counts as moved only when its destination's agent sees it: a real Nova's fake driver runs nothing that
+    /// an agent could see.
+    census: bool,
+    /// In place of `node` in the nodes' names.
+    host: &'static str,
+}
+
+impl NovaAccess {
+    /// The lab's own stand-in.
+    pub(super) fn standin(plan: &Plan, auth_url: &str, secrets: &Secrets) -> Self {
+        let file = plan.dir.join("nova.password");
+        debug_assert!(!secrets.nova.is_empty(), "written before");
+        let table = nova_table(auth_url, "admin", &file, "RegionOne");
+        Self { table, census: true, host: "node" }
+    }
+
+    /// A real Nova.
+    pub(super) fn real(real: &RealNova) -> Self {
+        let table = nova_table(&real.auth_url, &real.user, &real.password_file, &real.region);
+        Self { table, census: false, host: "compute" }
+    }
+}
+
+fn nova_table(auth_url: &str, user: &str, password_file: &Path, region: &str) -> String {
+    format!(
+        "\n[nova]\nauth_url = \"{auth_url}\"\nuser = \"{user}\"\npassword_file = \"{}\"\n\
+         project = \"admin\"\nregion = \"{region}\"\n\n",
+        password_file.display()
+    )
+}
+
 /// Makes all directories and files.
-pub(super) fn write(plan: &Plan, nova_url: &str) -> io::Result<Secrets> {
+pub(super) fn write(plan: &Plan, nova: impl FnOnce(&Secrets) -> NovaAccess) -> io::Result<Secrets> {
     let secrets = Secrets { bmc: hex(8)?, nova: hex(8)? };
+    let nova = nova(&secrets);
     let private = |name: &str, text: &str| write_private(&plan.dir.join(name), text);
     private("gossip.key", &format!("1 {}\n", hex(32)?))?;
     private("peer.key", &format!("{}\n", hex(32)?))?;
@@ -54,9 +90,9 @@ pub(super) fn write(plan: &Plan, nova_url: &str) -> io::Result<Secrets> {
     let keys = plan.nodes.iter().zip(&node_keys);
     let keys: String = keys.map(|(node, key)| format!("{} {key}\n", node.id)).collect();
     std::fs::write(plan.dir.join("nodes.keys"), keys)?;
-    std::fs::write(plan.dir.join("inventory.toml"), inventory(plan, &node_keys))?;
+    std::fs::write(plan.dir.join("inventory.toml"), inventory(plan, &node_keys, nova.host))?;
     for controller in &plan.controllers {
-        let text = controller_config(plan, controller, &controller_keys, nova_url);
+        let text = controller_config(plan, controller, &controller_keys, &nova);
         std::fs::write(controller.dir.join("controller.toml"), text)?;
     }
     for node in &plan.nodes {
@@ -109,12 +145,12 @@ fn networks(plan: &Plan, host: Host, second: &str) -> String {
     text
 }
 
-fn inventory(plan: &Plan, keys: &[String]) -> String {
+fn inventory(plan: &Plan, keys: &[String], host: &str) -> String {
     let mut text = String::new();
     for (node, key) in plan.nodes.iter().zip(keys) {
         let _ = write!(
             text,
-            "[[node]]\nname = \"{0}\"\nid = \"{1}\"\nhost = \"{0}\"\ndomain = \"{2}\"\nkey = \"{key}\"\n\
+            "[[node]]\nname = \"{0}\"\nid = \"{1}\"\nhost = \"{7}\"\ndomain = \"{2}\"\nkey = \"{key}\"\n\
              sentinel = {3}\ngossip = {4}\n\
              [node.bmc]\naddress = \"{5}\"\nuser = \"{BMC_USER}\"\npassword_file = \"{6}\"\nsuite = \"17\"\n\n",
             node.name,
@@ -124,18 +160,19 @@ fn inventory(plan: &Plan, keys: &[String]) -> String {
             by_network(plan, node.host, GOSSIP),
             node.bmc,
             plan.dir.join("bmc.password").display(),
+            node.name.replacen("node", host, 1),
         );
     }
     text
 }
 
-fn controller_config(plan: &Plan, me: &Controller, keys: &[String], nova_url: &str) -> String {
+fn controller_config(plan: &Plan, me: &Controller, keys: &[String], nova: &NovaAccess) -> String {
     let (dir, own) = (plan.dir.display(), me.dir.display());
     let mut text = format!(
         "cluster = \"{}\"\nid = {}\nstate_dir = \"{own}/state\"\nprofile = \"fast\"\nlab = true\n\
          key_file = \"{own}/key\"\npeer_key_file = \"{dir}/peer.key\"\ngossip_key_file = \"{dir}/gossip.key\"\n\
-         inventory = \"{dir}/inventory.toml\"\nconfirm_by_census = true\n",
-        plan.cluster, me.id,
+         inventory = \"{dir}/inventory.toml\"\nconfirm_by_census = {}\n",
+        plan.cluster, me.id, nova.census,
     );
     text += &networks(plan, me.host, "lease");
     for (controller, key) in plan.controllers.iter().zip(keys) {
@@ -152,10 +189,8 @@ fn controller_config(plan: &Plan, me: &Controller, keys: &[String], nova_url: &s
     }
     let _ = write!(
         text,
-        "\n[api]\nlisten = \"{}\"\ntoken_file = \"{dir}/token\"\n\
-         \n[nova]\nauth_url = \"{nova_url}\"\nuser = \"admin\"\npassword_file = \"{dir}/nova.password\"\n\
-         project = \"admin\"\nregion = \"RegionOne\"\n\n[waits]\n",
-        me.api,
+        "\n[api]\nlisten = \"{}\"\ntoken_file = \"{dir}/token\"\n{}[waits]\n",
+        me.api, nova.table,
     );
     for (wait, time) in WAITS {
         let _ = writeln!(text, "{wait} = \"{time}\"");

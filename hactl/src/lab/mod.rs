@@ -28,6 +28,7 @@ mod machine;
 pub mod nova;
 mod plan;
 mod ready;
+mod real_nova;
 mod story;
 mod timeline;
 mod watchdog;
@@ -43,6 +44,7 @@ use tokio::signal::unix::{SignalKind, signal};
 pub use fail::{Fail, Moment};
 
 use crew::{Crew, Place};
+use real_nova::RealNova;
 use timeline::Timeline;
 
 use crate::terminal::Terminal;
@@ -92,6 +94,11 @@ pub struct Args {
     #[arg(long)]
     pub seed: Option<u64>,
 
+    /// Use a real Nova in place of the stand-in: the file `env` that tests/support/nova/up.sh makes. Its hosts compute-1,
+    /// compute-2, ... belong to node-1, node-2, ...; no VMs are booted, and no end is judged. For tests.
+    #[arg(long, value_name = "FILE", hide = true, requires = "keep")]
+    pub nova_env: Option<PathBuf>,
+
     /// Kill the leading controller with SIGKILL at this moment of the recovery, and start it again 5 s later.
     #[arg(long, value_enum)]
     pub kill_leader_at: Option<Moment>,
@@ -107,7 +114,8 @@ pub async fn run(args: Args, json: bool) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let place = args.dir.clone().map_or(Place::Temporary, Place::Here);
-    let mut crew = Crew::gather(place, args.nodes, args.bmc_takes, &timeline).await?;
+    let real = args.nova_env.as_deref().map(RealNova::read).transpose()?;
+    let mut crew = Crew::gather(place, args.nodes, args.bmc_takes, real, &timeline).await?;
     // Whatever ends it, the crew is dropped and with it all that was started.
     tokio::select! {
         result = play(&mut crew, &args, json, &timeline) => result,
@@ -127,6 +135,10 @@ async fn play(crew: &mut Crew, args: &Args, json: bool, timeline: &Timeline) -> 
     };
     let vms = args.vms.unwrap_or(u16::from(args.nodes) * 2);
     introduce(crew, args, seed, timeline);
+    if args.nova_env.is_some() {
+        ready::bring_up_without_vms(crew, timeline).await?;
+        stay(crew, timeline).await;
+    }
     ready::bring_up(crew, vms, timeline).await?;
     let index = usize::try_from(seed % u64::from(args.nodes)).unwrap_or(0);
     let node = crew.plan.nodes.get(index).map(|node| node.name.clone()).unwrap_or_default();

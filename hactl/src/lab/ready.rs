@@ -14,6 +14,21 @@ const LOOK: Duration = Duration::from_millis(50);
 
 /// Starts controllers, nodes and VMs, and waits until a failure would be acted upon.
 pub(super) async fn bring_up(crew: &mut Crew, vms: u16, timeline: &Timeline) -> anyhow::Result<()> {
+    bring_up_without_vms(crew, timeline).await?;
+    let names: Vec<String> = crew.plan.nodes.iter().map(|node| node.name.clone()).collect();
+    computes(crew, names.len()).await?;
+    let booted = cloud::boot_vms(&crew.nova, &names, vms);
+    running(crew, booted.len()).await?;
+    wait(crew, "every node to be well", well).await?;
+    timeline.progress(&format!("{} VMs run", booted.len()));
+    Ok(())
+}
+
+/// Starts controllers and nodes, and waits until a failure would be acted upon.
+pub(super) async fn bring_up_without_vms(
+    crew: &mut Crew,
+    timeline: &Timeline,
+) -> anyhow::Result<()> {
     crew.start_controllers()?;
     let leader = wait(crew, "a leader among the controllers", |state| match state.leader {
         Some(leader) => Ok(format!("controller-{leader}")),
@@ -25,23 +40,17 @@ pub(super) async fn bring_up(crew: &mut Crew, vms: u16, timeline: &Timeline) -> 
         machine.switch_on()?;
     }
     wait(crew, "the nodes to be armed and their BMCs enrolled", armed).await?;
-    let names: Vec<String> = crew.plan.nodes.iter().map(|node| node.name.clone()).collect();
     timeline.progress(&format!(
         "{} nodes armed (each a sentinel, an agent and a hypervisor), {} BMCs enrolled",
-        names.len(),
+        crew.plan.nodes.len(),
         crew.bmcs.len()
     ));
-    computes(crew, names.len()).await?;
-    let booted = cloud::boot_vms(&crew.nova, &names, vms);
-    running(crew, booted.len()).await?;
     wait(crew, "the start-up grace to end", |state| match state.holds.first() {
         None => Ok(()),
         Some(hold) => Err(hold.why.clone()),
     })
     .await?;
-    wait(crew, "every node to be well", well).await?;
-    timeline.progress(&format!("{} VMs run", booted.len()));
-    Ok(())
+    wait(crew, "every node to be well", well).await
 }
 
 /// Waits until `ready` takes the picture; its error says what is missing.

@@ -37,7 +37,9 @@ pub struct Exploration {
 
 /// An exploration that failed.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("seed {seed}: {what}\nagain: cargo run -p sim -- --explore {seed} --minutes {minutes}{nodes}\n{story}")]
+#[error(
+    "seed {seed}: {what}\nagain: cargo run -p sim -- --explore {seed} --minutes {minutes}{nodes}\n{story}"
+)]
 pub struct Failed {
     /// Its seed.
     pub seed: u64,
@@ -60,7 +62,7 @@ impl Exploration {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed ^ 0x5eed);
         let nodes = self.nodes.unwrap_or_else(|| rng.random_range(5..=9));
         let mut plan = Plan::new(self.seed, nodes);
-        plan.domains = [1, 3, nodes][rng.random_range(0..3)];
+        plan.domains = [1, 3, nodes, nodes][rng.random_range(0..4)];
         plan.profile = if rng.random_bool(0.7) { Profile::Fast } else { Profile::Balanced };
         plan.without_watchdog = if rng.random_bool(0.2) { vec![2] } else { Vec::new() };
         plan.without_bmc = if rng.random_bool(0.2) { vec![3] } else { Vec::new() };

@@ -53,7 +53,9 @@ impl Totals {
             hash: world.story.hash(),
             ..Self::default()
         };
-        for incident in world.registry().into_iter().flat_map(|registry| registry.incidents().values()) {
+        for incident in
+            world.registry().into_iter().flat_map(|registry| registry.incidents().values())
+        {
             for vm in incident.vms.values() {
                 match vm.progress {
                     Progress::Moved { .. } => totals.moved += 1,

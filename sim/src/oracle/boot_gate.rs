@@ -42,7 +42,9 @@ impl Oracle for BootGate {
                     return Err(format!("{name} opens its gate for a boot that was fenced"));
                 }
                 if !self.named.contains(&boot) {
-                    return Err(format!("{name} opens its gate and no committed entry names its boot"));
+                    return Err(format!(
+                        "{name} opens its gate and no committed entry names its boot"
+                    ));
                 }
                 Ok(())
             }

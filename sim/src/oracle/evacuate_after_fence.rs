@@ -30,7 +30,8 @@ impl Oracle for EvacuateAfterFence {
         let name = world.vms.get(server).cloned().unwrap_or_default();
         let Some(registry) = world.registry() else { return Ok(()) };
         let servers = world.cloud.servers();
-        let host = servers.iter().find(|known| known.id == *server).and_then(|known| known.host.clone());
+        let host =
+            servers.iter().find(|known| known.id == *server).and_then(|known| known.host.clone());
         let node = host.and_then(|host| registry.node_named(&host).map(|(id, _)| id));
         let incident = node.and_then(|node| registry.incident_of(node));
         let Some(incident) = incident else {
@@ -40,7 +41,10 @@ impl Oracle for EvacuateAfterFence {
         let proven = incident.fence().is_some_and(|fence| fence.evidence.is_some());
         let forced = matches!(incident.state, State::ForcedDown | State::Evacuating);
         if !proven || !forced {
-            return Err(format!("{name} is evacuated in state {} of incident {}", incident.state, incident.id));
+            return Err(format!(
+                "{name} is evacuated in state {} of incident {}",
+                incident.state, incident.id
+            ));
         }
         if world.runs_on(*server).contains(&node) && !world.ghost.lied_about.contains(&node) {
             return Err(format!("{name} is evacuated while it runs on {}", Place::Node(node)));

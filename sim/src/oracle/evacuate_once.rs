@@ -36,7 +36,10 @@ impl Oracle for EvacuateOnce {
         // Nova has taken this POST already when this is asked: one record is its own.
         let on_the_way = world.cloud.migrations().into_iter().filter(|record| {
             record.server == *server
-                && matches!(record.status, MigrationStatus::Accepted | MigrationStatus::PreMigrating)
+                && matches!(
+                    record.status,
+                    MigrationStatus::Accepted | MigrationStatus::PreMigrating
+                )
         });
         if on_the_way.count() > 1 {
             return Err(format!("{name} is evacuated while an earlier evacuation is on its way"));

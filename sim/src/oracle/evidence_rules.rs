@@ -45,7 +45,8 @@ impl Oracle for EvidenceRules {
                 Ok(())
             }
             Fact::Proven { incident, .. } => {
-                let Some(incident) = world.registry().and_then(|r| r.incidents().get(incident)) else {
+                let Some(incident) = world.registry().and_then(|r| r.incidents().get(incident))
+                else {
                     return Ok(());
                 };
                 self.judged += 1;
@@ -110,7 +111,12 @@ impl EvidenceRules {
 }
 
 fn intended(world: &World, incident: IncidentId) -> Result<Duration, String> {
-    world.ghost.intended.get(&incident).copied().ok_or_else(|| "Fenced before its intent".to_owned())
+    world
+        .ghost
+        .intended
+        .get(&incident)
+        .copied()
+        .ok_or_else(|| "Fenced before its intent".to_owned())
 }
 
 /// By one controller: an off since the intent, then two consecutive reads off, at least 3 s and at most 30 s apart.

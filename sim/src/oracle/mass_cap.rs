@@ -30,7 +30,8 @@ impl Oracle for MassCap {
             return Ok(());
         }
         self.judged += 1;
-        let under_way = registry.open_incidents().filter(|incident| incident.state == State::Fencing);
+        let under_way =
+            registry.open_incidents().filter(|incident| incident.state == State::Fencing);
         let most = match world.nodes.len() {
             0..=20 => 1,
             21..=100 => 2,

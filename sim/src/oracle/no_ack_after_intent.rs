@@ -30,16 +30,17 @@ impl Oracle for NoAckAfterIntent {
         let Some(registry) = seat.core.as_ref().map(|core| core.registry()) else { return Ok(()) };
         self.judged += 1;
         let known = registry.incident_of(*node);
-        let out = known.is_some_and(|incident| incident.fence().is_some() && incident.state.is_out());
+        let out =
+            known.is_some_and(|incident| incident.fence().is_some() && incident.state.is_out());
         let fences = registry.incidents().values().filter(|incident| incident.node == *node);
-        let fenced = fences.filter(|incident| incident.boot == *boot).any(|incident| {
-            incident.fence().is_some_and(|fence| fence.evidence.is_some())
-        });
+        let fenced = fences
+            .filter(|incident| incident.boot == *boot)
+            .any(|incident| incident.fence().is_some_and(|fence| fence.evidence.is_some()));
         let tail = seat.disk.entries_after(Index(registry.index()));
         let in_tail = tail.into_iter().any(|(_, _, bytes)| {
-            postcard::from_bytes::<Entry>(bytes).is_ok_and(|entry| {
-                matches!(entry.command, Command::Intent { node: on, .. } if on == *node)
-            })
+            postcard::from_bytes::<Entry>(bytes).is_ok_and(
+                |entry| matches!(entry.command, Command::Intent { node: on, .. } if on == *node),
+            )
         });
         let why = match (out, fenced, in_tail) {
             (true, _, _) => "an open intent",

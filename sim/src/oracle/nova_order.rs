@@ -30,8 +30,13 @@ impl Oracle for NovaOrder {
                 let servers = world.cloud.servers();
                 let host = servers.iter().find(|s| s.id == *server).and_then(|s| s.host.clone());
                 let services = world.cloud.services(world.now());
-                let forced = services.iter().any(|s| Some(&s.host) == host.as_ref() && s.forced_down);
-                if forced { Ok(()) } else { Err(format!("{host:?} is evacuated and not forced down")) }
+                let forced =
+                    services.iter().any(|s| Some(&s.host) == host.as_ref() && s.forced_down);
+                if forced {
+                    Ok(())
+                } else {
+                    Err(format!("{host:?} is evacuated and not forced down"))
+                }
             }
             Fact::Called { call: Call::ClearForcedDown { service }, .. } => {
                 self.judged += 1;
@@ -41,7 +46,11 @@ impl Oracle for NovaOrder {
                     return Ok(());
                 };
                 let out = world.registry().is_some_and(|registry| registry.is_out(node_id(number)));
-                if out { Err(format!("node-{number} is out and no longer forced down")) } else { Ok(()) }
+                if out {
+                    Err(format!("node-{number} is out and no longer forced down"))
+                } else {
+                    Ok(())
+                }
             }
             Fact::GateOpened { node } => {
                 self.judged += 1;
@@ -49,7 +58,10 @@ impl Oracle for NovaOrder {
                 // `done` records are cleaned up by the nova-compute that starts now.
                 let queued = world.cloud.migrations().into_iter().find(|record| {
                     record.source == host
-                        && matches!(record.status, MigrationStatus::Accepted | MigrationStatus::PreMigrating)
+                        && matches!(
+                            record.status,
+                            MigrationStatus::Accepted | MigrationStatus::PreMigrating
+                        )
                 });
                 match queued {
                     Some(record) => Err(format!(

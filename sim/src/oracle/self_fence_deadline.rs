@@ -124,7 +124,10 @@ impl SelfFenceDeadline {
         let deadline = until + times.watchdog_bound() + times.quiet;
         if world.now() > deadline {
             let late = world.now().saturating_sub(deadline);
-            return Err(format!("{} runs on {late:.1?} after its deadline", Place::Node(node.number)));
+            return Err(format!(
+                "{} runs on {late:.1?} after its deadline",
+                Place::Node(node.number)
+            ));
         }
         Ok(())
     }

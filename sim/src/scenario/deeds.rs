@@ -31,9 +31,15 @@ type Read<T> = Result<T, String>;
 /// Reads a deed; `None` when there is no such command.
 pub(super) fn doer(plan: &Plan, first: &str, words: &[&str]) -> Read<Option<Doer>> {
     let deeds = match first {
-        "cut" => links(plan, words)?.map_or(Err(usage("cut NODE NETWORK[, NETWORK] [in|out]")), |links| {
-            Ok(links.into_iter().map(|(place, network, way)| Deed::Cut(place, network, way)).collect())
-        }),
+        "cut" => links(plan, words)?.map_or(
+            Err(usage("cut NODE NETWORK[, NETWORK] [in|out]")),
+            |links| {
+                Ok(links
+                    .into_iter()
+                    .map(|(place, network, way)| Deed::Cut(place, network, way))
+                    .collect())
+            },
+        ),
         "heal" => links(plan, words)?.map_or(Err(usage("heal NODE NETWORK[, NETWORK]")), |links| {
             Ok(links.into_iter().map(|(place, network, _)| Deed::Heal(place, network)).collect())
         }),
@@ -66,7 +72,9 @@ pub(super) fn node(name: &str, most: u8) -> Read<u8> {
 
 fn place(plan: &Plan, name: &str) -> Read<Place> {
     match Place::named(name) {
-        Some(Place::Controller(number)) if number <= plan.controllers => Ok(Place::Controller(number)),
+        Some(Place::Controller(number)) if number <= plan.controllers => {
+            Ok(Place::Controller(number))
+        }
         _ => node(name, plan.nodes).map(Place::Node),
     }
 }
@@ -74,7 +82,8 @@ fn place(plan: &Plan, name: &str) -> Read<Place> {
 fn network(plan: &Plan, name: &str) -> Read<Network> {
     let networks = plan.matrix.networks();
     let place = networks.iter().position(|known| known == name);
-    let place = place.ok_or_else(|| format!("`{name}` is no network; there are {}", networks.join(", ")))?;
+    let place = place
+        .ok_or_else(|| format!("`{name}` is no network; there are {}", networks.join(", ")))?;
     Ok(Network(u8::try_from(place).unwrap_or(u8::MAX)))
 }
 
@@ -139,7 +148,9 @@ fn bmc(plan: &Plan, words: &[&str]) -> Read<Vec<Deed>> {
 }
 
 fn program(plan: &Plan, verb: &str, words: &[&str]) -> Read<Vec<Deed>> {
-    let [target] = words else { return Err(usage("stall|resume|kill|start NODE|sentinel@NODE|agent@NODE")) };
+    let [target] = words else {
+        return Err(usage("stall|resume|kill|start NODE|sentinel@NODE|agent@NODE"));
+    };
     let (program, name) = target.split_once('@').unwrap_or(("node", target));
     let number = node(name, plan.nodes)?;
     let deed = match (verb, program) {
@@ -153,7 +164,11 @@ fn program(plan: &Plan, verb: &str, words: &[&str]) -> Read<Vec<Deed>> {
         ("resume", "agent") => Deed::ResumeAgent(number),
         ("kill", "agent") => Deed::KillAgent(number),
         ("start", "agent") => Deed::StartAgent(number),
-        _ => return Err(usage("stall|resume NODE, or stall|resume|kill|start sentinel@NODE|agent@NODE")),
+        _ => {
+            return Err(usage(
+                "stall|resume NODE, or stall|resume|kill|start sentinel@NODE|agent@NODE",
+            ));
+        }
     };
     Ok(vec![deed])
 }
@@ -163,7 +178,9 @@ fn nova(words: &[&str]) -> Read<Vec<Deed>> {
     let [word] = words else { return Err(usage()) };
     Ok(match word.split_once('=') {
         None if *word == "down" => vec![Deed::NovaDown(true)],
-        None if *word == "ok" => vec![Deed::NovaDown(false), Deed::NovaSlow(std::time::Duration::ZERO)],
+        None if *word == "ok" => {
+            vec![Deed::NovaDown(false), Deed::NovaSlow(std::time::Duration::ZERO)]
+        }
         Some(("slow", by)) => vec![Deed::NovaSlow(duration(by)?)],
         Some(("loses", n)) => vec![Deed::NovaLoses(n.parse().map_err(|_| usage())?)],
         Some(("fails", n)) => vec![Deed::NovaFails(n.parse().map_err(|_| usage())?)],
@@ -186,7 +203,9 @@ fn step_clock(plan: &Plan, words: &[&str]) -> Read<Vec<Deed>> {
 
 fn controller(plan: &Plan, words: &[&str]) -> Read<Doer> {
     let usage = || {
-        usage("controller N|leader|all stop|start|stall|resume|partition|heal [at=[after-]off|read|force-down|evacuate]")
+        usage(
+            "controller N|leader|all stop|start|stall|resume|partition|heal [at=[after-]off|read|force-down|evacuate]",
+        )
     };
     let (who, verb, at) = match words {
         [who, verb] => (*who, *verb, None),
@@ -206,7 +225,9 @@ fn controller(plan: &Plan, words: &[&str]) -> Read<Doer> {
         (1..=plan.controllers).collect()
     } else {
         let number = who.parse().ok().filter(|number| (1..=plan.controllers).contains(number));
-        vec![number.ok_or_else(|| format!("`{who}`: controllers are 1 to {}, leader or all", plan.controllers))?]
+        vec![number.ok_or_else(|| {
+            format!("`{who}`: controllers are 1 to {}, leader or all", plan.controllers)
+        })?]
     };
     let mut deeds = Vec::new();
     for number in numbers {
@@ -228,7 +249,8 @@ fn controller(plan: &Plan, words: &[&str]) -> Read<Doer> {
 pub(super) fn partition(plan: &Plan, number: u8, apart: bool) -> Vec<Deed> {
     let place = Place::Controller(number);
     let networks = (0..plan.networks()).map(Network);
-    let deed = |network| if apart { Deed::Cut(place, network, None) } else { Deed::Heal(place, network) };
+    let deed =
+        |network| if apart { Deed::Cut(place, network, None) } else { Deed::Heal(place, network) };
     networks.map(deed).collect()
 }
 

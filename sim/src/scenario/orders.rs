@@ -15,9 +15,12 @@ pub(super) fn order(words: &[&str]) -> Result<Request, String> {
             let node = (*node).to_owned();
             Request::Confirm { typed: node.clone(), node, reason, person }
         }
-        ["fenced", "confirm", node, typed] => {
-            Request::Confirm { typed: (*typed).to_owned(), node: (*node).to_owned(), reason, person }
-        }
+        ["fenced", "confirm", node, typed] => Request::Confirm {
+            typed: (*typed).to_owned(),
+            node: (*node).to_owned(),
+            reason,
+            person,
+        },
         ["fenced", "release", node] => {
             Request::Release { node: (*node).to_owned(), force: false, reason, person }
         }

@@ -32,7 +32,10 @@ pub(super) struct Block {
 pub(super) enum Command {
     /// The cluster; read before anything else.
     Cluster,
-    Vm { name: String, node: u8 },
+    Vm {
+        name: String,
+        node: u8,
+    },
     Do(Doer),
     Run(Duration),
     Order(api::Request),
@@ -108,7 +111,9 @@ impl Scenario {
                 "cluster" => return Err(bad("there is one cluster in a scenario".to_owned())),
                 _ => {
                     let Some(plan) = &plan else {
-                        return Err(bad(format!("`{first}` comes before `cluster`, which is the first command")));
+                        return Err(bad(format!(
+                            "`{first}` comes before `cluster`, which is the first command"
+                        )));
                     };
                     command(plan, first, rest).map_err(bad)?
                 }
@@ -132,12 +137,15 @@ fn cluster(words: &[&str]) -> Result<Plan, String> {
         let Some((key, value)) = word.split_once('=') else {
             return Err(format!("`{word}`: write KEY=VALUE"));
         };
-        let number = || value.parse::<u8>().map_err(|_| format!("`{word}`: {key} is a small number"));
+        let number =
+            || value.parse::<u8>().map_err(|_| format!("`{word}`: {key} is a small number"));
         match key {
             "controllers" => plan.controllers = number()?,
             "nodes" => plan.nodes = number()?,
             "domains" => plan.domains = number()?,
-            "seed" => plan.seed = value.parse().map_err(|_| format!("`{word}`: seed is a number"))?,
+            "seed" => {
+                plan.seed = value.parse().map_err(|_| format!("`{word}`: seed is a number"))?
+            }
             "grace" => plan.waits.grace = duration(value)?,
             "profile" => {
                 plan.profile = match value {
@@ -211,7 +219,8 @@ fn expectation(plan: &Plan, text: &str) -> Result<Expectation, String> {
 
 /// A span such as `3s` or `2min`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text).map_err(|_| format!("`{text}` is no duration; write 500ms, 12s or 2min"))
+    humantime::parse_duration(text)
+        .map_err(|_| format!("`{text}` is no duration; write 500ms, 12s or 2min"))
 }
 
 impl fmt::Display for Expectation {
@@ -219,7 +228,9 @@ impl fmt::Display for Expectation {
         match self {
             Expectation::Oracle(name) => write!(f, "expect {name}"),
             Expectation::Runs { vm, node: None } => write!(f, "expect vm {vm} runs once"),
-            Expectation::Runs { vm, node: Some(node) } => write!(f, "expect vm {vm} on node-{node}"),
+            Expectation::Runs { vm, node: Some(node) } => {
+                write!(f, "expect vm {vm} on node-{node}")
+            }
             Expectation::Down { vm } => write!(f, "expect vm {vm} down"),
             Expectation::NoReset => f.write_str("expect no reset"),
             Expectation::NoFence => f.write_str("expect no fence"),
@@ -241,9 +252,15 @@ mod tests {
         let cluster = "cluster controllers=3 nodes=4\n";
         assert!(refused("run 3s").starts_with("line 1: `run` comes before `cluster`"));
         assert!(refused("cluster nodes=4 speed=9").starts_with("line 1: `speed=9`: allowed are"));
-        assert!(refused(&format!("{cluster}cutt node-1 storage")).starts_with("line 2: `cutt` is no command"));
+        assert!(
+            refused(&format!("{cluster}cutt node-1 storage"))
+                .starts_with("line 2: `cutt` is no command")
+        );
         assert!(refused(&format!("{cluster}cut node-9 storage")).contains("node-1 to node-4"));
-        assert!(refused(&format!("{cluster}cut node-1 stroage")).contains("management, storage, tenant"));
+        assert!(
+            refused(&format!("{cluster}cut node-1 stroage"))
+                .contains("management, storage, tenant")
+        );
         assert!(refused(&format!("{cluster}bmc node-1 shy")).contains("silent"));
         assert!(refused(&format!("{cluster}run 3")).contains("12s"));
         assert!(refused(&format!("{cluster}expect luck")).contains("single_writer"));

@@ -63,7 +63,9 @@ impl Scenario {
             Command::Vm { name, node } => {
                 run.world.place_vm(name, *node);
             }
-            Command::Do(Doer::Deeds(deeds)) => deeds.iter().for_each(|deed| run.world.inflict(deed)),
+            Command::Do(Doer::Deeds(deeds)) => {
+                deeds.iter().for_each(|deed| run.world.inflict(deed))
+            }
             Command::Do(Doer::Leader(deed)) => {
                 let leader = run.world.leader().ok_or("nobody leads")?;
                 self.to_leader(run, leader, *deed);

@@ -47,7 +47,9 @@ impl World {
 
     /// Its process is stopped for a while.
     pub fn stall_agent(&mut self, number: u8, span: Option<Duration>) {
-        let Some(node) = self.node_mut(number).filter(|node| node.agent.core.is_some()) else { return };
+        let Some(node) = self.node_mut(number).filter(|node| node.agent.core.is_some()) else {
+            return;
+        };
         node.agent.stalled = true;
         let program = Program::Agent(number, node.agent.life);
         if let Some(span) = span {
@@ -118,7 +120,8 @@ impl World {
                     self.tell_sentinel(number, sentinel::Event::FenceEvent(*event));
                 }
                 Effect::ListDomains { nonce, network, to } => {
-                    let domains = self.node(number).map(|node| node.guests.iter().copied().collect());
+                    let domains =
+                        self.node(number).map(|node| node.guests.iter().copied().collect());
                     self.tell_agent(number, Event::Domains { nonce, network, to, domains });
                 }
             }
@@ -129,7 +132,9 @@ impl World {
     fn plan_agent(&mut self, number: u8) {
         let now = self.now;
         let Some(node) = self.node_mut(number) else { return };
-        let Some((reading, _)) = node.agent.core.as_ref().and_then(Agent::poll_timeout) else { return };
+        let Some((reading, _)) = node.agent.core.as_ref().and_then(Agent::poll_timeout) else {
+            return;
+        };
         let at = node.clock.when(reading).max(now);
         if node.agent.wakes_at.is_none_or(|wakes| at < wakes) {
             node.agent.wakes_at = Some(at);

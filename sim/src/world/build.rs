@@ -5,9 +5,9 @@ use std::time::Duration;
 use action_matrix::Matrix;
 use controller::core::{Peer, Settings, Waits};
 use controller::registry::Enrolment;
-use fencing::{ControllerId, NodeId};
 use fencing::lease::Profile;
 use fencing::sign::{KeyPair, PublicKey};
+use fencing::{ControllerId, NodeId};
 use node_agent::sentinel::{Pinned, Setup, Start};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -136,8 +136,16 @@ impl World {
             node.gate && known.is_some_and(|known| known.serving_boot() == Some(node.boot()))
         });
         let enrolled = registry.nodes().values().all(|node| !node.record.bmc || node.bmc.is_some());
-        let even = self.seats.iter().filter(|seat| seat.core.is_some()).all(|seat| seat.told == registry.index());
-        self.leader().is_some() && serving && enrolled && even && registry.open_incidents().next().is_none()
+        let even = self
+            .seats
+            .iter()
+            .filter(|seat| seat.core.is_some())
+            .all(|seat| seat.told == registry.index());
+        self.leader().is_some()
+            && serving
+            && enrolled
+            && even
+            && registry.open_incidents().next().is_none()
     }
 
     /// A random number of a machine's own, the same in every run of a seed.

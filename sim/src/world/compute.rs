@@ -124,7 +124,9 @@ impl World {
         }
         self.follow_cloud();
         let here = self.cloud.servers().into_iter().filter(|server| {
-            server.host.as_deref() == Some(&host) && server.vm_state == "active" && server.task_state.is_none()
+            server.host.as_deref() == Some(&host)
+                && server.vm_state == "active"
+                && server.task_state.is_none()
         });
         for server in here.map(|server| server.id).collect::<Vec<_>>() {
             let Some(node) = self.node_mut(number) else { return };

@@ -1,6 +1,7 @@
 //! Controllers: events in, effects carried out in order, a crash or a stop between any two of them.
 
 use std::collections::VecDeque;
+use std::collections::btree_map::Entry;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -68,11 +69,13 @@ impl World {
         seat.stalled = false;
         let suspended = std::mem::take(&mut seat.suspended);
         let backlog = std::mem::take(&mut seat.backlog);
+        let starts = seat.starts;
         self.carry_out(number, suspended);
-        for event in backlog {
-            self.tell_controller(number, event);
+        // One by one, so that oracles see each of them.
+        for event in backlog.into_iter().chain([Event::Timeout]) {
+            let (now, event) = (self.now, Box::new(event));
+            self.queue.push(now, Happening::Waited { controller: number, starts, event });
         }
-        self.tell_controller(number, Event::Timeout);
     }
 
     pub(super) fn wake_controller(&mut self, number: u8, starts: u32) {
@@ -122,7 +125,8 @@ impl World {
             Body::Ping { nonce } => {
                 if seat.runs() {
                     let (id, boot) = (member_id(place), boot_id(place, 1).0);
-                    let (own, to) = (place.address(network, Port::Lease), from.address(network, Port::Lease));
+                    let (own, to) =
+                        (place.address(network, Port::Lease), from.address(network, Port::Lease));
                     self.send(place, network, own, to, Body::Pong { nonce, id, boot });
                 }
                 return;
@@ -272,14 +276,14 @@ impl World {
             self.ghost.registry = Some(registry);
         }
         for incident in intended {
-            if !self.ghost.intended.contains_key(&incident) {
-                self.ghost.intended.insert(incident, now);
+            if let Entry::Vacant(new) = self.ghost.intended.entry(incident) {
+                new.insert(now);
                 news.push(Fact::Intended { controller: number, incident });
             }
         }
         for incident in proven {
-            if !self.ghost.proven.contains_key(&incident) {
-                self.ghost.proven.insert(incident, now);
+            if let Entry::Vacant(new) = self.ghost.proven.entry(incident) {
+                new.insert(now);
                 news.push(Fact::Proven { controller: number, incident });
             }
         }

@@ -107,6 +107,8 @@ enum Happening {
     BootDone { node: u8, boots: u32 },
     /// A stopped program goes on.
     Resume(Program),
+    /// A controller that was stopped takes one of the events that waited for it.
+    Waited { controller: u8, starts: u32, event: Box<controller::event::Event> },
     /// A second has passed.
     Second,
 }
@@ -223,7 +225,8 @@ impl World {
                 self.arrive(from, to, network, sender, body);
             }
             Happening::Peer { from, to, message } => {
-                let open = self.wire.is_open(Place::Controller(from), Place::Controller(to), MANAGEMENT);
+                let open =
+                    self.wire.is_open(Place::Controller(from), Place::Controller(to), MANAGEMENT);
                 if open {
                     let from = ControllerId(u64::from(from));
                     let event = controller::event::Event::Peer { from, message: *message };
@@ -238,6 +241,11 @@ impl World {
             Happening::PowerEnds { node, boot } => self.power_ends(node, boot),
             Happening::BootDone { node, boots } => self.boot_done(node, boots),
             Happening::Resume(program) => self.resume(program),
+            Happening::Waited { controller, starts, event } => {
+                if self.seat(controller).is_some_and(|seat| seat.starts == starts) {
+                    self.tell_controller(controller, *event);
+                }
+            }
             Happening::Second => {
                 self.facts.push(Fact::Second);
                 self.later(Duration::from_secs(1), Happening::Second);
@@ -250,7 +258,14 @@ impl World {
     }
 
     /// Sends a datagram; it may be lost.
-    fn send(&mut self, from: Place, network: Network, sender: SocketAddr, to: SocketAddr, body: Body) {
+    fn send(
+        &mut self,
+        from: Place,
+        network: Network,
+        sender: SocketAddr,
+        to: SocketAddr,
+        body: Body,
+    ) {
         let Some((to, on)) = Place::at(to) else { return };
         if on != network || to == from {
             return;

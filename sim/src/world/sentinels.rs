@@ -18,7 +18,9 @@ use crate::place::{Place, Port, member_id, node_id, node_number};
 impl World {
     /// Starts a node's sentinel.
     pub fn start_sentinel(&mut self, number: u8) {
-        let Some(node) = self.node(number).filter(|node| node.power == Power::Running) else { return };
+        let Some(node) = self.node(number).filter(|node| node.power == Power::Running) else {
+            return;
+        };
         let start = match (&node.kept, node.sentinel.life) {
             (Some(saved), _) if saved.boot == node.boot() => Start::Resumed(saved.clone()),
             _ => Start::Fresh,
@@ -88,10 +90,15 @@ impl World {
         body: Body,
     ) {
         let place = Place::Node(number);
-        let Some(node) = self.node(number).filter(|node| node.power == Power::Running) else { return };
+        let Some(node) = self.node(number).filter(|node| node.power == Power::Running) else {
+            return;
+        };
         match body {
             Body::Gossip(bytes) => {
-                self.tell_agent(number, agent::Event::Gossip { network: network.0, from: sender, bytes });
+                self.tell_agent(
+                    number,
+                    agent::Event::Gossip { network: network.0, from: sender, bytes },
+                );
             }
             Body::Pong { nonce, id, boot } => {
                 self.tell_agent(number, agent::Event::Pong { network: network.0, nonce, id, boot });
@@ -241,7 +248,8 @@ impl World {
     fn plan_sentinel(&mut self, number: u8) {
         let now = self.now;
         let Some(node) = self.node_mut(number) else { return };
-        let Some((reading, _)) = node.sentinel.core.as_ref().and_then(Sentinel::poll_timeout) else {
+        let Some((reading, _)) = node.sentinel.core.as_ref().and_then(Sentinel::poll_timeout)
+        else {
             return;
         };
         let at = node.clock.when(reading).max(now);

@@ -16,7 +16,7 @@ fn alone() -> MutexGuard<'static, ()> {
 }
 
 /// The program, built once if `cargo test` did not.
-fn program() -> &'static Path {
+pub(crate) fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         let mut build = Command::new(env!("CARGO"));
@@ -93,29 +93,56 @@ impl fmt::Display for Closing {
 }
 
 /// Processes of a lab that runs, and its directory.
-struct Running {
+pub(crate) struct Running {
     process: Child,
-    dir: PathBuf,
+    pub(crate) dir: PathBuf,
+    urls: String,
+}
+
+impl Running {
+    /// What `hactl WORDS --json` prints of this lab.
+    pub(crate) fn hactl(&self, words: &[&str]) -> Value {
+        let output = Command::new(program())
+            .args(words)
+            .arg("--json")
+            .env("HOLDFAST_CONTROLLERS", &self.urls)
+            .env("HOLDFAST_TOKEN_FILE", self.dir.join("token"))
+            .output()
+            .expect("hactl runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{words:?}: {said}"))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // The lab ends all that it started when it ends itself, whatever ends it.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
 }
 
 /// Starts a lab and waits until it goes on by itself.
-fn running(words: &[&str]) -> Running {
+pub(crate) fn running(words: &[&str]) -> Running {
     let mut process = Command::new(program())
         .arg("lab")
         .args(words)
         .stdout(Stdio::piped())
         .spawn()
         .expect("hactl runs");
-    let mut dir = None;
+    let (mut dir, mut goes_on) = (None, false);
     for line in BufReader::new(process.stdout.take().expect("piped")).lines() {
         let line = line.expect("text");
         if let Some(path) = line.strip_prefix("files in ") {
             dir = Some(PathBuf::from(path));
         }
-        if line.starts_with("It goes on running") {
+        goes_on |= line.starts_with("It goes on running");
+        if let Some(urls) = line.trim().strip_prefix("export HOLDFAST_CONTROLLERS=")
+            && goes_on
+        {
             let dir = dir.expect("it names its directory first");
             assert!(!children(&dir).is_empty(), "no children are found, so the test sees nothing");
-            return Running { process, dir };
+            return Running { process, dir, urls: urls.to_owned() };
         }
     }
     panic!("the lab ended: {:?}", process.wait());

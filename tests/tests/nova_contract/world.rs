@@ -62,15 +62,7 @@ impl World {
 
     /// Brings the lab up if it does not run, and puts its computes into order.
     pub(crate) async fn real() -> World {
-        let output = Command::new("bash").arg(script("up.sh")).arg("3").output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(
-            output.status.success(),
-            "no real Nova ({}); HOLDFAST_SKIP_REAL=1 leaves it out:\n{said}",
-            output.status
-        );
-        let path = String::from_utf8(output.stdout).unwrap();
-        let env = read_env(Path::new(path.trim().lines().last().unwrap()));
+        let env = read_env(&env_file());
         let directory = PathBuf::from(&env["HOLDFAST_NOVA_DIR"]);
         let lock = File::create(directory.join("contract-test.lock")).unwrap();
         lock.lock().unwrap();
@@ -112,6 +104,19 @@ impl World {
             Machines::Real { .. } => Duration::from_millis(500),
         }
     }
+}
+
+/// Brings the real Nova up if it does not run. Answers the file that tells how to reach it.
+pub(crate) fn env_file() -> PathBuf {
+    let output = Command::new("bash").arg(script("up.sh")).arg("3").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "no real Nova ({}); HOLDFAST_SKIP_REAL=1 leaves it out:\n{said}",
+        output.status
+    );
+    let path = String::from_utf8(output.stdout).unwrap();
+    PathBuf::from(path.trim().lines().last().unwrap())
 }
 
 fn by_password(auth_url: &str, region: &str, user: &str, password: &str) -> Settings {

@@ -1,0 +1,188 @@
+//! One throw: what is done, for how long, and what ends it.
+
+use std::time::Duration;
+
+use api::{Request, Scope};
+use controller::effect::Network;
+use rand::RngExt;
+
+use super::{Dice, Kind, Undo, order};
+use crate::bmc::Behaviour;
+use crate::fault::Deed;
+use crate::node::Power;
+use crate::place::Place;
+use crate::seat::{Point, Trap};
+use crate::wire::Way;
+use crate::world::World;
+
+/// What is done, for how long, and what ends it.
+pub(super) struct Throw {
+    pub(super) deeds: Vec<Deed>,
+    pub(super) span: Duration,
+    pub(super) undo: Option<Undo>,
+}
+
+impl Throw {
+    fn for_a_while(deeds: Vec<Deed>, span: Duration, undo: Vec<Deed>) -> Self {
+        Self { deeds, span, undo: Some(Undo::Deeds(undo)) }
+    }
+
+    /// Something that ends by itself, or never.
+    fn once(deeds: Vec<Deed>) -> Self {
+        Self { deeds, span: Duration::ZERO, undo: None }
+    }
+}
+
+impl Dice {
+    pub(super) fn draw(&mut self, world: &mut World, kind: Kind) -> Throw {
+        let node = self.rng.random_range(1..=world.plan().nodes);
+        let network = Network(self.rng.random_range(0..world.plan().networks()));
+        let (place, number) = (Place::Node(node), self.controller(world));
+        let heal = vec![Deed::Heal(place, network)];
+        let mends = vec![Deed::NovaMends];
+        let many = self.rng.random_range(1..4);
+        let vm = world
+            .vms
+            .keys()
+            .nth(self.rng.random_range(0..world.vms.len()))
+            .copied()
+            .unwrap_or_default();
+        let (short, long) = (self.span(1, 90), self.span(30, 300));
+        let controllers = 1..=world.plan().controllers;
+        let while_ = Throw::for_a_while;
+        match kind {
+            Kind::NodePower => {
+                while_(vec![Deed::PowerOff(node, false)], long, vec![Deed::PowerOn(node)])
+            }
+            Kind::NodeFeed => {
+                while_(vec![Deed::PowerOff(node, true)], long, vec![Deed::PowerOn(node)])
+            }
+            Kind::NodeRepaired => {
+                let off = world.nodes.iter().filter(|node| node.power == Power::Off);
+                Throw::once(off.map(|node| Deed::PowerOn(node.number)).take(1).collect())
+            }
+            Kind::BmcBad => {
+                let bad = vec![Deed::Bmc(node, self.behaviour())];
+                while_(bad, long, vec![Deed::Bmc(node, Behaviour::Obeys)])
+            }
+            Kind::Hang => while_(vec![Deed::Hang(node)], short, vec![Deed::Unhang(node)]),
+            Kind::CutOneWay => {
+                let way = if self.rng.random_bool(0.5) { Way::In } else { Way::Out };
+                while_(vec![Deed::Cut(place, network, Some(way))], short, heal)
+            }
+            Kind::CutOne => while_(vec![Deed::Cut(place, network, None)], short, heal),
+            Kind::CutAll => apart(world, place, short * 2),
+            Kind::Lossy => {
+                let permille = self.rng.random_range(50..950);
+                while_(vec![Deed::Lossy(place, network, permille)], short, heal)
+            }
+            Kind::Background => {
+                let permille = self.rng.random_range(5..200);
+                while_(vec![Deed::Background(permille)], short, vec![Deed::Background(0)])
+            }
+            Kind::NetworkDark => {
+                while_(vec![Deed::Dark(network, true)], short, vec![Deed::Dark(network, false)])
+            }
+            Kind::ControllerDies => while_(
+                vec![Deed::StopController(number)],
+                short,
+                vec![Deed::StartController(number)],
+            ),
+            Kind::ControllerDiesAt => {
+                let trap = self.trap(None);
+                while_(vec![Deed::Trap(number, trap)], short, vec![Deed::StartController(number)])
+            }
+            Kind::ControllerStops => Throw::once(vec![Deed::StallController(number, Some(short))]),
+            Kind::ControllerStopsAt => {
+                Throw::once(vec![Deed::Trap(number, self.trap(Some(short)))])
+            }
+            Kind::ControllersAllDie => {
+                let stop = controllers.clone().map(Deed::StopController).collect();
+                while_(stop, short * 2, controllers.map(Deed::StartController).collect())
+            }
+            Kind::ControllerSplit => {
+                let other = number % world.plan().controllers + 1;
+                let split = |split| vec![Deed::Split(number, other, split)];
+                while_(split(true), short, split(false))
+            }
+            Kind::ControllerApart => apart(world, Place::Controller(number), short),
+            Kind::ClockStep => {
+                let by = self.rng.random_range(-3_600_000..3_600_000);
+                Throw::once(vec![Deed::StepClock(number, by)])
+            }
+            Kind::AgentDies => {
+                while_(vec![Deed::KillAgent(node)], short, vec![Deed::StartAgent(node)])
+            }
+            Kind::AgentStops => Throw::once(vec![Deed::StallAgent(node, Some(short))]),
+            Kind::SentinelStops => Throw::once(vec![Deed::StallSentinel(node, Some(short / 2))]),
+            Kind::SentinelStopsAtFeed => Throw::once(vec![Deed::StallAtFeed(node, short)]),
+            Kind::SentinelDies => {
+                while_(vec![Deed::KillSentinel(node)], short / 8, vec![Deed::StartSentinel(node)])
+            }
+            Kind::NovaDown => while_(vec![Deed::NovaDown(true)], short, mends),
+            Kind::NovaSlow => while_(vec![Deed::NovaSlow(short / 3)], long, mends),
+            Kind::NovaLosesReplies => while_(vec![Deed::NovaLoses(many)], long, mends),
+            Kind::NovaErrsWithEffect => while_(vec![Deed::NovaFails(many)], long, mends),
+            Kind::NovaLateWrites => while_(vec![Deed::NovaLate(many, short)], long, mends),
+            Kind::NovaFailsClaim => while_(vec![Deed::NovaFailsClaim(vm)], long, mends),
+            Kind::NovaFailsAfterSpawn => while_(vec![Deed::NovaFailsAfterSpawn(vm)], long, mends),
+            Kind::Disarm => self.disarm(world, node, long),
+            Kind::Maintenance => maintain(world, node, long),
+        }
+    }
+
+    /// The leader as often as not.
+    fn controller(&mut self, world: &World) -> u8 {
+        let leader = world.leader().filter(|_| self.rng.random_bool(0.5));
+        leader.unwrap_or_else(|| self.rng.random_range(1..=world.plan().controllers))
+    }
+
+    fn span(&mut self, from: u64, to: u64) -> Duration {
+        Duration::from_millis(self.rng.random_range(from * 1000..to * 1000))
+    }
+
+    fn behaviour(&mut self) -> Behaviour {
+        let ways = [
+            Behaviour::Silent,
+            Behaviour::Stuck,
+            Behaviour::Slow(self.span(1, 20)),
+            Behaviour::Foreign,
+            Behaviour::Refuses,
+            Behaviour::Vague,
+        ];
+        ways[self.rng.random_range(0..ways.len())]
+    }
+
+    fn trap(&mut self, stall: Option<Duration>) -> Trap {
+        let count = Point::Count(self.rng.random_range(0..2000));
+        let points =
+            [count, Point::Off, Point::Read, Point::ForceDown, Point::Evacuate, Point::Persist];
+        let point = points[self.rng.random_range(0..points.len())];
+        Trap { point, after: self.rng.random_bool(0.5), stall }
+    }
+
+    fn disarm(&mut self, world: &mut World, node: u8, span: Duration) -> Throw {
+        let all = self.rng.random_bool(0.5);
+        let scope = if all { Scope::All } else { Scope::Node(Place::Node(node).to_string()) };
+        let (person, reason) = ("dice".to_owned(), "dice".to_owned());
+        order(world, Request::Disarm { scope: scope.clone(), reason, person: person.clone() });
+        Throw { deeds: Vec::new(), span, undo: Some(Undo::Order(Request::Arm { scope, person })) }
+    }
+}
+
+fn maintain(world: &mut World, node: u8, span: Duration) -> Throw {
+    let switch = |on| Request::Maintenance {
+        node: Place::Node(node).to_string(),
+        on,
+        reason: "dice".to_owned(),
+        person: "dice".to_owned(),
+    };
+    order(world, switch(true));
+    Throw { deeds: Vec::new(), span, undo: Some(Undo::Order(switch(false))) }
+}
+
+fn apart(world: &World, place: Place, span: Duration) -> Throw {
+    let networks = (0..world.plan().networks()).map(Network);
+    let cut = networks.clone().map(|network| Deed::Cut(place, network, None)).collect();
+    Throw::for_a_while(cut, span, networks.map(|network| Deed::Heal(place, network)).collect())
+}
