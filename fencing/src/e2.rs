@@ -78,7 +78,9 @@ pub enum Impossible {
     #[error("the registry's history does not reach back to what the node knew")]
     HistoryMissing,
     /// The node spoke after the whole wait: its watchdog did not fire.
-    #[error("the node was heard after its lease and watchdog time were over: its watchdog did not fire")]
+    #[error(
+        "the node was heard after its lease and watchdog time were over: its watchdog did not fire"
+    )]
     HeardAfterTheWait,
 }
 
@@ -134,7 +136,8 @@ impl Waiting {
             return Standing::Impossible(Impossible::HistoryMissing);
         };
         let Some(t0) = self.t0 else { return Standing::NoBlockingSet };
-        let others: Vec<BTreeSet<Voter>> = versions.iter().map(|v| self.without_victim(v)).collect();
+        let others: Vec<BTreeSet<Voter>> =
+            versions.iter().map(|v| self.without_victim(v)).collect();
         if others.is_empty() || others.iter().any(BTreeSet::is_empty) {
             return Standing::Impossible(Impossible::NoOtherVoter);
         }

@@ -97,8 +97,7 @@ mod tests {
     fn two_controllers_make_an_event() {
         let (a, b, public) = keys();
         let order = order();
-        let signatures =
-            vec![(ControllerId(1), order.sign(&a)), (ControllerId(2), order.sign(&b))];
+        let signatures = vec![(ControllerId(1), order.sign(&a)), (ControllerId(2), order.sign(&b))];
         assert!(FenceEvent { order, signatures }.is_signed_by_two(&public));
     }
 
@@ -106,8 +105,7 @@ mod tests {
     fn one_controller_twice_makes_none() {
         let (a, _, public) = keys();
         let order = order();
-        let signatures =
-            vec![(ControllerId(1), order.sign(&a)), (ControllerId(1), order.sign(&a))];
+        let signatures = vec![(ControllerId(1), order.sign(&a)), (ControllerId(1), order.sign(&a))];
         assert!(!FenceEvent { order, signatures }.is_signed_by_two(&public));
     }
 
@@ -115,8 +113,7 @@ mod tests {
     fn a_changed_order_is_not_signed() {
         let (a, b, public) = keys();
         let order = order();
-        let signatures =
-            vec![(ControllerId(1), order.sign(&a)), (ControllerId(2), order.sign(&b))];
+        let signatures = vec![(ControllerId(1), order.sign(&a)), (ControllerId(2), order.sign(&b))];
         let other = Order { boot: BootId(Uuid::from_u128(4)), ..order };
         assert!(!FenceEvent { order: other, signatures }.is_signed_by_two(&public));
     }

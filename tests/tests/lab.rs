@@ -7,6 +7,7 @@
 // A panic is how a test fails, and clippy does not know the functions of an integration test for tests.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
+#[allow(dead_code, reason = "the test with a real Nova uses more of it")]
 #[path = "lab/run.rs"]
 mod run;
 

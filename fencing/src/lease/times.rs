@@ -94,7 +94,8 @@ impl LeaseTimes {
 
     /// 3W(1+eps): from the end of the last valid lease to the reset, at most.
     pub fn watchdog_bound(&self) -> Duration {
-        self.watchdog * 3 * u32::try_from(1000 + WATCHDOG_TOLERANCE_PERMILLE).unwrap_or(u32::MAX) / 1000
+        self.watchdog * 3 * u32::try_from(1000 + WATCHDOG_TOLERANCE_PERMILLE).unwrap_or(u32::MAX)
+            / 1000
     }
 
     /// Checks the sums that the protocol needs.

@@ -15,12 +15,8 @@ use super::real_nova::RealNova;
 pub(super) const BMC_USER: &str = "holdfast";
 
 /// The controllers' waits that a lab shortens, as written into `[waits]` and told to the user.
-pub(super) const WAITS: [(&str, &str); 4] = [
-    ("grace", "3s"),
-    ("new_leader", "5s"),
-    ("unknown", "20s"),
-    ("effect", "10s"),
-];
+pub(super) const WAITS: [(&str, &str); 4] =
+    [("grace", "3s"), ("new_leader", "5s"), ("unknown", "20s"), ("effect", "10s")];
 
 /// Secrets that the stand-ins need too.
 #[derive(Debug)]

@@ -1,8 +1,11 @@
 //! S23.
 
+use std::time::Duration;
+
+use fencing::lease::vouches_needed;
+
 use super::Oracle;
 use crate::fact::Fact;
-use crate::node::Power;
 use crate::place::{Place, node_id};
 use crate::world::World;
 
@@ -26,17 +29,25 @@ impl Oracle for FleetSurvives {
         let Fact::Reset { node, boot, why } = fact else { return Ok(()) };
         self.judged += 1;
         let Some(machine) = world.node(*node) else { return Ok(()) };
-        let out = world.registry().is_some_and(|registry| registry.is_out(node_id(*node)));
-        let fenced = world.ghost.fenced_boots.contains(&(node_id(*node), *boot));
-        let well = |troubled: std::time::Duration| {
+        let Some(registry) = world.registry() else { return Ok(()) };
+        let well = |troubled: Duration| {
             let times = world.plan().profile.times();
             world.now().saturating_sub(troubled) > times.lease + times.watchdog
         };
-        let peers = world.nodes.iter().filter(|peer| {
-            peer.number != *node && peer.power == Power::Running && well(peer.troubled)
-        });
-        let others = world.nodes.len() - 1;
-        if out || fenced || !well(machine.troubled) || peers.count() < others.div_ceil(2) {
+        let fenced = world.ghost.fenced_boots.contains(&(node_id(*node), *boot));
+        if registry.is_out(node_id(*node)) || fenced || !well(machine.troubled) {
+            return Ok(());
+        }
+        // Whoever is armed and not out votes, dead or alive; only who lives in the boot that is armed can vouch.
+        let others = world.nodes.iter().filter(|peer| peer.number != *node);
+        let voters: Vec<_> = others
+            .filter_map(|peer| {
+                let armed = registry.node(node_id(peer.number))?.armed?;
+                (!registry.is_out(node_id(peer.number))).then_some((peer, armed.boot))
+            })
+            .collect();
+        let vouch = voters.iter().filter(|(peer, boot)| peer.is_on(*boot) && well(peer.troubled));
+        if vouch.count() < vouches_needed(voters.len()) {
             return Ok(());
         }
         Err(format!("{} was well, and not out, and {why}", Place::Node(*node)))
