@@ -4,7 +4,7 @@
 //! The lab's own stand-in is known to answer as this Nova does by `nova_contract.rs`, and drives the same way in `lab.rs`.
 
 // A panic is how a test fails, and clippy does not know the functions of an integration test for tests.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
 
 #[allow(dead_code, reason = "the contract test uses more of it")]
 #[path = "nova_contract/raw.rs"]
