@@ -8,7 +8,7 @@
 //!    node returns        -> give_back -> propose Released, Returned
 //! ```
 //!
-//! What is replicated lives in the registry. What is in [`Leading`] is only this leader's work in hand: it is empty
+//! What is replicated lives in the registry. What is in `leading` is only this leader's work in hand: it is empty
 //! after a change of leader, and the next leader builds it anew from the registry, assuming nothing.
 
 mod cosign;

@@ -29,7 +29,7 @@ pub struct Node {
     pub rearm_floor: u64,
     /// The incident that is open.
     pub incident: Option<IncidentId>,
-    /// The registry's minute of each fence intent, oldest first, [`FENCES_KEPT`] at most.
+    /// The registry's minute of each fence intent, oldest first, `FENCES_KEPT` at most.
     pub fenced_at: Vec<u64>,
     /// Number of fence intents ever.
     pub fences: u32,

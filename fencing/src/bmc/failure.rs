@@ -52,7 +52,7 @@ impl fmt::Display for Step {
 /// Why a question has no answer, and what an operator can do about it.
 ///
 /// No failure is evidence of anything about the node: the caller knows as much as before, and after
-/// an [`Ask::Off`] must assume that the command may have been executed.
+/// an [`super::Ask::Off`] must assume that the command may have been executed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum Failure {
     /// Not one datagram came back. The node is as it was.
