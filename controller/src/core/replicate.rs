@@ -194,12 +194,17 @@ impl Controller {
         out: &mut Vec<Effect>,
     ) {
         // Followers apply the same entries; one story in one journal is enough, and a leader tells it.
-        if self.leading.is_some() && !matches!(command, Command::Minute) {
-            out.push(Effect::journal(
-                "registry",
-                format!("{about}{command}  index={index} term={term}"),
-            ));
+        if self.leading.is_none() || matches!(command, Command::Minute) {
+            return;
         }
+        let text = format!("{about}{command}  index={index} term={term}");
+        // A VM that is left behind stays so until a human has looked.
+        let parked = matches!(command, Command::Parked { .. });
+        out.push(if parked {
+            Effect::page("registry", text)
+        } else {
+            Effect::journal("registry", text)
+        });
     }
 
     /// The node that a command is about, as a prefix for its line.

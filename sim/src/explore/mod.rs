@@ -127,7 +127,12 @@ fn unfinished(world: &World) -> Option<String> {
         let name = Place::Node(node_number(incident.node));
         // A node in quarantine waits for a human; so does one whose evidence was contradicted.
         let waits = incident.state == State::Recovered && fences(registry, incident.node) >= 2;
-        if !waits && incident.frozen.is_none() {
+        // And so does one with a VM that was left behind and runs elsewhere: its node may not come back before a human has
+        // decided which of the two is to be, and was paged to do it.
+        let runs = |vm: &uuid::Uuid| !world.runs_on(*vm).is_empty();
+        let left = |progress: &Progress| matches!(progress, Progress::Parked { .. });
+        let in_doubt = incident.vms.iter().any(|(id, vm)| left(&vm.progress) && runs(id));
+        if !waits && !in_doubt && incident.frozen.is_none() {
             return Some(format!("incident {} of {name} is {}", incident.id, incident.state));
         }
     }
