@@ -83,6 +83,27 @@ pub enum Deed {
     NovaFailsAfterSpawn(Uuid),
     /// Nova is as good as new.
     NovaMends,
+    /// From now on something is done wrong that the cores rely on, to see that an oracle notices.
+    Sabotage(Sabotage),
+}
+
+/// A duty of a shell that is not done. Each has an oracle that must notice: see `tests/scenarios/sabotage`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Sabotage {
+    /// Controllers' refusals to ack leave as acks.
+    AcksAlways,
+    /// Watchdogs are fed by a timer, whatever the sentinel does.
+    FedByTimer,
+    /// nova-compute does not wait for the gate.
+    NoGate,
+    /// Nova's client sends every evacuation twice.
+    PostsTwice,
+    /// Controllers' clocks run six times too fast.
+    FastClocks,
+    /// Controllers' disks forget what they were given.
+    ForgetfulDisks,
+    /// BMCs are asked also when it is too late.
+    LateEffects,
 }
 
 impl World {
@@ -164,6 +185,12 @@ impl World {
             }
             Deed::NovaFailsAfterSpawn(vm) => {
                 self.cloud.faults.fail_after_spawn.insert(vm);
+            }
+            Deed::Sabotage(sabotage) => {
+                self.sabotage.insert(sabotage);
+                if sabotage == Sabotage::FastClocks {
+                    self.seats.iter_mut().for_each(|seat| seat.clock = seat.clock.faster(now, 6));
+                }
             }
             Deed::NovaMends => self.cloud.faults = crate::standin::nova::Faults::default(),
         }

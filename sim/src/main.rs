@@ -69,14 +69,20 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
 fn explore(arguments: &Arguments, from: u64, many: u64) -> anyhow::Result<()> {
     let span = Duration::from_secs(arguments.minutes * 60);
-    let (begin, mut totals, mut failures) = (Instant::now(), Totals::default(), Vec::new());
+    let (begin, mut totals, mut failed) = (Instant::now(), Totals::default(), 0);
     for seed in from..from + many {
         let exploration = Exploration { seed, span, nodes: arguments.nodes };
         match std::panic::catch_unwind(|| exploration.run()) {
             Ok(Ok(of_seed)) => totals.add(&of_seed),
-            Ok(Err(failed)) if many == 1 => anyhow::bail!("{failed}"),
-            Ok(Err(failed)) => failures.push(format!("seed {seed}: {}", failed.what)),
-            Err(_) => failures.push(format!("seed {seed}: panicked")),
+            Ok(Err(why)) if many == 1 => anyhow::bail!("{why}"),
+            Ok(Err(why)) => {
+                failed += 1;
+                println!("seed {seed}: {}", why.what);
+            }
+            Err(_) => {
+                failed += 1;
+                println!("seed {seed}: panicked");
+            }
         }
     }
     let took = begin.elapsed();
@@ -87,10 +93,8 @@ fn explore(arguments: &Arguments, from: u64, many: u64) -> anyhow::Result<()> {
         totals.simulated.as_secs_f64() / took.as_secs_f64()
     );
     anyhow::ensure!(
-        failures.is_empty(),
-        "{} of {many} seeds failed:\n{}",
-        failures.len(),
-        failures.join("\n")
+        failed == 0,
+        "{failed} of {many} seeds failed; --explore SEED tells the story of one"
     );
     Ok(())
 }

@@ -16,6 +16,9 @@ pub struct Run {
 /// A cluster that has not come to rest after this time never will.
 const SETTLES_WITHIN: Duration = Duration::from_secs(300);
 
+/// More events than this at one moment: some core asks to be woken for a time that is over, again and again.
+const STANDS_STILL: u32 = 100_000;
+
 /// Why a run did not begin.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotSettled {
@@ -55,8 +58,19 @@ impl Run {
         let until = self.world.now() + span;
         let facts = self.world.take_facts();
         self.judge(&facts)?;
+        let mut here = (self.world.now(), 0);
         while let Some(facts) = self.world.step(until) {
             self.judge(&facts)?;
+            here = if here.0 == self.world.now() {
+                (here.0, here.1 + 1)
+            } else {
+                (self.world.now(), 0)
+            };
+            if here.1 > STANDS_STILL {
+                let at = self.world.now().saturating_sub(self.world.story.began());
+                let what = format!("time stands still: {}", self.world.busy());
+                return Err(Violation { oracle: "time_passes", at, what });
+            }
         }
         Ok(())
     }

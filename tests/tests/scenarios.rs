@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use sim::scenario::Scenario;
 
-fn files() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+fn files(folder: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let mut files: Vec<PathBuf> =
         std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|file| file.extension().is_some_and(|ending| ending == "scn"));
@@ -44,7 +44,7 @@ fn complaint(file: &Path, bless: bool) -> Option<String> {
 #[test]
 fn every_scenario_tells_the_story_that_is_written_there() {
     let bless = std::env::var_os("BLESS").is_some();
-    let files = files();
+    let files = files("scenarios");
     assert!(files.len() >= 20, "only {} scenarios", files.len());
     let (even, odd): (Vec<_>, Vec<_>) =
         files.iter().enumerate().partition(|(index, _)| index % 2 == 0);
@@ -61,7 +61,24 @@ fn every_scenario_tells_the_story_that_is_written_there() {
 
 #[test]
 fn the_same_scenario_twice_is_the_same_byte_for_byte() {
-    let text = std::fs::read_to_string(files().first().unwrap()).unwrap();
+    let text = std::fs::read_to_string(files("scenarios").first().unwrap()).unwrap();
     let play = || Scenario::parse(&text).unwrap().play().unwrap();
     assert_eq!(play().hash, play().hash);
+}
+
+#[test]
+fn sabotage_is_noticed_by_the_oracle_that_is_there_for_it() {
+    let complaints: Vec<String> = files("scenarios/sabotage")
+        .iter()
+        .filter_map(|file| {
+            let text = std::fs::read_to_string(file).unwrap();
+            let killer = text.strip_prefix("# Killed by ")?.split(':').next()?.to_owned();
+            let noticed =
+                Scenario::parse(&text).unwrap().play().err().and_then(|failed| failed.oracle);
+            let name = file.file_stem().unwrap().to_string_lossy().into_owned();
+            (noticed != Some(killer.as_str()))
+                .then(|| format!("{name}: {killer} should notice, and {noticed:?} did"))
+        })
+        .collect();
+    assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
 }

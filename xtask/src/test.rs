@@ -23,8 +23,9 @@ pub(crate) fn command() -> anyhow::Result<()> {
     let nova_ran_before = nova::runs();
     setup::all(&mut steps);
     check::all(&mut steps);
-    // Tests of whole programs start them from the target directory.
-    steps.run("programs", place::cargo(&["build", "--workspace", "--bins", "--quiet"]));
+    // With the tests their programs are built too; a `cargo build` beside it would build half of all crates once more,
+    // with other features.
+    steps.run("programs", place::cargo(&["test", "--workspace", "--no-run", "--quiet"]));
     let mut totals = Totals::default();
     steps.step("tests", || tests(&mut totals));
     nova::end(&mut steps, nova_ran_before);
@@ -73,6 +74,7 @@ fn tests(totals: &mut Totals) -> anyhow::Result<Outcome> {
     // With --show-output a passed test's words are printed too, and with them its SKIPPED lines.
     let arguments = ["test", "--workspace", "--no-fail-fast", "--", "--show-output"];
     let mut child = place::cargo(&arguments)
+        .env("HOLDFAST_HACTL", place::target().join("debug").join("hactl"))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

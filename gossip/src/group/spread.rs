@@ -129,8 +129,12 @@ impl Spread {
     pub(super) fn due(&mut self, now: Duration) -> Vec<(Told<'_>, bool)> {
         let mut due = Vec::new();
         for (key, live) in &mut self.live {
-            if live.next.is_none_or(|next| next > now) || (live.mine.is_none() && live.until <= now)
-            {
+            if live.next.is_none_or(|next| next > now) {
+                continue;
+            }
+            if live.mine.is_none() && live.until <= now {
+                // Left as it is it would be due at once, again and again.
+                live.next = None;
                 continue;
             }
             live.next = if live.quick > 0 {
@@ -195,6 +199,14 @@ mod tests {
         assert_eq!(hearer.all(START + Duration::from_secs(60)).count(), 0);
         origin.cancel(1);
         assert_eq!((origin.next(), origin.all(START).count()), (None, 0));
+    }
+
+    #[test]
+    fn a_copy_that_ends_before_its_next_repetition_is_not_due_for_ever() {
+        let mut copy = Spread::default();
+        copy.hear(START, Told { left: 100, ..told(1, 1) }, 3);
+        assert_eq!(copy.due(START + QUICK).len(), 0);
+        assert_eq!(copy.next(), None, "a timer in the past would fire again at once");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use controller::raft::Index;
 use super::Oracle;
 use crate::fact::Fact;
 use crate::place::Place;
+use crate::seat::Seat;
 use crate::world::World;
 
 /// S13: whatever a controller applies stands on the disks of a majority.
@@ -32,12 +33,17 @@ impl Oracle for QuorumOnly {
         self.judged += 1;
         let Some(seat) = world.seat(*controller) else { return Ok(()) };
         let before = Index(index.saturating_sub(1));
-        let own = seat.disk.entries_after(before).next();
+        let entry = |seat: &Seat| {
+            let first = seat.disk.entries_after(before).next();
+            first.map(|(at, term, command)| (at, term, command.to_vec()))
+        };
+        let own = entry(seat);
         let holders = world.seats.iter().filter(|other| {
-            other.disk.compacted().0 >= *index || other.disk.entries_after(before).next() == own
+            let held = entry(other);
+            other.disk.compacted().0 >= *index || (held.is_some() && held == own)
         });
         let holders = holders.count();
-        if own.is_some() && holders * 2 <= world.seats.len() {
+        if holders * 2 <= world.seats.len() && seat.disk.compacted().0 < *index {
             let who = Place::Controller(*controller);
             return Err(format!("{who} applies index {index}, which {holders} disks hold"));
         }

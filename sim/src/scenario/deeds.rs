@@ -1,10 +1,12 @@
 //! Commands that do something to the world.
 
+use std::time::Duration;
+
 use controller::effect::Network;
 
 use super::parse::duration;
 use crate::bmc::Behaviour;
-use crate::fault::Deed;
+use crate::fault::{Deed, Sabotage};
 use crate::place::Place;
 use crate::seat::{Point, Trap};
 use crate::wire::Way;
@@ -25,6 +27,9 @@ pub(super) enum LeaderDeed {
     Trap(Trap),
     Partition,
 }
+
+/// A controller that stalls somewhere in its effects goes on after this time.
+const LONG: Duration = Duration::from_secs(300);
 
 type Read<T> = Result<T, String>;
 
@@ -49,6 +54,7 @@ pub(super) fn doer(plan: &Plan, first: &str, words: &[&str]) -> Read<Option<Doer
         "bmc" => bmc(plan, words),
         "stall" | "resume" | "kill" | "start" => program(plan, first, words),
         "nova" => nova(words),
+        "sabotage" => sabotage(words),
         "step-clock" => step_clock(plan, words),
         "controller" => return controller(plan, words).map(Some),
         _ => return Ok(None),
@@ -179,13 +185,31 @@ fn nova(words: &[&str]) -> Read<Vec<Deed>> {
     Ok(match word.split_once('=') {
         None if *word == "down" => vec![Deed::NovaDown(true)],
         None if *word == "ok" => {
-            vec![Deed::NovaDown(false), Deed::NovaSlow(std::time::Duration::ZERO)]
+            vec![Deed::NovaDown(false), Deed::NovaSlow(Duration::ZERO)]
         }
         Some(("slow", by)) => vec![Deed::NovaSlow(duration(by)?)],
         Some(("loses", n)) => vec![Deed::NovaLoses(n.parse().map_err(|_| usage())?)],
         Some(("fails", n)) => vec![Deed::NovaFails(n.parse().map_err(|_| usage())?)],
         Some(_) | None => return Err(usage()),
     })
+}
+
+fn sabotage(words: &[&str]) -> Read<Vec<Deed>> {
+    let sabotage = match words {
+        ["acks-always"] => Sabotage::AcksAlways,
+        ["fed-by-timer"] => Sabotage::FedByTimer,
+        ["no-gate"] => Sabotage::NoGate,
+        ["posts-twice"] => Sabotage::PostsTwice,
+        ["fast-clocks"] => Sabotage::FastClocks,
+        ["forgetful-disks"] => Sabotage::ForgetfulDisks,
+        ["late-effects"] => Sabotage::LateEffects,
+        _ => {
+            return Err(usage(
+                "sabotage acks-always|fed-by-timer|no-gate|posts-twice|fast-clocks|forgetful-disks|late-effects",
+            ));
+        }
+    };
+    Ok(vec![Deed::Sabotage(sabotage)])
 }
 
 fn step_clock(plan: &Plan, words: &[&str]) -> Read<Vec<Deed>> {
@@ -217,6 +241,7 @@ fn controller(plan: &Plan, words: &[&str]) -> Read<Doer> {
             ("stop", None) => LeaderDeed::Stop,
             ("stop", Some(trap)) => LeaderDeed::Trap(trap),
             ("stall", None) => LeaderDeed::Stall,
+            ("stall", Some(trap)) => LeaderDeed::Trap(Trap { stall: Some(LONG), ..trap }),
             ("partition", None) => LeaderDeed::Partition,
             _ => return Err(usage()),
         }));

@@ -71,7 +71,7 @@ pub struct BadScenario {
 
 /// What a line may begin with.
 const COMMANDS: &str = "cluster, vm, cut, heal, lossy, network, power, boot, stall, resume, kill, start, bmc, nova, \
-                        controller, step-clock, run, hactl, expect";
+                        controller, step-clock, sabotage, run, hactl, expect";
 
 impl Scenario {
     /// Reads a file's text.

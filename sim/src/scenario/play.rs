@@ -8,6 +8,7 @@ use controller::event::Event;
 use super::deeds::{Doer, LeaderDeed, partition};
 use super::parse::{Block, Command, Expectation, Scenario};
 use crate::fault::Deed;
+use crate::oracle::Violation;
 use crate::run::Run;
 use crate::world::World;
 
@@ -28,8 +29,22 @@ pub struct Failed {
     pub line: usize,
     /// What failed.
     pub why: String,
+    /// Whose judgement it was, if an oracle's.
+    pub oracle: Option<&'static str>,
     /// The story up to there.
     pub story: String,
+}
+
+/// Why a command failed.
+enum Broken {
+    Oracle(Violation),
+    Other(String),
+}
+
+impl From<String> for Broken {
+    fn from(why: String) -> Self {
+        Broken::Other(why)
+    }
 }
 
 impl Scenario {
@@ -38,9 +53,15 @@ impl Scenario {
     /// # Errors
     /// A broken property, an expectation that is not met, or a cluster that does not come to rest.
     pub fn play(&self) -> Result<Played, Failed> {
-        let failed = |line, why, story| Failed { line, why, story };
+        let failed = |line, broken: Broken, story| {
+            let (oracle, why) = match broken {
+                Broken::Oracle(broken) => (Some(broken.oracle), broken.to_string()),
+                Broken::Other(why) => (None, why),
+            };
+            Failed { line, why, oracle, story }
+        };
         let mut run = Run::settled(self.plan.clone())
-            .map_err(|why| failed(1, why.to_string(), String::new()))?;
+            .map_err(|why| failed(1, Broken::Other(why.to_string()), String::new()))?;
         let mut text = String::new();
         let mut told = 0;
         for block in &self.blocks {
@@ -57,7 +78,7 @@ impl Scenario {
         Ok(Played { text, hash: run.world.story.hash() })
     }
 
-    fn carry_out(&self, run: &mut Run, command: &Command) -> Result<(), String> {
+    fn carry_out(&self, run: &mut Run, command: &Command) -> Result<(), Broken> {
         match command {
             Command::Cluster => {}
             Command::Vm { name, node } => {
@@ -67,12 +88,13 @@ impl Scenario {
                 deeds.iter().for_each(|deed| run.world.inflict(deed))
             }
             Command::Do(Doer::Leader(deed)) => {
-                let leader = run.world.leader().ok_or("nobody leads")?;
+                let leader = run.world.leader().ok_or("nobody leads".to_owned())?;
                 self.to_leader(run, leader, *deed);
             }
-            Command::Run(span) => run.go_on(*span).map_err(|broken| broken.to_string())?,
+            Command::Run(span) => run.go_on(*span).map_err(Broken::Oracle)?,
             Command::Order(request) => {
-                let leader = run.world.leader().ok_or("nobody leads, so nobody takes orders")?;
+                let leader =
+                    run.world.leader().ok_or("nobody leads, so nobody takes orders".to_owned())?;
                 let event = Event::Order { ticket: Ticket(0), request: request.clone() };
                 run.world.tell_controller(leader, event);
             }

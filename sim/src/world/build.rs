@@ -99,6 +99,7 @@ impl World {
             vms: std::collections::BTreeMap::new(),
             story: Story::default(),
             ghost: Ghost::default(),
+            sabotage: std::collections::BTreeSet::new(),
             facts: Vec::new(),
             cloud_due: None,
             orders: 0,

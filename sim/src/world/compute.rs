@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::{Asker, Happening, MANAGEMENT, World};
 use crate::fact::Fact;
+use crate::fault::Sabotage;
 use crate::node::Power;
 use crate::place::Place;
 use crate::standin::nova::{Flavor, Order};
@@ -54,6 +55,9 @@ impl World {
         self.facts.push(fact);
         let now = self.now;
         let answer = self.cloud.call(now, call, CLIENT_WAITS);
+        if matches!(call, Call::Evacuate { .. }) && self.sabotage.contains(&Sabotage::PostsTwice) {
+            self.cloud.call(now, call, CLIENT_WAITS);
+        }
         let reply = Box::new(answer.reply);
         self.later(answer.after, Happening::NovaAnswers { to, writes, reply });
         self.follow_cloud();

@@ -15,8 +15,9 @@ use fencing::sign::Signer;
 use super::{Asker, Body, Happening, MANAGEMENT, Program, World};
 use crate::bmc::GIVES_UP;
 use crate::fact::Fact;
+use crate::fault::Sabotage;
 use crate::node::Power;
-use crate::place::{Place, Port, boot_id, controller_id, member_id, node_number};
+use crate::place::{Place, Port, boot_id, controller_id, member_id, node_id, node_number};
 use crate::seat::{Point, Trap};
 
 /// One way between two controllers.
@@ -180,6 +181,7 @@ impl World {
         let place = Place::Controller(number);
         let now = self.now;
         match effect {
+            Effect::Persist(_) if self.sabotage.contains(&Sabotage::ForgetfulDisks) => {}
             Effect::Persist(write) => {
                 let Some(seat) = self.seat_mut(number) else { return };
                 if let Err(gap) = seat.disk.absorb(&write) {
@@ -203,6 +205,7 @@ impl World {
                 self.send(place, network, sender, to, Body::Ping { nonce });
             }
             Effect::Lease { network, to, message } => {
+                let message = self.maybe_ack(to, message);
                 if let Message::Ack { node, boot, seq, .. } = message {
                     self.facts.push(Fact::Acked { controller: number, node, boot, seq });
                 }
@@ -213,7 +216,8 @@ impl World {
             Effect::Bmc { ticket, node, ask, expect, not_after } => {
                 let Some(seat) = self.seat(number) else { return };
                 let to = Asker { controller: number, starts: seat.starts, ticket };
-                if seat.clock.read(now) > not_after {
+                let late = seat.clock.read(now) > not_after;
+                if late && !self.sabotage.contains(&Sabotage::LateEffects) {
                     return;
                 }
                 self.ask_bmc(to, node_number(node), ask, expect);
@@ -248,6 +252,20 @@ impl World {
                 }
                 self.facts.push(Fact::Halted { controller: number, why });
             }
+        }
+    }
+
+    /// A refusal to ack as it is, or as sabotage makes it.
+    fn maybe_ack(&self, to: SocketAddr, message: Message) -> Message {
+        match (message, Place::at(to)) {
+            (Message::NoAck { seq, committed, log }, Some((Place::Node(number), _)))
+                if self.sabotage.contains(&Sabotage::AcksAlways) =>
+            {
+                let boot =
+                    boot_id(Place::Node(number), self.node(number).map_or(0, |node| node.boots));
+                Message::Ack { node: node_id(number), boot, seq, committed, log }
+            }
+            (message, _) => message,
         }
     }
 

@@ -24,6 +24,7 @@ pub use build::Plan;
 
 use crate::bmc::Bmc;
 use crate::fact::Fact;
+use crate::fault::Sabotage;
 use crate::node::Machine;
 use crate::place::Place;
 use crate::queue::Queue;
@@ -57,6 +58,8 @@ pub struct World {
     pub story: Story,
     /// Ghost state that no machine holds.
     pub ghost: Ghost,
+    /// Duties that are not done.
+    pub(crate) sabotage: BTreeSet<Sabotage>,
     facts: Vec<Fact>,
     cloud_due: Option<Duration>,
     orders: u64,
@@ -206,6 +209,26 @@ impl World {
         let networks = (0..self.plan.networks()).map(Network);
         let linked = |network| self.wire.is_clean(node.place(), network);
         node.runs() && speaks && networks.into_iter().all(linked)
+    }
+
+    /// The program that wants to be woken first, and why.
+    pub fn busy(&self) -> String {
+        let seats = self.seats.iter().filter_map(|seat| {
+            let (reading, why) = seat.core.as_ref().filter(|_| !seat.stalled)?.poll_timeout()?;
+            Some((seat.clock.when(reading), why, seat.place().to_string()))
+        });
+        let sentinels = self.nodes.iter().filter_map(|node| {
+            let (reading, why) = node.sentinel.core.as_ref()?.poll_timeout()?;
+            Some((node.clock.when(reading), why, format!("the sentinel of {}", node.place())))
+        });
+        let agents = self.nodes.iter().filter_map(|node| {
+            let (reading, why) = node.agent.core.as_ref()?.poll_timeout()?;
+            Some((node.clock.when(reading), why, format!("the agent of {}", node.place())))
+        });
+        let first = seats.chain(sentinels).chain(agents).min();
+        first.map_or_else(String::new, |(at, why, who)| {
+            format!("{who} wants {why} at {at:?}, it is {:?}", self.now)
+        })
     }
 
     /// A line of the story that no core tells.

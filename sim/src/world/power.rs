@@ -9,6 +9,7 @@ use rand::RngExt;
 use super::{Asker, Happening, World};
 use crate::bmc::{Behaviour, Exchange, HALF_WAY};
 use crate::fact::Fact;
+use crate::fault::Sabotage;
 use crate::node::{BOOT_TIME, Kind, Power};
 use crate::place::Place;
 
@@ -122,6 +123,13 @@ impl World {
         }
         self.start_sentinel(number);
         self.start_agent(number);
+        if self.sabotage.contains(&Sabotage::NoGate)
+            && let Some(node) = self.node_mut(number)
+        {
+            node.gate = true;
+            self.facts.push(Fact::GateOpened { node: number });
+            self.compute_started(number);
+        }
     }
 
     pub(super) fn watch_watchdog(&mut self, number: u8) {
@@ -134,8 +142,12 @@ impl World {
 
     pub(super) fn look_at_watchdog(&mut self, number: u8) {
         let now = self.now;
+        let by_timer = self.sabotage.contains(&Sabotage::FedByTimer);
         let Some(node) = self.node_mut(number) else { return };
         node.watchdog.watched = false;
+        if by_timer {
+            node.watchdog.feed(now);
+        }
         let due = node.watchdog.fires_at().is_some_and(|at| at <= now);
         let fires = due && node.watchdog.kind == Kind::Hardware;
         if fires {

@@ -19,6 +19,12 @@ fn alone() -> MutexGuard<'static, ()> {
 pub(crate) fn program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
+        // `cargo xtask test` has built it.
+        if let Some(path) = std::env::var_os("HOLDFAST_HACTL").map(PathBuf::from)
+            && path.exists()
+        {
+            return path;
+        }
         let mut build = Command::new(env!("CARGO"));
         build.args(["build", "--workspace", "--bin", "hactl"]);
         if !cfg!(debug_assertions) {
