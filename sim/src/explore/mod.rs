@@ -6,6 +6,7 @@ mod totals;
 
 use std::time::Duration;
 
+use controller::nova::call::MigrationStatus;
 use controller::registry::{Progress, Registry, State};
 use fencing::lease::Profile;
 use rand::{RngExt, SeedableRng};
@@ -132,7 +133,13 @@ fn unfinished(world: &World) -> Option<String> {
         let runs = |vm: &uuid::Uuid| !world.runs_on(*vm).is_empty();
         let left = |progress: &Progress| matches!(progress, Progress::Parked { .. });
         let in_doubt = incident.vms.iter().any(|(id, vm)| left(&vm.progress) && runs(id));
-        if !waits && !in_doubt && incident.frozen.is_none() {
+        // Or whose record hangs in Nova for ever: Nova may still carry it out.
+        let hangs = incident.vms.values().any(|vm| left(&vm.progress))
+            && is_queued(world, &name.to_string());
+        let in_doubt = in_doubt || hangs;
+        // And one for which no evidence can be had: whoever was paged looks, and gives the word.
+        let blocked = incident.state == State::Fencing && is_blocked(world, incident.id.0);
+        if !waits && !in_doubt && !blocked && incident.frozen.is_none() {
             return Some(format!("incident {} of {name} is {}", incident.id, incident.state));
         }
     }
@@ -143,6 +150,23 @@ fn unfinished(world: &World) -> Option<String> {
         }
     }
     None
+}
+
+/// Whether an evacuation from this host is on its way, as far as Nova knows.
+fn is_queued(world: &World, host: &str) -> bool {
+    world.cloud.migrations().into_iter().any(|record| {
+        let open =
+            matches!(record.status, MigrationStatus::Accepted | MigrationStatus::PreMigrating);
+        record.source == host && open
+    })
+}
+
+/// Whether the leader says so, and with that has paged.
+fn is_blocked(world: &World, incident: u64) -> bool {
+    let Some(seat) = world.leader().and_then(|number| world.seat(number)) else { return false };
+    let Some(core) = &seat.core else { return false };
+    let state = core.state(seat.clock.read(world.now()));
+    state.incidents.iter().any(|known| known.id == incident && known.blocked.is_some())
 }
 
 fn fences(registry: &Registry, node: fencing::NodeId) -> usize {
