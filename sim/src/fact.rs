@@ -1,5 +1,6 @@
 //! What happened, told to the oracles: things that only the simulator knows.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use controller::nova::call::Call;
@@ -98,6 +99,8 @@ pub enum Fact {
         boot: BootId,
         /// Why.
         why: String,
+        /// Who could have vouched for it, by the log that its sentinel had adopted, itself included.
+        voters: BTreeSet<(NodeId, BootId)>,
     },
     /// A controller ended itself because its state contradicts the others'.
     Halted {

@@ -58,7 +58,7 @@ compute-2 is killed
 force down and disable: done, down forced disabled ours
 evacuate big-2: done
 record of big-2: error
-big-2: ERROR on compute-2, No valid host was found.
+big-2: ERROR on compute-2, No valid host was found
 evacuate big-2: done
 record of big-2: done
 big-2: ACTIVE on compute-3

@@ -6,7 +6,7 @@ use fencing::lease::vouches_needed;
 
 use super::Oracle;
 use crate::fact::Fact;
-use crate::place::{Place, node_id};
+use crate::place::{Place, node_id, node_number};
 use crate::world::World;
 
 /// S23: whatever happens to the controllers, a node that nobody fences, and that with half of its peers has been well
@@ -26,7 +26,7 @@ impl Oracle for FleetSurvives {
     }
 
     fn judge(&mut self, world: &World, fact: &Fact) -> Result<(), String> {
-        let Fact::Reset { node, boot, why } = fact else { return Ok(()) };
+        let Fact::Reset { node, boot, why, voters } = fact else { return Ok(()) };
         self.judged += 1;
         let Some(machine) = world.node(*node) else { return Ok(()) };
         let Some(registry) = world.registry() else { return Ok(()) };
@@ -38,16 +38,14 @@ impl Oracle for FleetSurvives {
         if registry.is_out(node_id(*node)) || fenced || !well(machine.troubled) {
             return Ok(());
         }
-        // Whoever is armed and not out votes, dead or alive; only who lives in the boot that is armed can vouch.
-        let others = world.nodes.iter().filter(|peer| peer.number != *node);
-        let voters: Vec<_> = others
-            .filter_map(|peer| {
-                let armed = registry.node(node_id(peer.number))?.armed?;
-                (!registry.is_out(node_id(peer.number))).then_some((peer, armed.boot))
-            })
-            .collect();
-        let vouch = voters.iter().filter(|(peer, boot)| peer.is_on(*boot) && well(peer.troubled));
-        if vouch.count() < vouches_needed(voters.len()) {
+        // The voters that it knows, dead or alive; only who lives in the boot that it knows can vouch.
+        let others = voters.iter().filter(|(id, _)| *id != node_id(*node));
+        let others: Vec<_> = others.collect();
+        let vouch = others.iter().filter(|(id, boot)| {
+            let peer = world.node(node_number(*id));
+            peer.is_some_and(|peer| peer.is_on(*boot) && well(peer.troubled))
+        });
+        if vouch.count() < vouches_needed(others.len()) {
             return Ok(());
         }
         Err(format!("{} was well, and not out, and {why}", Place::Node(*node)))

@@ -36,16 +36,8 @@ impl World {
 
     pub(super) fn call_nova(&mut self, to: Asker, call: &Call) {
         let place = Place::Controller(to.controller);
-        let writes = call.writes();
         if !self.wire.is_linked(place, MANAGEMENT) {
-            let why = "no route to Nova".to_owned();
-            let reply = if writes {
-                nova::Reply::Written(Written::NotSent(why))
-            } else {
-                nova::Reply::ReadFailed(ReadFailure::Unavailable(why))
-            };
-            let reply = Box::new(reply);
-            self.later(CANNOT_CONNECT, Happening::NovaAnswers { to, writes, reply });
+            self.do_not_call(to, call, "no route to Nova", CANNOT_CONNECT);
             return;
         }
         if matches!(call, Call::Evacuate { .. }) {
@@ -58,9 +50,20 @@ impl World {
         if matches!(call, Call::Evacuate { .. }) && self.sabotage.contains(&Sabotage::PostsTwice) {
             self.cloud.call(now, call, CLIENT_WAITS);
         }
-        let reply = Box::new(answer.reply);
+        let (writes, reply) = (call.writes(), Box::new(answer.reply));
         self.later(answer.after, Happening::NovaAnswers { to, writes, reply });
         self.follow_cloud();
+    }
+
+    /// The call never leaves, and its caller is told so.
+    pub(super) fn do_not_call(&mut self, to: Asker, call: &Call, why: &str, after: Duration) {
+        let writes = call.writes();
+        let reply = if writes {
+            nova::Reply::Written(Written::NotSent(why.to_owned()))
+        } else {
+            nova::Reply::ReadFailed(ReadFailure::Unavailable(why.to_owned()))
+        };
+        self.later(after, Happening::NovaAnswers { to, writes, reply: Box::new(reply) });
     }
 
     pub(super) fn nova_answers(&mut self, to: Asker, writes: bool, reply: nova::Reply) {

@@ -218,6 +218,8 @@ impl World {
                 let to = Asker { controller: number, starts: seat.starts, ticket };
                 let late = seat.clock.read(now) > not_after;
                 if late && !self.sabotage.contains(&Sabotage::LateEffects) {
+                    let reply = Reply::Failed(Failure::Unusable("it was too late to ask".into()));
+                    self.later(Duration::ZERO, Happening::BmcAnswers { to, reply });
                     return;
                 }
                 self.ask_bmc(to, node_number(node), ask, expect);
@@ -226,6 +228,7 @@ impl World {
                 let Some(seat) = self.seat(number) else { return };
                 let to = Asker { controller: number, starts: seat.starts, ticket };
                 if seat.clock.read(now) > not_after {
+                    self.do_not_call(to, &call, "too late", Duration::ZERO);
                     return;
                 }
                 self.call_nova(to, &call);

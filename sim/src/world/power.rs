@@ -42,12 +42,14 @@ impl World {
             return;
         };
         let boot = node.boot();
+        let adopted = node.sentinel.core.as_ref().map(|core| core.adopted().voters());
+        let voters = adopted.unwrap_or_default();
         node.lose_power(Power::Booting);
         let boots = node.boots;
         self.compute_lost(number);
         self.later(BOOT_TIME, Happening::BootDone { node: number, boots });
         self.ghost.resets += 1;
-        self.facts.push(Fact::Reset { node: number, boot, why: why.to_owned() });
+        self.facts.push(Fact::Reset { node: number, boot, why: why.to_owned(), voters });
         self.tell(by, &format!("{} {why}", Place::Node(number)));
     }
 

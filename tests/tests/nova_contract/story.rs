@@ -239,7 +239,10 @@ impl Teller<'_> {
         self.evacuate("evacuate big-2", big[1], None).await;
         self.record("record of big-2", source, kind, big[1], &MigrationStatus::Error).await;
         let row = self.server(big[1]).await.unwrap();
-        let fault = row.fault.as_deref().unwrap_or("no fault").trim_end();
+        // Nova adds "There are not enough hosts available." when its scheduler's filters refused, and nothing when
+        // Placement had no candidate left; which of them is first is a race between the kill and the last heartbeat.
+        let fault = row.fault.as_deref().unwrap_or("no fault");
+        let fault = fault.split_once(". ").map_or(fault, |(first, _)| first).trim_end_matches('.');
         let host = row.host.as_deref().unwrap_or("no host");
         self.say(format!("big-2: {} on {host}, {fault}", row.status));
         self.world.raw.delete(big[2]).await;

@@ -3,14 +3,15 @@
 use crate::{refuse, root, texts};
 
 /// Each crate, and the crates of this workspace that it may depend on.
-const MAY_USE: [(&str, &[&str]); 10] = [
+const MAY_USE: [(&str, &[&str]); 11] = [
     ("action-matrix", &[]),
     ("api", &[]),
-    ("fencing", &[]),
-    ("gossip", &[]),
-    ("node-agent", &["fencing", "gossip"]),
-    ("controller", &["action-matrix", "api", "fencing", "gossip"]),
-    ("sim", &["action-matrix", "api", "controller", "fencing", "gossip", "node-agent"]),
+    ("fencing", &["mutants"]),
+    ("gossip", &["mutants"]),
+    ("mutants", &[]),
+    ("node-agent", &["fencing", "gossip", "mutants"]),
+    ("controller", &["action-matrix", "api", "fencing", "gossip", "mutants"]),
+    ("sim", &["action-matrix", "api", "controller", "fencing", "gossip", "mutants", "node-agent"]),
     ("hactl", &["action-matrix", "api", "controller", "fencing", "gossip", "node-agent", "sim"]),
     // Its tests may use everything: those are dev-dependencies, which have no direction.
     ("tests", &[]),
@@ -105,6 +106,20 @@ fn every_member_takes_the_workspace_lints() {
             lints != Some(toml::Value::Boolean(true))
         })
         .map(|(member, _)| format!("{member}/Cargo.toml: [lints] workspace = true is missing"))
+        .collect();
+    refuse(&complaints);
+}
+
+#[test]
+fn only_the_simulator_can_switch_a_break_on() {
+    let complaints: Vec<String> = MAY_USE
+        .iter()
+        .filter(|(member, _)| !["sim", "mutants"].contains(member))
+        .filter(|(member, _)| {
+            let manifest = std::fs::read_to_string(root().join(member).join("Cargo.toml")).unwrap();
+            manifest.contains("switchable") || manifest.contains("sim/mutants")
+        })
+        .map(|(member, _)| format!("{member}/Cargo.toml: asks for breaks"))
         .collect();
     refuse(&complaints);
 }
