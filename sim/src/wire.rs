@@ -17,6 +17,9 @@ pub enum Way {
     Out,
 }
 
+/// Jitter that no probe notices.
+const HARMLESS_JITTER: Duration = Duration::from_millis(50);
+
 /// All networks, and the links between controllers.
 #[derive(Debug, Default)]
 pub struct Wire {
@@ -26,6 +29,15 @@ pub struct Wire {
     loss: BTreeMap<(Place, Network), u32>,
     /// Per mille of everything that is lost.
     background: u32,
+    /// Per mille of what a machine sends and receives there that arrives twice.
+    twice: BTreeMap<(Place, Network), u32>,
+    /// What comes from or goes to a machine there takes up to so much longer, each datagram by itself: they overtake
+    /// each other.
+    jitter: BTreeMap<(Place, Network), Duration>,
+    /// To whom nothing comes from whom.
+    deaf: BTreeSet<(Place, Place, Network)>,
+    /// Ports that go down and up again by themselves.
+    flapping: BTreeSet<(Place, Network)>,
     /// Controllers that cannot speak to each other.
     split: BTreeSet<(u8, u8)>,
     carried: u64,
@@ -43,7 +55,44 @@ impl Wire {
         for way in [Way::In, Way::Out] {
             self.cut.remove(&(place, network, way));
         }
-        self.loss.remove(&(place, network));
+        let link = (place, network);
+        self.loss.remove(&link);
+        self.twice.remove(&link);
+        self.jitter.remove(&link);
+        self.flapping.remove(&link);
+        self.deaf.retain(|(to, _, on)| (*to, *on) != link);
+    }
+
+    /// So many of a thousand datagrams of a machine arrive twice.
+    pub fn set_twice(&mut self, place: Place, network: Network, permille: u32) {
+        self.twice.insert((place, network), permille);
+    }
+
+    /// Datagrams of a machine take up to so much longer, each by itself.
+    pub fn set_jitter(&mut self, place: Place, network: Network, most: Duration) {
+        self.jitter.insert((place, network), most);
+    }
+
+    /// A machine no longer receives what another one sends.
+    pub fn set_deaf(&mut self, to: Place, from: Place, network: Network) {
+        self.deaf.insert((to, from, network));
+    }
+
+    /// Whether a machine's port flaps; until it is healed.
+    pub fn is_flapping(&self, place: Place, network: Network) -> bool {
+        self.flapping.contains(&(place, network))
+    }
+
+    /// A machine's port flaps from now on: whoever flaps it asks [`Wire::is_flapping`] whether to go on.
+    pub fn set_flapping(&mut self, place: Place, network: Network) {
+        self.flapping.insert((place, network));
+    }
+
+    /// A machine's port comes up for a moment; what else is wrong with its link stays.
+    pub fn port_up(&mut self, place: Place, network: Network) {
+        for way in [Way::In, Way::Out] {
+            self.cut.remove(&(place, network, way));
+        }
     }
 
     /// Switches a whole network off or on.
@@ -85,6 +134,7 @@ impl Wire {
         !self.dark.contains(&network)
             && !self.cut.contains(&(from, network, Way::Out))
             && !self.cut.contains(&(to, network, Way::In))
+            && !self.deaf.contains(&(to, from, network))
             && !self.is_split(from, to)
     }
 
@@ -94,11 +144,13 @@ impl Wire {
         !self.dark.contains(&network) && !cut(Way::In) && !cut(Way::Out)
     }
 
-    /// Whether a machine's link loses nothing.
+    /// Whether a machine's link loses nothing, and is not slower than a probe waits.
     pub fn is_clean(&self, place: Place, network: Network) -> bool {
-        let lossy =
-            self.background > 0 || self.loss.get(&(place, network)).is_some_and(|loss| *loss > 0);
-        self.is_linked(place, network) && !lossy
+        let link = (place, network);
+        let lossy = self.background > 0 || self.loss.get(&link).is_some_and(|loss| *loss > 0);
+        let slow = self.jitter.get(&link).is_some_and(|most| *most > HARMLESS_JITTER);
+        let deaf = self.deaf.iter().any(|(to, _, on)| (*to, *on) == link);
+        self.is_linked(place, network) && !lossy && !slow && !deaf && !self.flapping.contains(&link)
     }
 
     /// Flight time of a datagram, or `None` for one that is lost.
@@ -117,7 +169,24 @@ impl Wire {
             return None;
         }
         self.carried += 1;
-        Some(Duration::from_micros(rng.random_range(100..1500)))
+        let jitter = [from, to].map(|place| self.jitter.get(&(place, network)).copied());
+        let most: Duration = jitter.into_iter().flatten().sum();
+        let flight = Duration::from_micros(rng.random_range(100..1500));
+        if most.is_zero() { Some(flight) } else { Some(flight + most * rng.random_range(0..1000) / 1000) }
+    }
+
+    /// Flight time of a second copy of a datagram that was carried, where the link makes one.
+    pub fn copy(
+        &mut self,
+        rng: &mut impl Rng,
+        from: Place,
+        to: Place,
+        network: Network,
+    ) -> Option<Duration> {
+        let twice = |place| self.twice.get(&(place, network)).copied().unwrap_or(0);
+        let twice = twice(from).max(twice(to));
+        let doubled = twice > 0 && rng.random_range(0..1000) < twice;
+        doubled.then(|| Duration::from_micros(rng.random_range(100..5000)))
     }
 
     /// Datagrams that were carried, and that were lost.

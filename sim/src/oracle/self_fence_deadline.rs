@@ -105,6 +105,9 @@ impl SelfFenceDeadline {
         if node.power != Power::Running || node.watchdog.fed().is_none() {
             return Ok(());
         }
+        if world.ghost.lied_about.contains(&node.number) {
+            return Ok(());
+        }
         self.judged += 1;
         let times = world.plan().profile.times();
         let needed = world.seats.len() / 2 + 1;

@@ -45,6 +45,8 @@ pub struct Plan {
     pub without_bmc: Vec<u8>,
     /// Nodes without a watchdog.
     pub without_watchdog: Vec<u8>,
+    /// Nodes with a watchdog in their kernel alone.
+    pub softdog: Vec<u8>,
 }
 
 /// The matrix that Holdfast brings along.
@@ -67,6 +69,7 @@ impl Plan {
             waits: Waits { grace: Duration::from_secs(30), ..Waits::default() },
             without_bmc: Vec::new(),
             without_watchdog: Vec::new(),
+            softdog: Vec::new(),
         }
     }
 
@@ -120,6 +123,11 @@ impl World {
                 && let Some(node) = self.node_mut(number)
             {
                 node.watchdog.kind = crate::node::Kind::Absent;
+            }
+            if self.plan.softdog.contains(&number)
+                && let Some(node) = self.node_mut(number)
+            {
+                node.watchdog.kind = crate::node::Kind::Soft;
             }
             self.switch_on(number);
         }

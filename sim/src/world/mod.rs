@@ -4,7 +4,10 @@ mod agents;
 mod build;
 mod compute;
 mod controllers;
+mod disks;
+mod links;
 mod power;
+mod users;
 mod sentinels;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -112,6 +115,8 @@ enum Happening {
     Resume(Program),
     /// A controller that was stopped takes one of the events that waited for it.
     Waited { controller: u8, starts: u32, event: Box<controller::event::Event> },
+    /// A port that flaps goes down, or up again.
+    Flaps { place: Place, network: Network, every: Duration },
     /// A second has passed.
     Second,
 }
@@ -269,6 +274,7 @@ impl World {
                     self.tell_controller(controller, *event);
                 }
             }
+            Happening::Flaps { place, network, every } => self.flap(place, network, every),
             Happening::Second => {
                 self.facts.push(Fact::Second);
                 self.later(Duration::from_secs(1), Happening::Second);
@@ -294,6 +300,10 @@ impl World {
             return;
         }
         if let Some(flight) = self.wire.carry(&mut self.rng, from, to, network) {
+            if let Some(flight) = self.wire.copy(&mut self.rng, from, to, network) {
+                let body = body.clone();
+                self.later(flight, Happening::Datagram { from, to, network, sender, body });
+            }
             self.later(flight, Happening::Datagram { from, to, network, sender, body });
         }
     }
