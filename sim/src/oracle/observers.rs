@@ -13,7 +13,7 @@ use crate::world::World;
 #[derive(Debug, Default)]
 pub(super) struct Observers {
     /// Since when each node is well.
-    well: BTreeMap<u8, Duration>,
+    well: BTreeMap<u16, Duration>,
     judged: u64,
 }
 
