@@ -67,7 +67,7 @@ fn usage(text: &str) -> String {
 }
 
 /// A node's number by its name.
-pub(super) fn node(name: &str, most: u8) -> Read<u8> {
+pub(super) fn node(name: &str, most: u16) -> Read<u16> {
     match Place::named(name) {
         Some(Place::Node(number)) if number <= most => Ok(number),
         Some(Place::Node(_) | Place::Controller(_)) | None => {

@@ -34,7 +34,7 @@ pub(super) enum Command {
     Cluster,
     Vm {
         name: String,
-        node: u8,
+        node: u16,
     },
     Do(Doer),
     Run(Duration),
@@ -48,7 +48,7 @@ pub(super) enum Expectation {
     /// An oracle of this name had something to judge.
     Oracle(String),
     /// A VM runs on this node and nowhere else; `None`: anywhere, once.
-    Runs { vm: String, node: Option<u8> },
+    Runs { vm: String, node: Option<u16> },
     /// A VM runs nowhere.
     Down { vm: String },
     /// No node was reset.
@@ -137,10 +137,10 @@ fn cluster(words: &[&str]) -> Result<Plan, String> {
         let Some((key, value)) = word.split_once('=') else {
             return Err(format!("`{word}`: write KEY=VALUE"));
         };
-        let number =
-            || value.parse::<u8>().map_err(|_| format!("`{word}`: {key} is a small number"));
+        let small = |_| format!("`{word}`: {key} is a small number");
+        let number = || value.parse::<u16>().map_err(small);
         match key {
-            "controllers" => plan.controllers = number()?,
+            "controllers" => plan.controllers = value.parse().map_err(small)?,
             "nodes" => plan.nodes = number()?,
             "domains" => plan.domains = number()?,
             "seed" => {
@@ -165,14 +165,14 @@ fn cluster(words: &[&str]) -> Result<Plan, String> {
             }
         }
     }
-    if !matches!(plan.controllers, 1 | 3 | 5) || !(1..=100).contains(&plan.nodes) {
-        return Err("a cluster has 1, 3 or 5 controllers and 1 to 100 nodes".to_owned());
+    if !matches!(plan.controllers, 1 | 3 | 5) || !(1..=1000).contains(&plan.nodes) {
+        return Err("a cluster has 1, 3 or 5 controllers and 1 to 1000 nodes".to_owned());
     }
     Ok(plan)
 }
 
-fn nodes(list: &str) -> Result<Vec<u8>, String> {
-    list.split(',').map(|name| deeds::node(name, 100)).collect()
+fn nodes(list: &str) -> Result<Vec<u16>, String> {
+    list.split(',').map(|name| deeds::node(name, 1000)).collect()
 }
 
 fn command(plan: &Plan, first: &str, words: &[&str]) -> Result<Command, String> {

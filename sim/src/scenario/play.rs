@@ -119,7 +119,7 @@ impl Scenario {
 
 fn meet(run: &Run, expectation: &Expectation) -> Result<(), String> {
     let world = &run.world;
-    let vm_on = |name: &str| -> Result<Vec<u8>, String> {
+    let vm_on = |name: &str| -> Result<Vec<u16>, String> {
         let found = world.vms.iter().find(|(_, known)| *known == name);
         let (id, _) = found.ok_or_else(|| format!("there is no vm {name}"))?;
         Ok(world.runs_on(*id))

@@ -326,7 +326,7 @@ impl World {
         }
     }
 
-    fn ask_bmc(&mut self, to: Asker, node: u8, ask: Ask, expect: Option<Identity>) {
+    fn ask_bmc(&mut self, to: Asker, node: u16, ask: Ask, expect: Option<Identity>) {
         let reaches = self.wire.is_linked(Place::Controller(to.controller), MANAGEMENT);
         let powered = self.node(node).is_some_and(|machine| machine.power != Power::NoFeed);
         let delay = self.bmcs.get(usize::from(node) - 1).and_then(crate::bmc::Bmc::delay);
