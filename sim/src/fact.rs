@@ -15,7 +15,7 @@ pub enum Fact {
         /// Which.
         vm: Uuid,
         /// Where.
-        node: u8,
+        node: u16,
     },
     /// A controller applied the log up to here.
     Applied {
@@ -52,23 +52,23 @@ pub enum Fact {
     /// A sentinel sent a renewal.
     Renewed {
         /// Which.
-        node: u8,
+        node: u16,
         /// Its number.
         seq: u64,
     },
     /// A sentinel asked its peers.
     Asked {
         /// Which.
-        node: u8,
+        node: u16,
         /// The number of the ask.
         seq: u64,
     },
     /// A sentinel vouched.
     Vouched {
         /// Which.
-        voter: u8,
+        voter: u16,
         /// For.
-        node: u8,
+        node: u16,
         /// The ask.
         seq: u64,
     },
@@ -77,7 +77,7 @@ pub enum Fact {
         /// By.
         controller: u8,
         /// Whose.
-        node: u8,
+        node: u16,
     },
     /// A call reached Nova; told before Nova acts on it.
     Called {
@@ -89,12 +89,12 @@ pub enum Fact {
     /// A boot gate opened.
     GateOpened {
         /// Of.
-        node: u8,
+        node: u16,
     },
     /// A node was reset by its watchdog or by its sentinel.
     Reset {
         /// Which.
-        node: u8,
+        node: u16,
         /// Which boot ended.
         boot: BootId,
         /// Why.

@@ -32,38 +32,40 @@ pub enum Deed {
     Deaf(Place, Place, Network),
     /// A switch port goes down and up again, each time for so long.
     Flap(Place, Network, Duration),
+    /// These machines reach each other and nobody else, Nova and the BMCs included; none: it is over.
+    Island(Vec<Place>),
     /// A whole network goes down or comes back.
     Dark(Network, bool),
     /// Two controllers no longer reach each other, or do again.
     Split(u8, u8, bool),
     /// A node loses its power; with its feed, its BMC too.
-    PowerOff(u8, bool),
+    PowerOff(u16, bool),
     /// A node's power and feed are back, and it boots.
-    PowerOn(u8),
+    PowerOn(u16),
     /// A BMC behaves so.
-    Bmc(u8, Behaviour),
+    Bmc(u16, Behaviour),
     /// A node's kernel hangs.
-    Hang(u8),
+    Hang(u16),
     /// It goes on.
-    Unhang(u8),
+    Unhang(u16),
     /// A node's sentinel is stopped, for a time or until it is resumed.
-    StallSentinel(u8, Option<Duration>),
+    StallSentinel(u16, Option<Duration>),
     /// It stops between its next check and the feed.
-    StallAtFeed(u8, Duration),
+    StallAtFeed(u16, Duration),
     /// It goes on.
-    ResumeSentinel(u8),
+    ResumeSentinel(u16),
     /// A node's sentinel is killed.
-    KillSentinel(u8),
+    KillSentinel(u16),
     /// And started again.
-    StartSentinel(u8),
+    StartSentinel(u16),
     /// A node's agent is stopped.
-    StallAgent(u8, Option<Duration>),
+    StallAgent(u16, Option<Duration>),
     /// It goes on.
-    ResumeAgent(u8),
+    ResumeAgent(u16),
     /// A node's agent is killed.
-    KillAgent(u8),
+    KillAgent(u16),
     /// And started again.
-    StartAgent(u8),
+    StartAgent(u16),
     /// A controller's process dies.
     StopController(u8),
     /// And is started again.
@@ -81,7 +83,7 @@ pub enum Deed {
     /// A machine's monotonic clock runs so many millionths too fast.
     Drift(Place, i32),
     /// A node's watchdog takes every feed from now on and never fires.
-    DeadWatchdog(u8),
+    DeadWatchdog(u16),
     /// Something waits for a controller at a place in its effects.
     Trap(u8, Trap),
     /// A controller's wall clock steps, by milliseconds.
@@ -108,8 +110,10 @@ pub enum Deed {
     DeleteVm(Uuid),
     /// Somebody live-migrates a VM.
     MigrateVm(Uuid),
+    /// A VM is in another `vm_state`, with a `task_state` or none.
+    SetVm(Uuid, String, Option<String>),
     /// An operator enables a node's nova-compute or not, or forces it down or not.
-    Compute(u8, Option<bool>, Option<bool>),
+    Compute(u16, Option<bool>, Option<bool>),
     /// Nova is as good as new.
     NovaMends,
     /// From now on something is done wrong that the cores rely on, to see that an oracle notices.
@@ -170,6 +174,10 @@ impl World {
                 self.trouble(to);
             }
             Deed::Flap(place, network, every) => self.start_flapping(place, network, every),
+            Deed::Island(ref places) => {
+                self.wire.set_island(places.iter().copied().collect());
+                self.trouble_all();
+            }
             Deed::Dark(network, dark) => {
                 self.wire.set_dark(network, dark);
                 self.trouble_all();
@@ -245,6 +253,7 @@ impl World {
             }
             Deed::DeleteVm(vm) => self.delete_vm(vm),
             Deed::MigrateVm(vm) => self.migrate_vm(vm),
+            Deed::SetVm(vm, ref state, ref task) => self.set_vm_state(vm, state, task.as_deref()),
             Deed::Compute(number, enabled, forced_down) => {
                 self.update_compute(number, enabled, forced_down);
             }

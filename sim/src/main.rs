@@ -35,7 +35,7 @@ struct Arguments {
     minutes: u64,
     /// Nodes; 5 to 9 by the seed without it.
     #[arg(long)]
-    nodes: Option<u8>,
+    nodes: Option<u16>,
 }
 
 fn main() -> ExitCode {

@@ -38,6 +38,8 @@ pub struct Wire {
     deaf: BTreeSet<(Place, Place, Network)>,
     /// Ports that go down and up again by themselves.
     flapping: BTreeSet<(Place, Network)>,
+    /// Machines that reach each other and nobody else; nobody when it is empty.
+    island: BTreeSet<Place>,
     /// Controllers that cannot speak to each other.
     split: BTreeSet<(u8, u8)>,
     carried: u64,
@@ -124,6 +126,11 @@ impl Wire {
         }
     }
 
+    /// These machines reach each other and nobody else, or, if there are none, everybody reaches everybody again.
+    pub fn set_island(&mut self, island: BTreeSet<Place>) {
+        self.island = island;
+    }
+
     /// All links as new.
     pub fn heal_all(&mut self) {
         *self = Self { carried: self.carried, lost: self.lost, ..Self::default() };
@@ -135,13 +142,15 @@ impl Wire {
             && !self.cut.contains(&(from, network, Way::Out))
             && !self.cut.contains(&(to, network, Way::In))
             && !self.deaf.contains(&(to, from, network))
+            && self.island.contains(&from) == self.island.contains(&to)
             && !self.is_split(from, to)
     }
 
     /// Whether a machine can speak and hear on a network.
     pub fn is_linked(&self, place: Place, network: Network) -> bool {
         let cut = |way| self.cut.contains(&(place, network, way));
-        !self.dark.contains(&network) && !cut(Way::In) && !cut(Way::Out)
+        let apart = self.dark.contains(&network) || self.island.contains(&place);
+        !apart && !cut(Way::In) && !cut(Way::Out)
     }
 
     /// Whether a machine's link loses nothing, and is not slower than a probe waits.
@@ -172,7 +181,11 @@ impl Wire {
         let jitter = [from, to].map(|place| self.jitter.get(&(place, network)).copied());
         let most: Duration = jitter.into_iter().flatten().sum();
         let flight = Duration::from_micros(rng.random_range(100..1500));
-        if most.is_zero() { Some(flight) } else { Some(flight + most * rng.random_range(0..1000) / 1000) }
+        if most.is_zero() {
+            Some(flight)
+        } else {
+            Some(flight + most * rng.random_range(0..1000) / 1000)
+        }
     }
 
     /// Flight time of a second copy of a datagram that was carried, where the link makes one.

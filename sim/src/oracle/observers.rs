@@ -17,7 +17,7 @@ use crate::world::World;
 #[derive(Debug, Default)]
 pub(super) struct Observers {
     /// Since when each node is well.
-    well: BTreeMap<u8, Duration>,
+    well: BTreeMap<u16, Duration>,
     /// Intents about nodes that were well.
     baseless: BTreeMap<IncidentId, Baseless>,
     judged: u64,
@@ -26,7 +26,7 @@ pub(super) struct Observers {
 /// An intent without ground.
 #[derive(Debug)]
 struct Baseless {
-    node: u8,
+    node: u16,
     /// Who leads, and since when it could have cancelled.
     leader: Option<u8>,
     since: Duration,

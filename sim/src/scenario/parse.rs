@@ -7,6 +7,7 @@ use fencing::lease::Profile;
 
 use super::deeds::Doer;
 use super::{deeds, orders};
+use crate::standin::nova::Flavor;
 use crate::world::Plan;
 
 /// A scenario that was read.
@@ -34,7 +35,8 @@ pub(super) enum Command {
     Cluster,
     Vm {
         name: String,
-        node: u8,
+        node: u16,
+        flavor: Flavor,
     },
     Do(Doer),
     Run(Duration),
@@ -48,7 +50,7 @@ pub(super) enum Expectation {
     /// An oracle of this name had something to judge.
     Oracle(String),
     /// A VM runs on this node and nowhere else; `None`: anywhere, once.
-    Runs { vm: String, node: Option<u8> },
+    Runs { vm: String, node: Option<u16> },
     /// A VM runs nowhere.
     Down { vm: String },
     /// No node was reset.
@@ -57,6 +59,14 @@ pub(super) enum Expectation {
     NoFence,
     /// Nothing was evacuated.
     NoEvacuation,
+    /// So many POSTs of evacuations left.
+    Evacuations(u32),
+    /// So many nodes were reset by watchdog or sentinel.
+    Resets(u32),
+    /// A line of the story contains this.
+    Told(String),
+    /// No line of it does.
+    NotTold(String),
 }
 
 /// A line that is not a command. The scenario is not run.
@@ -70,8 +80,9 @@ pub struct BadScenario {
 }
 
 /// What a line may begin with.
-const COMMANDS: &str = "cluster, vm, cut, heal, lossy, network, power, boot, stall, resume, kill, start, bmc, nova, \
-                        controller, step-clock, sabotage, run, hactl, expect";
+const COMMANDS: &str = "cluster, vm, cut, heal, lossy, twice, jitter, deaf, flap, island, loss, network, split, join, power, \
+                        stall, resume, kill, start, bmc, watchdog, nova, user, controller, disk, step-clock, drift, \
+                        sabotage, run, hactl, expect";
 
 impl Scenario {
     /// Reads a file's text.
@@ -137,10 +148,10 @@ fn cluster(words: &[&str]) -> Result<Plan, String> {
         let Some((key, value)) = word.split_once('=') else {
             return Err(format!("`{word}`: write KEY=VALUE"));
         };
-        let number =
-            || value.parse::<u8>().map_err(|_| format!("`{word}`: {key} is a small number"));
+        let small = |_| format!("`{word}`: {key} is a small number");
+        let number = || value.parse::<u16>().map_err(small);
         match key {
-            "controllers" => plan.controllers = number()?,
+            "controllers" => plan.controllers = value.parse().map_err(small)?,
             "nodes" => plan.nodes = number()?,
             "domains" => plan.domains = number()?,
             "seed" => {
@@ -156,31 +167,37 @@ fn cluster(words: &[&str]) -> Result<Plan, String> {
                 }
             }
             "without_bmc" => plan.without_bmc = nodes(value)?,
+            "softdog" => plan.softdog = nodes(value)?,
             "without_watchdog" => plan.without_watchdog = nodes(value)?,
             _ => {
                 return Err(format!(
                     "`{word}`: allowed are controllers, nodes, domains, profile, seed, grace, without_bmc, \
-                     without_watchdog"
+                     without_watchdog, softdog"
                 ));
             }
         }
     }
-    if !matches!(plan.controllers, 1 | 3 | 5) || !(1..=100).contains(&plan.nodes) {
-        return Err("a cluster has 1, 3 or 5 controllers and 1 to 100 nodes".to_owned());
+    if !matches!(plan.controllers, 1 | 3 | 5) || !(1..=1000).contains(&plan.nodes) {
+        return Err("a cluster has 1, 3 or 5 controllers and 1 to 1000 nodes".to_owned());
     }
     Ok(plan)
 }
 
-fn nodes(list: &str) -> Result<Vec<u8>, String> {
-    list.split(',').map(|name| deeds::node(name, 100)).collect()
+fn nodes(list: &str) -> Result<Vec<u16>, String> {
+    list.split(',').map(|name| deeds::node(name, 1000)).collect()
 }
 
 fn command(plan: &Plan, first: &str, words: &[&str]) -> Result<Command, String> {
     match (first, words) {
-        ("vm", [name, "on", node]) => {
-            Ok(Command::Vm { name: (*name).to_owned(), node: deeds::node(node, plan.nodes)? })
+        ("vm", [name, "on", node, size @ ..]) if matches!(size, [] | ["big"]) => {
+            let flavor = if size.is_empty() { Flavor::Tiny } else { Flavor::Big };
+            Ok(Command::Vm {
+                name: (*name).to_owned(),
+                node: deeds::node(node, plan.nodes)?,
+                flavor,
+            })
         }
-        ("vm", _) => Err("write `vm NAME on NODE`".to_owned()),
+        ("vm", _) => Err("write `vm NAME on NODE [big]`".to_owned()),
         ("run", [span]) => Ok(Command::Run(duration(span)?)),
         ("run", _) => Err("write `run DURATION`, such as `run 90s`".to_owned()),
         ("hactl", words) => orders::order(words).map(Command::Order),
@@ -198,6 +215,10 @@ fn expectation(plan: &Plan, text: &str) -> Result<Expectation, String> {
         ["no", "reset"] => Expectation::NoReset,
         ["no", "fence"] => Expectation::NoFence,
         ["no", "evacuation"] => Expectation::NoEvacuation,
+        [number, "evacuations"] => Expectation::Evacuations(many(number)?),
+        [number, "resets"] => Expectation::Resets(many(number)?),
+        ["told", ..] => Expectation::Told(words[1..].join(" ")),
+        ["not", "told", ..] => Expectation::NotTold(words[2..].join(" ")),
         ["vm", name, "runs", "once"] => Expectation::Runs { vm: (*name).to_owned(), node: None },
         ["vm", name, "on", node] => {
             Expectation::Runs { vm: (*name).to_owned(), node: Some(deeds::node(node, plan.nodes)?) }
@@ -209,12 +230,17 @@ fn expectation(plan: &Plan, text: &str) -> Result<Expectation, String> {
         _ => {
             let oracles: Vec<_> = crate::oracle::all().iter().map(|oracle| oracle.name()).collect();
             return Err(format!(
-                "`expect {text}`: allowed are no reset, no fence, no evacuation, vm NAME runs once, vm NAME on NODE, \
+                "`expect {text}`: allowed are no reset, no fence, no evacuation, N resets, N evacuations, \
+                 [not] told TEXT, vm NAME runs once, vm NAME on NODE, \
                  vm NAME down, and the oracles {}",
                 oracles.join(", ")
             ));
         }
     })
+}
+
+fn many(number: &str) -> Result<u32, String> {
+    number.parse().map_err(|_| format!("`{number}` is no number"))
 }
 
 /// A span such as `3s` or `2min`.
@@ -234,6 +260,10 @@ impl fmt::Display for Expectation {
             Expectation::Down { vm } => write!(f, "expect vm {vm} down"),
             Expectation::NoReset => f.write_str("expect no reset"),
             Expectation::NoFence => f.write_str("expect no fence"),
+            Expectation::Evacuations(posts) => write!(f, "expect {posts} evacuations"),
+            Expectation::Resets(resets) => write!(f, "expect {resets} resets"),
+            Expectation::Told(text) => write!(f, "expect told {text}"),
+            Expectation::NotTold(text) => write!(f, "expect not told {text}"),
             Expectation::NoEvacuation => f.write_str("expect no evacuation"),
         }
     }

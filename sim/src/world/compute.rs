@@ -21,12 +21,17 @@ const CANNOT_CONNECT: Duration = Duration::from_secs(5);
 
 impl World {
     /// A VM that runs on a node, as if Nova had booted it there long ago.
-    pub fn place_vm(&mut self, name: &str, node: u8) -> Uuid {
+    pub fn place_vm(&mut self, name: &str, node: u16) -> Uuid {
+        self.place_vm_of(name, node, Flavor::Tiny)
+    }
+
+    /// The same, of any size.
+    pub fn place_vm_of(&mut self, name: &str, node: u16, flavor: Flavor) -> Uuid {
         self.orders += 1;
         let vm = Uuid::from_u128(0x7e << 120 | u128::from(self.orders));
         self.story.name(vm, name);
         self.vms.insert(vm, name.to_owned());
-        self.cloud.place(vm, name, &Place::Node(node).to_string(), Flavor::Tiny);
+        self.cloud.place(vm, name, &Place::Node(node).to_string(), flavor);
         if let Some(machine) = self.node_mut(node) {
             machine.guests.insert(vm);
         }
@@ -122,7 +127,7 @@ impl World {
 
     /// The gate has let nova-compute start: it cleans up, and then starts the guests that Nova places here, as with
     /// `resume_guests_state_on_host_boot`.
-    pub(super) fn compute_started(&mut self, number: u8) {
+    pub(super) fn compute_started(&mut self, number: u16) {
         let now = self.now;
         let host = Place::Node(number).to_string();
         self.cloud.compute_started(now, &host);
@@ -147,7 +152,7 @@ impl World {
     }
 
     /// The machine is gone, with its nova-compute and its guests.
-    pub(super) fn compute_lost(&mut self, number: u8) {
+    pub(super) fn compute_lost(&mut self, number: u16) {
         let now = self.now;
         self.cloud.machine_lost(now, &Place::Node(number).to_string());
         if let Some(node) = self.node_mut(number) {
@@ -157,7 +162,7 @@ impl World {
     }
 
     /// Whether Nova still hears of a node's nova-compute.
-    pub(super) fn see_compute(&mut self, number: u8) {
+    pub(super) fn see_compute(&mut self, number: u16) {
         let now = self.now;
         let linked = self.wire.is_linked(Place::Node(number), MANAGEMENT);
         let Some(node) = self.node_mut(number) else { return };

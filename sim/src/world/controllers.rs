@@ -73,7 +73,9 @@ impl World {
     pub fn pause_controller(&mut self, number: u8, span: Option<Duration>) {
         let now = self.now;
         self.stall_controller(number, span);
-        if let Some(seat) = self.seat_mut(number).filter(|seat| seat.stalled && seat.paused.is_none()) {
+        if let Some(seat) =
+            self.seat_mut(number).filter(|seat| seat.stalled && seat.paused.is_none())
+        {
             let (clock, ppm) = seat.clock.stopped(now);
             (seat.clock, seat.paused) = (clock, Some(ppm));
         }
@@ -339,7 +341,7 @@ impl World {
         }
     }
 
-    fn ask_bmc(&mut self, to: Asker, node: u8, ask: Ask, expect: Option<Identity>) {
+    fn ask_bmc(&mut self, to: Asker, node: u16, ask: Ask, expect: Option<Identity>) {
         let reaches = self.wire.is_linked(Place::Controller(to.controller), MANAGEMENT);
         let powered = self.node(node).is_some_and(|machine| machine.power != Power::NoFeed);
         let delay = self.bmcs.get(usize::from(node) - 1).and_then(crate::bmc::Bmc::delay);

@@ -7,8 +7,8 @@ mod controllers;
 mod disks;
 mod links;
 mod power;
-mod users;
 mod sentinels;
+mod users;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -79,7 +79,7 @@ pub struct Ghost {
     /// Boots that are known to be fenced.
     pub fenced_boots: BTreeSet<(NodeId, BootId)>,
     /// Nodes whose BMC or watchdog lies, or which an operator wrongly called off: outside of the fault model.
-    pub lied_about: BTreeSet<u8>,
+    pub lied_about: BTreeSet<u16>,
     /// The registry that ever was furthest: what is applied anywhere is committed.
     pub registry: Option<Registry>,
     /// Resets by watchdogs and sentinels.
@@ -98,7 +98,7 @@ enum Happening {
     /// A message between controllers arrives.
     Peer { from: u8, to: u8, message: Box<PeerMessage> },
     /// A BMC acts on a question.
-    BmcActs { to: Asker, node: u8, ask: Ask, expect: Option<Identity> },
+    BmcActs { to: Asker, node: u16, ask: Ask, expect: Option<Identity> },
     /// A controller hears of its question to a BMC.
     BmcAnswers { to: Asker, reply: Reply },
     /// A controller hears of its call to Nova.
@@ -106,11 +106,11 @@ enum Happening {
     /// Nova has something to do.
     Nova,
     /// A watchdog may fire.
-    Watchdog { node: u8 },
+    Watchdog { node: u16 },
     /// A node's power ends.
-    PowerEnds { node: u8, boot: BootId },
+    PowerEnds { node: u16, boot: BootId },
     /// A node's programs start.
-    BootDone { node: u8, boots: u32 },
+    BootDone { node: u16, boots: u32 },
     /// A stopped program goes on.
     Resume(Program),
     /// A controller that was stopped takes one of the events that waited for it.
@@ -133,8 +133,8 @@ struct Asker {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Program {
     Controller(u8, u32),
-    Sentinel(u8, u32),
-    Agent(u8, u32),
+    Sentinel(u16, u32),
+    Agent(u16, u32),
 }
 
 /// What a datagram holds.
@@ -181,7 +181,7 @@ impl World {
     }
 
     /// A node by its number.
-    pub fn node(&self, number: u8) -> Option<&Machine> {
+    pub fn node(&self, number: u16) -> Option<&Machine> {
         self.nodes.get(usize::from(number).checked_sub(1)?)
     }
 
@@ -202,13 +202,13 @@ impl World {
     }
 
     /// Where a VM's guest runs.
-    pub fn runs_on(&self, vm: Uuid) -> Vec<u8> {
+    pub fn runs_on(&self, vm: Uuid) -> Vec<u16> {
         let running = self.nodes.iter().filter(|node| node.guests.contains(&vm));
         running.map(|node| node.number).collect()
     }
 
     /// Whether a node is on, its sentinel alive, and all its links whole.
-    pub fn is_well(&self, number: u8) -> bool {
+    pub fn is_well(&self, number: u16) -> bool {
         let Some(node) = self.node(number) else { return false };
         let speaks = node.sentinel.core.is_some() && !node.sentinel.stalled;
         let networks = (0..self.plan.networks()).map(Network);
@@ -316,7 +316,7 @@ impl World {
         }
     }
 
-    fn node_mut(&mut self, number: u8) -> Option<&mut Machine> {
+    fn node_mut(&mut self, number: u16) -> Option<&mut Machine> {
         self.nodes.get_mut(usize::from(number).checked_sub(1)?)
     }
 

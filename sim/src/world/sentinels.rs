@@ -17,7 +17,7 @@ use crate::place::{Place, Port, member_id, node_id, node_number};
 
 impl World {
     /// Starts a node's sentinel.
-    pub fn start_sentinel(&mut self, number: u8) {
+    pub fn start_sentinel(&mut self, number: u16) {
         let Some(node) = self.node(number).filter(|node| node.power == Power::Running) else {
             return;
         };
@@ -32,7 +32,7 @@ impl World {
     }
 
     /// Its process is killed: the kernel feeds the device once more when it closes it.
-    pub fn kill_sentinel(&mut self, number: u8) {
+    pub fn kill_sentinel(&mut self, number: u16) {
         let now = self.now;
         if let Some(node) = self.node_mut(number).filter(|node| node.sentinel.core.is_some()) {
             node.sentinel.stop();
@@ -43,7 +43,7 @@ impl World {
 
     /// Its process is stopped for a while. With `at_feed` it stops between the check and the next feed, which is
     /// carried out when it goes on.
-    pub fn stall_sentinel(&mut self, number: u8, span: Option<Duration>) {
+    pub fn stall_sentinel(&mut self, number: u16, span: Option<Duration>) {
         let now = self.now;
         let Some(node) = self.node_mut(number).filter(|node| node.sentinel.core.is_some()) else {
             return;
@@ -57,7 +57,7 @@ impl World {
     }
 
     /// It goes on.
-    pub fn resume_sentinel(&mut self, number: u8) {
+    pub fn resume_sentinel(&mut self, number: u16) {
         let Some(node) = self.node_mut(number) else { return };
         if node.hung || node.sentinel.core.is_none() {
             return;
@@ -72,7 +72,7 @@ impl World {
         self.tell_sentinel(number, Event::Timeout);
     }
 
-    pub(super) fn wake_sentinel(&mut self, number: u8, life: u32) {
+    pub(super) fn wake_sentinel(&mut self, number: u16, life: u32) {
         let now = self.now;
         let Some(node) = self.node_mut(number) else { return };
         if node.sentinel.life == life && node.sentinel.wakes_at == Some(now) {
@@ -83,7 +83,7 @@ impl World {
 
     pub(super) fn node_hears(
         &mut self,
-        number: u8,
+        number: u16,
         from: Place,
         network: Network,
         sender: SocketAddr,
@@ -120,7 +120,7 @@ impl World {
     }
 
     /// Hands an event in and carries out what comes of it.
-    pub(super) fn tell_sentinel(&mut self, number: u8, event: Event) {
+    pub(super) fn tell_sentinel(&mut self, number: u16, event: Event) {
         let now = self.now;
         let Some(node) = self.node_mut(number) else { return };
         if node.sentinel.stalled || node.hung {
@@ -136,7 +136,7 @@ impl World {
         self.do_sentinel_effects(number, effects.into());
     }
 
-    fn do_sentinel_effects(&mut self, number: u8, mut effects: VecDeque<Effect>) {
+    fn do_sentinel_effects(&mut self, number: u16, mut effects: VecDeque<Effect>) {
         let mut events = Vec::new();
         while let Some(effect) = effects.pop_front() {
             let Some(node) = self.node_mut(number) else { return };
@@ -164,7 +164,7 @@ impl World {
 
     fn do_sentinel_effect(
         &mut self,
-        number: u8,
+        number: u16,
         effect: Effect,
         effects: &mut VecDeque<Effect>,
         events: &mut Vec<Event>,
@@ -203,8 +203,7 @@ impl World {
             Effect::StoreEpoch(epoch) => node.highest_epoch = Some(epoch),
             Effect::OpenWatchdog => {
                 if node.watchdog.open(now) {
-                    let counts_for_e2 =
-                        matches!(node.watchdog.kind, Kind::Hardware | Kind::Dead);
+                    let counts_for_e2 = matches!(node.watchdog.kind, Kind::Hardware | Kind::Dead);
                     let timeout = node.watchdog.timeout();
                     self.watch_watchdog(number);
                     events.push(Event::WatchdogOpened { timeout, counts_for_e2 });
@@ -246,7 +245,7 @@ impl World {
         }
     }
 
-    fn plan_sentinel(&mut self, number: u8) {
+    fn plan_sentinel(&mut self, number: u16) {
         let now = self.now;
         let Some(node) = self.node_mut(number) else { return };
         let Some((reading, _)) = node.sentinel.core.as_ref().and_then(Sentinel::poll_timeout)

@@ -26,7 +26,12 @@ impl World {
     }
 
     /// An operator disables or enables a node's nova-compute, or forces it down.
-    pub fn update_compute(&mut self, number: u8, enabled: Option<bool>, forced_down: Option<bool>) {
+    pub fn update_compute(
+        &mut self,
+        number: u16,
+        enabled: Option<bool>,
+        forced_down: Option<bool>,
+    ) {
         let host = Place::Node(number).to_string();
         let service = self.cloud.services(self.now).into_iter().find(|row| row.host == host);
         let Some(service) = service else { return };
