@@ -191,6 +191,12 @@ impl World {
         leading.max_by_key(|seat| seat.disk.term()).map(|seat| seat.number)
     }
 
+    /// The highest term in which a controller leads.
+    pub fn term(&self) -> u64 {
+        let leading = self.seats.iter().filter(|seat| seat.leads());
+        leading.map(|seat| seat.disk.term().0).max().unwrap_or_default()
+    }
+
     /// The registry that ever was furthest: what it holds is committed, also when who held it is dead.
     pub fn registry(&self) -> Option<&Registry> {
         self.ghost.registry.as_ref()
