@@ -27,6 +27,12 @@ pub enum Deed {
     Dark(Network, bool),
     /// Two controllers no longer reach each other, or do again.
     Split(u8, u8, bool),
+    /// Two machines no longer reach each other on a network, or do again.
+    Apart(Place, Place, Network, bool),
+    /// A controller's disk does not take the next write.
+    DiskFails(u8),
+    /// A user has a VM migrated, live.
+    UserMigrates(Uuid),
     /// A node loses its power; with its feed, its BMC too.
     PowerOff(u16, bool),
     /// A node's power and feed are back, and it boots.
@@ -136,6 +142,15 @@ impl World {
                 self.trouble_all();
             }
             Deed::Split(one, other, split) => self.wire.set_split(one, other, split),
+            Deed::Apart(one, other, network, apart) => {
+                self.wire.set_apart(one, other, network, apart);
+            }
+            Deed::DiskFails(number) => {
+                if let Some(seat) = self.seats.get_mut(usize::from(number) - 1) {
+                    seat.disk_fails = true;
+                }
+            }
+            Deed::UserMigrates(vm) => self.user_migrates(vm),
             Deed::PowerOff(node, feed) => self.switch_off(node, feed),
             Deed::PowerOn(node) => self.switch_on(node),
             Deed::Bmc(node, behaviour) => {

@@ -26,6 +26,8 @@ pub struct Seat {
     pub starts: u32,
     /// Its disk.
     pub disk: Restored,
+    /// Whether its disk will not take the next write.
+    pub disk_fails: bool,
     /// Whether the process is stopped (SIGSTOP).
     pub stalled: bool,
     /// What came meanwhile.
@@ -102,6 +104,7 @@ impl Seat {
             core: None,
             starts: 0,
             disk: Restored::default(),
+            disk_fails: false,
             stalled: false,
             backlog: VecDeque::new(),
             suspended: VecDeque::new(),

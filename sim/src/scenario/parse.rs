@@ -39,6 +39,12 @@ pub(super) enum Command {
     Do(Doer),
     Run(Duration),
     Order(api::Request),
+    /// No more faults from here on: liveness is judged.
+    Calm,
+    /// A controller may find that its state contradicts the others'.
+    MayHalt,
+    /// A user has a VM migrated, live.
+    UserMigrates(String),
     Expect(Expectation),
 }
 
@@ -71,7 +77,7 @@ pub struct BadScenario {
 
 /// What a line may begin with.
 const COMMANDS: &str = "cluster, vm, cut, heal, lossy, network, power, boot, stall, resume, kill, start, bmc, nova, \
-                        controller, step-clock, sabotage, run, hactl, expect";
+                        controller, step-clock, sabotage, apart, together, user, calm, may, run, hactl, expect";
 
 impl Scenario {
     /// Reads a file's text.
@@ -183,6 +189,9 @@ fn command(plan: &Plan, first: &str, words: &[&str]) -> Result<Command, String> 
         ("vm", _) => Err("write `vm NAME on NODE`".to_owned()),
         ("run", [span]) => Ok(Command::Run(duration(span)?)),
         ("run", _) => Err("write `run DURATION`, such as `run 90s`".to_owned()),
+        ("calm", []) => Ok(Command::Calm),
+        ("may", ["halt"]) => Ok(Command::MayHalt),
+        ("user", ["migrates", vm]) => Ok(Command::UserMigrates((*vm).to_owned())),
         ("hactl", words) => orders::order(words).map(Command::Order),
         ("expect", words) => expectation(plan, &words.join(" ")).map(Command::Expect),
         (first, words) => match deeds::doer(plan, first, words)? {
