@@ -38,6 +38,12 @@ pub enum Deed {
     Dark(Network, bool),
     /// Two controllers no longer reach each other, or do again.
     Split(u8, u8, bool),
+    /// Two machines no longer reach each other on a network, or do again.
+    Apart(Place, Place, Network, bool),
+    /// A controller's disk does not take the next write.
+    DiskFails(u8),
+    /// A user has a VM migrated, live.
+    UserMigrates(Uuid),
     /// A node loses its power; with its feed, its BMC too.
     PowerOff(u16, bool),
     /// A node's power and feed are back, and it boots.
@@ -108,8 +114,6 @@ pub enum Deed {
     NovaRefuses(Uuid),
     /// A user deletes a VM.
     DeleteVm(Uuid),
-    /// Somebody live-migrates a VM.
-    MigrateVm(Uuid),
     /// A VM is in another `vm_state`, with a `task_state` or none.
     SetVm(Uuid, String, Option<String>),
     /// An operator enables a node's nova-compute or not, or forces it down or not.
@@ -183,6 +187,15 @@ impl World {
                 self.trouble_all();
             }
             Deed::Split(one, other, split) => self.wire.set_split(one, other, split),
+            Deed::Apart(one, other, network, apart) => {
+                self.wire.set_apart(one, other, network, apart);
+            }
+            Deed::DiskFails(number) => {
+                if let Some(seat) = self.seats.get_mut(usize::from(number) - 1) {
+                    seat.disk_fault = Some(DiskFault::Once);
+                }
+            }
+            Deed::UserMigrates(vm) => self.user_migrates(vm),
             Deed::PowerOff(node, feed) => self.switch_off(node, feed),
             Deed::PowerOn(node) => self.switch_on(node),
             Deed::Bmc(node, behaviour) => {
@@ -252,7 +265,6 @@ impl World {
                 self.cloud.faults.refuse.insert(vm);
             }
             Deed::DeleteVm(vm) => self.delete_vm(vm),
-            Deed::MigrateVm(vm) => self.migrate_vm(vm),
             Deed::SetVm(vm, ref state, ref task) => self.set_vm_state(vm, state, task.as_deref()),
             Deed::Compute(number, enabled, forced_down) => {
                 self.update_compute(number, enabled, forced_down);

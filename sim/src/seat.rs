@@ -30,8 +30,6 @@ pub struct Seat {
     pub disk_fault: Option<DiskFault>,
     /// A copy of its disk, as a backup or a VM's snapshot holds it.
     pub image: Option<Restored>,
-    /// Whether that copy was put in its place once.
-    pub restored: bool,
     /// Whether the process is stopped (SIGSTOP).
     pub stalled: bool,
     /// Rate error of its clock, while the whole machine is paused and the clock with it.
@@ -129,7 +127,6 @@ impl Seat {
             disk: Restored::default(),
             disk_fault: None,
             image: None,
-            restored: false,
             stalled: false,
             paused: None,
             backlog: VecDeque::new(),

@@ -42,6 +42,8 @@ pub struct Wire {
     island: BTreeSet<Place>,
     /// Controllers that cannot speak to each other.
     split: BTreeSet<(u8, u8)>,
+    /// Machines that cannot speak to each other on a network, whatever their links are.
+    apart: BTreeSet<(Place, Place, Network)>,
     carried: u64,
     lost: u64,
 }
@@ -131,6 +133,27 @@ impl Wire {
         self.island = island;
     }
 
+    /// Parts two machines on a network, or joins them again.
+    pub fn set_apart(&mut self, one: Place, other: Place, network: Network, apart: bool) {
+        let pair = (one.min(other), one.max(other), network);
+        if apart {
+            self.apart.insert(pair);
+        } else {
+            self.apart.remove(&pair);
+        }
+    }
+
+    /// Whether every machine reaches every other.
+    pub fn is_whole(&self) -> bool {
+        self.cut.is_empty()
+            && self.dark.is_empty()
+            && self.split.is_empty()
+            && self.apart.is_empty()
+            && self.deaf.is_empty()
+            && self.flapping.is_empty()
+            && self.island.is_empty()
+    }
+
     /// All links as new.
     pub fn heal_all(&mut self) {
         *self = Self { carried: self.carried, lost: self.lost, ..Self::default() };
@@ -144,6 +167,7 @@ impl Wire {
             && !self.deaf.contains(&(to, from, network))
             && self.island.contains(&from) == self.island.contains(&to)
             && !self.is_split(from, to)
+            && !self.apart.contains(&(from.min(to), from.max(to), network))
     }
 
     /// Whether a machine can speak and hear on a network.
@@ -160,6 +184,27 @@ impl Wire {
         let slow = self.jitter.get(&link).is_some_and(|most| *most > HARMLESS_JITTER);
         let deaf = self.deaf.iter().any(|(to, _, on)| (*to, *on) == link);
         self.is_linked(place, network) && !lossy && !slow && !deaf && !self.flapping.contains(&link)
+    }
+
+    /// Whether something is wrong that concerns more than one machine: a dark network, a split, or more than 1 % loss
+    /// everywhere.
+    pub fn is_noisy(&self) -> bool {
+        !self.dark.is_empty()
+            || !self.split.is_empty()
+            || !self.apart.is_empty()
+            || !self.island.is_empty()
+            || self.background > 10
+    }
+
+    /// Whether a machine's own links are whole on all networks, and lose no more than 1 %.
+    pub fn is_good(&self, place: Place) -> bool {
+        let cut = self.cut.iter().any(|(of, _, _)| *of == place);
+        let lossy = self.loss.iter().any(|((of, _), loss)| *of == place && *loss > 10);
+        let deaf = self.deaf.iter().any(|(to, _, _)| *to == place);
+        let flapping = self.flapping.iter().any(|(of, _)| *of == place);
+        let slow =
+            |(of, most): (&(Place, Network), &Duration)| of.0 == place && *most > HARMLESS_JITTER;
+        !cut && !lossy && !deaf && !flapping && !self.jitter.iter().any(slow)
     }
 
     /// Flight time of a datagram, or `None` for one that is lost.

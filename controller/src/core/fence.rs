@@ -70,7 +70,7 @@ impl Controller {
         let same_boot = self.sentinels.of(incident.node).is_some_and(|h| h.boot == incident.boot);
         let Some(work) = self.work(incident.id) else { return };
         let (blocked, confirmed) = (work.blocked.is_some(), work.confirmed);
-        if well && same_boot && (blocked || !confirmed) {
+        if well && (same_boot && blocked || !confirmed) {
             let why = if confirmed {
                 "it is well again and could not be proven off"
             } else {

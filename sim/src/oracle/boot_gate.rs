@@ -57,6 +57,12 @@ impl Oracle for BootGate {
             | Fact::Vouched { .. }
             | Fact::OffArrived { .. }
             | Fact::Called { .. }
+            | Fact::BmcAsked { .. }
+            | Fact::Obeyed { .. }
+            | Fact::Ordered { .. }
+            | Fact::Answered { .. }
+            | Fact::Told { .. }
+            | Fact::WriteFailed { .. }
             | Fact::Reset { .. }
             | Fact::Halted { .. }
             | Fact::Second => Ok(()),

@@ -62,6 +62,12 @@ impl Oracle for EvidenceRules {
             | Fact::OffArrived { .. }
             | Fact::Called { .. }
             | Fact::GateOpened { .. }
+            | Fact::BmcAsked { .. }
+            | Fact::Obeyed { .. }
+            | Fact::Ordered { .. }
+            | Fact::Answered { .. }
+            | Fact::Told { .. }
+            | Fact::WriteFailed { .. }
             | Fact::Reset { .. }
             | Fact::Halted { .. }
             | Fact::Second => Ok(()),

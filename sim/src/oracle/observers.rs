@@ -13,7 +13,8 @@ use crate::world::World;
 
 /// S10: no row of the matrix fences a node that has been well for half a minute: on, its sentinel alive, all its links
 /// whole. Whatever happens to controllers, agents and other nodes meanwhile. An intent that lay in the log of a controller
-/// that hung may be committed long after its verdict; then it must be cancelled, and nothing may have come of it.
+/// that hung may be committed in a later term, long after its verdict: the node then resets itself (rule 5 of the
+/// fencing protocol), but nobody switches it off, and the fence is cancelled.
 #[derive(Debug, Default)]
 pub(super) struct Observers {
     /// Since when each node is well.
@@ -58,10 +59,10 @@ impl Oracle for Observers {
                 }
                 self.judge_baseless(world)
             }
-            Fact::OffArrived { node, .. } | Fact::Reset { node, .. } => {
+            Fact::OffArrived { node, .. } => {
                 match self.baseless.values().find(|baseless| baseless.node == *node) {
                     Some(_) => Err(format!(
-                        "{} was well when its fence was committed, and {fact}",
+                        "{} was well when its old fence was committed, and is switched off",
                         Place::Node(*node)
                     )),
                     None => Ok(()),
@@ -79,11 +80,19 @@ impl Oracle for Observers {
                 let since = self.well.get(&number).filter(|_| world.is_well(number));
                 let troubled = world.node(number).map_or(Duration::ZERO, |node| node.troubled);
                 let span = since.map(|since| world.now().saturating_sub(troubled.max(*since)));
-                if span.is_some_and(|span| span >= LONG_ENOUGH) {
+                let Some(span) = span.filter(|span| *span >= LONG_ENOUGH) else { return Ok(()) };
+                let old = incident.fence().is_some_and(|fence| fence.epoch.term < world.term());
+                if old {
                     let baseless = Baseless { node: number, leader: None, since: world.now() };
                     self.baseless.insert(incident.id, baseless);
+                    return Ok(());
                 }
-                Ok(())
+                Err(format!(
+                    "{} was well for {:.0} s when it was to be fenced by row {:?}",
+                    Place::Node(number),
+                    span.as_secs_f64(),
+                    incident.verdict.row
+                ))
             }
             Fact::GuestStarted { .. }
             | Fact::Applied { .. }
@@ -94,6 +103,13 @@ impl Oracle for Observers {
             | Fact::Vouched { .. }
             | Fact::Called { .. }
             | Fact::GateOpened { .. }
+            | Fact::BmcAsked { .. }
+            | Fact::Obeyed { .. }
+            | Fact::Ordered { .. }
+            | Fact::Answered { .. }
+            | Fact::Told { .. }
+            | Fact::WriteFailed { .. }
+            | Fact::Reset { .. }
             | Fact::Halted { .. } => Ok(()),
         }
     }
@@ -119,7 +135,7 @@ impl Observers {
             if now.saturating_sub(baseless.since) >= CANCELLED_WITHIN {
                 let node = Place::Node(baseless.node);
                 return Err(format!(
-                    "{node} was well when its fence was committed, and the fence goes on"
+                    "{node} was well when its old fence was committed, and the fence goes on"
                 ));
             }
         }

@@ -45,7 +45,7 @@ impl Oracle for SelfFenceDeadline {
 
     fn judge(&mut self, world: &World, fact: &Fact) -> Result<(), String> {
         match fact {
-            Fact::Renewed { node, seq } | Fact::Asked { node, seq } => {
+            Fact::Renewed { node, seq, .. } | Fact::Asked { node, seq } => {
                 let stood = self.stood(world, *node);
                 stood.sent.insert(*seq, world.now());
                 if stood.sent.len() > REMEMBERED {
@@ -80,6 +80,12 @@ impl Oracle for SelfFenceDeadline {
             | Fact::OffArrived { .. }
             | Fact::Called { .. }
             | Fact::GateOpened { .. }
+            | Fact::BmcAsked { .. }
+            | Fact::Obeyed { .. }
+            | Fact::Ordered { .. }
+            | Fact::Answered { .. }
+            | Fact::Told { .. }
+            | Fact::WriteFailed { .. }
             | Fact::Reset { .. }
             | Fact::Halted { .. } => Ok(()),
         }

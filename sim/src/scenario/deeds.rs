@@ -41,7 +41,7 @@ impl VmDeed {
             VmDeed::FailsAfterSpawn => Deed::NovaFailsAfterSpawn(vm),
             VmDeed::Refused => Deed::NovaRefuses(vm),
             VmDeed::Deleted => Deed::DeleteVm(vm),
-            VmDeed::Migrated => Deed::MigrateVm(vm),
+            VmDeed::Migrated => Deed::UserMigrates(vm),
             VmDeed::Set { state, task } => Deed::SetVm(vm, state.clone(), task.clone()),
         }
     }
@@ -67,7 +67,7 @@ pub(super) type Read<T> = Result<T, String>;
 pub(super) fn doer(plan: &Plan, first: &str, words: &[&str]) -> Read<Option<Doer>> {
     let deeds = match first {
         "cut" | "heal" | "lossy" | "twice" | "jitter" | "deaf" | "flap" | "island" | "network"
-        | "split" | "join" | "loss" => links::deeds(plan, first, words),
+        | "split" | "join" | "apart" | "together" => links::deeds(plan, first, words),
         "power" => power(plan, words),
         "bmc" => bmc(plan, words),
         "stall" | "resume" | "kill" | "start" => program(plan, first, words),
@@ -256,7 +256,7 @@ fn disk(plan: &Plan, words: &[&str]) -> Read<Doer> {
 fn controller(plan: &Plan, words: &[&str]) -> Read<Doer> {
     let usage = || {
         usage(
-            "controller N|leader|all stop|start|stall|pause|resume|partition|heal \
+            "controller N|leader|all stop|start|stall|pause|resume|partition|heal|disk-fails \
              [at=[after-]off|read|force-down|evacuate|persist] [for=5s]",
         )
     };
@@ -300,6 +300,7 @@ fn controller(plan: &Plan, words: &[&str]) -> Read<Doer> {
             ("pause", None) => deeds.push(Deed::PauseController(number, span)),
             ("stall" | "pause", Some(trap)) => deeds.push(Deed::Trap(number, held(trap))),
             ("resume", None) => deeds.push(Deed::ResumeController(number)),
+            ("disk-fails", None) => deeds.push(Deed::DiskFails(number)),
             ("partition", None) => deeds.extend(partition(plan, number, true)),
             ("heal", None) => deeds.extend(partition(plan, number, false)),
             _ => return Err(usage()),

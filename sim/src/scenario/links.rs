@@ -23,6 +23,10 @@ pub(super) fn deeds(plan: &Plan, first: &str, words: &[&str]) -> Read<Vec<Deed>>
             let links = links(plan, words, "heal NODE NETWORK[, NETWORK]")?;
             Ok(links.into_iter().map(|(place, on, _)| Deed::Heal(place, on)).collect())
         }
+        "lossy" if words.first() == Some(&"everywhere") => match words {
+            [_, percent] => Ok(vec![Deed::Background(permille(percent)?)]),
+            _ => Err(usage("lossy everywhere PERCENT")),
+        },
         "lossy" => on_link(plan, words, "lossy NODE NETWORK[, NETWORK] PERCENT", |at, on, by| {
             Ok(Deed::Lossy(at, on, permille(by)?))
         }),
@@ -38,10 +42,6 @@ pub(super) fn deeds(plan: &Plan, first: &str, words: &[&str]) -> Read<Vec<Deed>>
         "deaf" => on_link(plan, words, "deaf NODE NETWORK[, NETWORK] OTHER", |at, on, from| {
             Ok(Deed::Deaf(at, place(plan, from)?, on))
         }),
-        "loss" => match words {
-            [percent] => Ok(vec![Deed::Background(permille(percent)?)]),
-            _ => Err(usage("loss PERCENT")),
-        },
         "island" => match words {
             ["none"] => Ok(vec![Deed::Island(Vec::new())]),
             [] => Err(usage("island NODE[, NODE], or island none")),
@@ -57,6 +57,7 @@ pub(super) fn deeds(plan: &Plan, first: &str, words: &[&str]) -> Read<Vec<Deed>>
             [name, "on"] => Ok(vec![Deed::Dark(network(plan, name)?, false)]),
             _ => Err(usage("network NETWORK off|on")),
         },
+        "apart" | "together" => apart(plan, words, first == "apart"),
         _ => split(plan, words, first == "split"),
     }
 }
@@ -105,4 +106,21 @@ fn split(plan: &Plan, words: &[&str], apart: bool) -> Read<Vec<Deed>> {
             Err(usage("split|join controller-N controller-M"))
         }
     }
+}
+
+fn apart(plan: &Plan, words: &[&str], apart: bool) -> Read<Vec<Deed>> {
+    let usage = || usage("apart|together NODE[,NODE] NODE[,NODE] NETWORK[,NETWORK]");
+    let [some, others, networks] = words else { return Err(usage()) };
+    let places =
+        |list: &str| list.split(',').map(|name| place(plan, name)).collect::<Read<Vec<_>>>();
+    let (some, others) = (places(some)?, places(others)?);
+    let networks = networks.split(',').map(|name| network(plan, name)).collect::<Read<Vec<_>>>()?;
+    let mut deeds = Vec::new();
+    for one in &some {
+        for other in others.iter().filter(|other| *other != one) {
+            let deed = |network: &Network| Deed::Apart(*one, *other, *network, apart);
+            deeds.extend(networks.iter().map(deed));
+        }
+    }
+    Ok(deeds)
 }

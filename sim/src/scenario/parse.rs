@@ -41,6 +41,10 @@ pub(super) enum Command {
     Do(Doer),
     Run(Duration),
     Order(api::Request),
+    /// No more faults from here on: liveness is judged.
+    Calm,
+    /// A controller may find that its state contradicts the others'.
+    MayHalt,
     Expect(Expectation),
 }
 
@@ -80,9 +84,9 @@ pub struct BadScenario {
 }
 
 /// What a line may begin with.
-const COMMANDS: &str = "cluster, vm, cut, heal, lossy, twice, jitter, deaf, flap, island, loss, network, split, join, power, \
-                        stall, resume, kill, start, bmc, watchdog, nova, user, controller, disk, step-clock, drift, \
-                        sabotage, run, hactl, expect";
+const COMMANDS: &str = "cluster, vm, cut, heal, lossy, twice, jitter, deaf, flap, island, network, split, join, \
+                        apart, together, power, stall, resume, kill, start, bmc, watchdog, nova, user, controller, \
+                        disk, step-clock, drift, sabotage, calm, may, run, hactl, expect";
 
 impl Scenario {
     /// Reads a file's text.
@@ -200,6 +204,8 @@ fn command(plan: &Plan, first: &str, words: &[&str]) -> Result<Command, String> 
         ("vm", _) => Err("write `vm NAME on NODE [big]`".to_owned()),
         ("run", [span]) => Ok(Command::Run(duration(span)?)),
         ("run", _) => Err("write `run DURATION`, such as `run 90s`".to_owned()),
+        ("calm", []) => Ok(Command::Calm),
+        ("may", ["halt"]) => Ok(Command::MayHalt),
         ("hactl", words) => orders::order(words).map(Command::Order),
         ("expect", words) => expectation(plan, &words.join(" ")).map(Command::Expect),
         (first, words) => match deeds::doer(plan, first, words)? {

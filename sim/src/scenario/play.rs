@@ -2,8 +2,6 @@
 
 use std::fmt::Write as _;
 
-use controller::effect::Ticket;
-use controller::event::Event;
 use uuid::Uuid;
 
 use super::deeds::{Doer, LeaderDeed, partition};
@@ -98,11 +96,12 @@ impl Scenario {
             }
             Command::Run(span) => run.go_on(*span).map_err(Broken::Oracle)?,
             Command::Order(request) => {
-                let leader =
-                    run.world.leader().ok_or("nobody leads, so nobody takes orders".to_owned())?;
-                let event = Event::Order { ticket: Ticket(0), request: request.clone() };
-                run.world.tell_controller(leader, event);
+                if !run.world.order(request.clone()) {
+                    return Err("nobody leads, so nobody takes orders".to_owned().into());
+                }
             }
+            Command::Calm => run.world.calm_down(),
+            Command::MayHalt => run.world.ghost.may_halt = true,
             Command::Expect(expectation) => meet(run, expectation)?,
         }
         Ok(())

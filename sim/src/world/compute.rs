@@ -12,7 +12,7 @@ use crate::fact::Fact;
 use crate::fault::Sabotage;
 use crate::node::Power;
 use crate::place::Place;
-use crate::standin::nova::{Flavor, Order};
+use crate::standin::nova::{Flavor, Order, Request};
 
 /// After this time without an answer a controller's client gives up.
 const CLIENT_WAITS: Duration = Duration::from_secs(30);
@@ -37,6 +37,13 @@ impl World {
         }
         self.facts.push(Fact::GuestStarted { vm, node });
         vm
+    }
+
+    /// A user orders a live migration, past every controller.
+    pub(crate) fn user_migrates(&mut self, vm: Uuid) {
+        let now = self.now;
+        self.cloud.serve(now, &Request::LiveMigrate(vm));
+        self.follow_cloud();
     }
 
     pub(super) fn call_nova(&mut self, to: Asker, call: &Call) {

@@ -21,7 +21,7 @@ use crate::place::{Place, Port, boot_id, controller_id, member_id, node_id, node
 use crate::seat::{Point, Trap};
 
 /// One way between two controllers.
-const PEER_FLIGHT: Duration = Duration::from_micros(400);
+pub(super) const PEER_FLIGHT: Duration = Duration::from_micros(400);
 
 impl World {
     /// Starts a controller's process.
@@ -207,8 +207,9 @@ impl World {
             Effect::Peer { to, message } => {
                 let to = u8::try_from(to.0).unwrap_or(0);
                 if self.wire.is_open(place, Place::Controller(to), MANAGEMENT) {
-                    let message = Box::new(message);
-                    self.later(PEER_FLIGHT, Happening::Peer { from: number, to, message });
+                    let (from, message) = (number, Box::new(message));
+                    let term = self.seat(number).map_or(0, |seat| seat.disk.term().0);
+                    self.later(PEER_FLIGHT, Happening::Peer { from, to, term, message });
                 }
             }
             Effect::Gossip { network, to, bytes } => {
@@ -237,6 +238,7 @@ impl World {
                     self.later(Duration::ZERO, Happening::BmcAnswers { to, reply });
                     return;
                 }
+                self.facts.push(Fact::BmcAsked { controller: number, node, ask });
                 self.ask_bmc(to, node_number(node), ask, expect);
             }
             Effect::Nova { ticket, call, not_after } => {
@@ -248,7 +250,11 @@ impl World {
                 }
                 self.call_nova(to, &call);
             }
-            Effect::Answer { result, .. } => {
+            Effect::Answer { ticket, result } => {
+                if let Some(request) = self.ghost.orders.remove(&ticket) {
+                    let index = result.as_ref().ok().map(|done| done.index);
+                    self.facts.push(Fact::Answered { request, index });
+                }
                 let text = match result {
                     Ok(done) => done.said,
                     Err(failure) => format!("{failure:?}"),
@@ -256,10 +262,14 @@ impl World {
                 self.tell("answer", &text);
             }
             Effect::Journal(line) => {
-                if self.seat(number).is_some_and(super::Seat::leads) {
+                let leads = self.seat(number).is_some_and(super::Seat::leads);
+                if leads {
                     let page =
                         if line.level == controller::effect::Level::State { "" } else { "  PAGE" };
                     self.tell(line.subject, &format!("{}{page}", line.text));
+                }
+                if leads || line.level == controller::effect::Level::Broken {
+                    self.facts.push(Fact::Told { controller: number, line });
                 }
             }
             Effect::Halt(why) => {

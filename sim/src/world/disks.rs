@@ -10,7 +10,8 @@ use crate::place::Place;
 use crate::seat::DiskFault;
 
 impl World {
-    /// A controller writes. False when its process is gone: nothing that follows in its effects is done.
+    /// A controller writes. Where that fails its process ends: it may have given its word for what its disk does not hold
+    /// (S21).
     pub(super) fn persist(&mut self, number: u8, write: &Write) {
         if self.sabotage.contains(&Sabotage::ForgetfulDisks) {
             return;
@@ -18,14 +19,18 @@ impl World {
         let Some(seat) = self.seat_mut(number) else { return };
         let ends = match seat.disk_fault {
             None | Some(DiskFault::Damaged) => None,
-            Some(DiskFault::Full) => Some("exits: no space left to write its log"),
-            Some(DiskFault::Once) => Some("exits: cannot sync its log: input/output error"),
+            Some(DiskFault::Full) => Some("ends: no space left to write its log"),
+            Some(DiskFault::Once) => Some("ends: its disk has failed"),
             Some(DiskFault::Torn) => Some("loses power in the middle of a write"),
             Some(DiskFault::Unsynced) => Some("loses power before a write is synced"),
         };
         if let Some(ends) = ends {
             if seat.disk_fault != Some(DiskFault::Full) {
                 seat.disk_fault = None;
+            }
+            self.facts.push(Fact::WriteFailed { controller: number });
+            if mutants::is_on(mutants::Mutant::M37) {
+                return;
             }
             self.tell("raft", &format!("{} {ends}", Place::Controller(number)));
             self.stop_controller(number);
@@ -54,7 +59,6 @@ impl World {
             seat.image = Some(seat.disk.clone());
         } else if let Some(image) = seat.image.clone().filter(|_| seat.core.is_none()) {
             seat.disk = image;
-            seat.restored = true;
         }
     }
 }

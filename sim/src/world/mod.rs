@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use api::Request;
 use controller::effect::{Network, PeerMessage, Ticket};
 use controller::nova;
 use controller::registry::Registry;
@@ -86,6 +87,16 @@ pub struct Ghost {
     pub resets: u32,
     /// Calls that Nova got, by kind.
     pub evacuations: u32,
+    /// When the newest message arrived here that a controller (first) got from another in a term was sent.
+    pub heard: BTreeMap<(u8, u8, u64), Duration>,
+    /// Operators' orders so far.
+    pub ordered: u64,
+    /// Those that are not answered yet.
+    pub orders: BTreeMap<Ticket, Request>,
+    /// Since when no more faults happen: from then on everything must come to a good end.
+    pub calm: Option<Duration>,
+    /// Whether controllers may find that their state contradicts the others'.
+    pub may_halt: bool,
 }
 
 /// A happening.
@@ -96,7 +107,7 @@ enum Happening {
     /// A datagram arrives.
     Datagram { from: Place, to: Place, network: Network, sender: SocketAddr, body: Body },
     /// A message between controllers arrives.
-    Peer { from: u8, to: u8, message: Box<PeerMessage> },
+    Peer { from: u8, to: u8, term: u64, message: Box<PeerMessage> },
     /// A BMC acts on a question.
     BmcActs { to: Asker, node: u16, ask: Ask, expect: Option<Identity> },
     /// A controller hears of its question to a BMC.
@@ -196,6 +207,12 @@ impl World {
         leading.max_by_key(|seat| seat.disk.term()).map(|seat| seat.number)
     }
 
+    /// The highest term in which a controller leads.
+    pub fn term(&self) -> u64 {
+        let leading = self.seats.iter().filter(|seat| seat.leads());
+        leading.map(|seat| seat.disk.term().0).max().unwrap_or_default()
+    }
+
     /// The registry that ever was furthest: what it holds is committed, also when who held it is dead.
     pub fn registry(&self) -> Option<&Registry> {
         self.ghost.registry.as_ref()
@@ -236,6 +253,22 @@ impl World {
         })
     }
 
+    /// An operator's order to whoever leads; `false` when nobody does.
+    pub fn order(&mut self, request: Request) -> bool {
+        let Some(leader) = self.leader() else { return false };
+        self.ghost.ordered += 1;
+        let ticket = Ticket(self.ghost.ordered);
+        self.ghost.orders.insert(ticket, request.clone());
+        self.facts.push(Fact::Ordered { request: request.clone() });
+        self.tell_controller(leader, controller::event::Event::Order { ticket, request });
+        true
+    }
+
+    /// From here on no more faults happen.
+    pub fn calm_down(&mut self) {
+        self.ghost.calm = Some(self.now);
+    }
+
     /// A line of the story that no core tells.
     pub fn tell(&mut self, subject: &str, text: &str) {
         let now = self.now;
@@ -252,10 +285,12 @@ impl World {
             Happening::Datagram { from, to, network, sender, body } => {
                 self.arrive(from, to, network, sender, body);
             }
-            Happening::Peer { from, to, message } => {
+            Happening::Peer { from, to, term, message } => {
                 let open =
                     self.wire.is_open(Place::Controller(from), Place::Controller(to), MANAGEMENT);
                 if open {
+                    let sent = self.now.saturating_sub(controllers::PEER_FLIGHT);
+                    self.ghost.heard.insert((to, from, term), sent);
                     let from = ControllerId(u64::from(from));
                     let event = controller::event::Event::Peer { from, message: *message };
                     self.tell_controller(to, event);

@@ -8,7 +8,7 @@ use controller::effect::Network;
 use fencing::lease::Message;
 use fencing::sign::Signer;
 use node_agent::agent;
-use node_agent::sentinel::{Effect, Event, Sentinel, Start};
+use node_agent::sentinel::{Effect, Event, ResetReason, Sentinel, Start};
 
 use super::{Body, Happening, Program, World};
 use crate::fact::Fact;
@@ -129,10 +129,17 @@ impl World {
             }
             return;
         }
-        let reading = node.clock.read(now);
+        let (reading, boot) = (node.clock.read(now), node.boot());
         let Some(core) = node.sentinel.core.as_mut() else { return };
+        let order = if let Event::FenceEvent(event) = &event { Some(event.clone()) } else { None };
         let mut effects = Vec::new();
         core.handle(reading, event, &mut effects);
+        let obeys =
+            |effect: &Effect| matches!(effect, Effect::Reset(ResetReason::FenceEvent { .. }));
+        if let Some(event) = order.filter(|_| effects.iter().any(obeys)) {
+            let signers = event.signatures.iter().map(|(id, _)| *id).collect();
+            self.facts.push(Fact::Obeyed { node: number, boot, order: event.order, signers });
+        }
         self.do_sentinel_effects(number, effects.into());
     }
 
@@ -175,8 +182,9 @@ impl World {
         match effect {
             Effect::Send { to, message } => {
                 match &message {
-                    Message::Renew { seq, .. } => {
-                        self.facts.push(Fact::Renewed { node: number, seq: *seq });
+                    Message::Renew { seq, challenge, .. } => {
+                        let (seq, challenge) = (*seq, *challenge);
+                        self.facts.push(Fact::Renewed { node: number, seq, challenge });
                     }
                     Message::Ask { seq, .. } => {
                         self.facts.push(Fact::Asked { node: number, seq: *seq });

@@ -1,6 +1,5 @@
 //! What users and operators do in Nova, behind Holdfast's back.
 
-use controller::nova::call::Call;
 use uuid::Uuid;
 
 use super::World;
@@ -11,11 +10,6 @@ impl World {
     /// A user deletes a VM.
     pub fn delete_vm(&mut self, vm: Uuid) {
         self.request(&Request::Delete(vm));
-    }
-
-    /// Somebody live-migrates a VM to where the scheduler likes.
-    pub fn migrate_vm(&mut self, vm: Uuid) {
-        self.request(&Request::of(&Call::LiveMigrate { server: vm }));
     }
 
     /// A VM is in another state now, as if its user or a fault had put it there.
