@@ -72,12 +72,21 @@ pub enum Fact {
         /// The ask.
         seq: u64,
     },
+    /// A hard off left a controller.
+    OffSent {
+        /// By.
+        controller: u8,
+        /// For.
+        node: u8,
+    },
     /// A hard off reached a BMC.
     OffArrived {
         /// By.
         controller: u8,
         /// Whose.
         node: u8,
+        /// Whether the BMC took it as meant for its machine.
+        obeyed: bool,
     },
     /// A call reached Nova; told before Nova acts on it.
     Called {

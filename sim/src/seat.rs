@@ -38,6 +38,8 @@ pub struct Seat {
     pub trap: Option<Trap>,
     /// Why it ended itself.
     pub halted: Option<String>,
+    /// When this process last heard of each other controller.
+    pub heard: std::collections::BTreeMap<u8, Duration>,
     /// Last index that the oracles were told of.
     pub told: u64,
 }
@@ -108,6 +110,7 @@ impl Seat {
             wakes_at: None,
             trap: None,
             halted: None,
+            heard: std::collections::BTreeMap::new(),
             told: 0,
         }
     }

@@ -6,8 +6,11 @@ mod evacuate_after_fence;
 mod evacuate_once;
 mod evidence_rules;
 mod fleet_survives;
+mod identity;
+mod intent_first;
 mod late_effect_harmless;
 mod mass_cap;
+mod mirror;
 mod no_ack_after_intent;
 mod nova_order;
 mod observers;
@@ -64,6 +67,9 @@ pub fn all() -> Vec<Box<dyn Oracle>> {
         Box::new(evidence_rules::EvidenceRules::default()),
         Box::new(self_fence_deadline::SelfFenceDeadline::default()),
         Box::new(no_ack_after_intent::NoAckAfterIntent::default()),
+        Box::new(mirror::Mirror::default()),
+        Box::new(intent_first::IntentFirst::default()),
+        Box::new(identity::Identity::default()),
         Box::new(late_effect_harmless::LateEffectHarmless::default()),
         Box::new(evacuate_once::EvacuateOnce::default()),
         Box::new(observers::Observers::default()),

@@ -82,6 +82,7 @@ impl Oracle for NovaOrder {
             | Fact::Renewed { .. }
             | Fact::Asked { .. }
             | Fact::Vouched { .. }
+            | Fact::OffSent { .. }
             | Fact::OffArrived { .. }
             | Fact::Reset { .. }
             | Fact::Halted { .. }

@@ -70,6 +70,7 @@ impl Oracle for Observers {
             | Fact::Renewed { .. }
             | Fact::Asked { .. }
             | Fact::Vouched { .. }
+            | Fact::OffSent { .. }
             | Fact::OffArrived { .. }
             | Fact::Called { .. }
             | Fact::GateOpened { .. }

@@ -26,6 +26,7 @@ pub(super) enum LeaderDeed {
     Stall,
     Trap(Trap),
     Partition,
+    Split,
 }
 
 /// A controller that stalls somewhere in its effects goes on after this time.
@@ -49,6 +50,7 @@ pub(super) fn doer(plan: &Plan, first: &str, words: &[&str]) -> Read<Option<Doer
             Ok(links.into_iter().map(|(place, network, _)| Deed::Heal(place, network)).collect())
         }),
         "lossy" => lossy(plan, words),
+        "delay" => delay(plan, words),
         "network" => dark(plan, words),
         "power" => power(plan, words),
         "bmc" => bmc(plan, words),
@@ -117,6 +119,19 @@ fn lossy(plan: &Plan, words: &[&str]) -> Read<Vec<Deed>> {
     Ok(vec![Deed::Lossy(place(plan, name)?, network(plan, on)?, percent.min(100) * 10)])
 }
 
+fn delay(plan: &Plan, words: &[&str]) -> Read<Vec<Deed>> {
+    let usage = || usage("delay NODE NETWORK[,NETWORK] in|out DURATION");
+    let [name, on, way, by] = words else { return Err(usage()) };
+    let (place, by) = (place(plan, name)?, duration(by)?);
+    let way = match *way {
+        "in" => Way::In,
+        "out" => Way::Out,
+        _ => return Err(usage()),
+    };
+    let networks = on.split(',');
+    networks.map(|on| Ok(Deed::Delay(place, network(plan, on)?, way, by))).collect()
+}
+
 fn dark(plan: &Plan, words: &[&str]) -> Read<Vec<Deed>> {
     match words {
         [name, "off"] => Ok(vec![Deed::Dark(network(plan, name)?, true)]),
@@ -154,6 +169,12 @@ fn bmc(plan: &Plan, words: &[&str]) -> Read<Vec<Deed>> {
 }
 
 fn program(plan: &Plan, verb: &str, words: &[&str]) -> Read<Vec<Deed>> {
+    if let (["at-feed", target, span], "stall") = (words, verb) {
+        let name = target
+            .strip_prefix("sentinel@")
+            .ok_or_else(|| usage("stall at-feed sentinel@NODE SPAN"))?;
+        return Ok(vec![Deed::StallAtFeed(node(name, plan.nodes)?, duration(span)?)]);
+    }
     let [target] = words else {
         return Err(usage("stall|resume|kill|start NODE|sentinel@NODE|agent@NODE"));
     };
@@ -196,8 +217,6 @@ fn nova(words: &[&str]) -> Read<Vec<Deed>> {
 
 fn sabotage(words: &[&str]) -> Read<Vec<Deed>> {
     let sabotage = match words {
-        ["acks-always"] => Sabotage::AcksAlways,
-        ["fed-by-timer"] => Sabotage::FedByTimer,
         ["no-gate"] => Sabotage::NoGate,
         ["posts-twice"] => Sabotage::PostsTwice,
         ["fast-clocks"] => Sabotage::FastClocks,
@@ -205,7 +224,7 @@ fn sabotage(words: &[&str]) -> Read<Vec<Deed>> {
         ["late-effects"] => Sabotage::LateEffects,
         _ => {
             return Err(usage(
-                "sabotage acks-always|fed-by-timer|no-gate|posts-twice|fast-clocks|forgetful-disks|late-effects",
+                "sabotage no-gate|posts-twice|fast-clocks|forgetful-disks|late-effects",
             ));
         }
     };
@@ -213,22 +232,22 @@ fn sabotage(words: &[&str]) -> Read<Vec<Deed>> {
 }
 
 fn step_clock(plan: &Plan, words: &[&str]) -> Read<Vec<Deed>> {
-    let usage = || usage("step-clock controller-N +90s|-90s");
+    let usage = || usage("step-clock NODE +90s|-90s");
     let [name, by] = words else { return Err(usage()) };
-    let Place::Controller(number) = place(plan, name)? else { return Err(usage()) };
+    let place = place(plan, name)?;
     let (sign, span) = match by.split_at_checked(1) {
         Some(("+", span)) => (1, span),
         Some(("-", span)) => (-1, span),
         Some(_) | None => return Err(usage()),
     };
     let ms = i64::try_from(duration(span)?.as_millis()).unwrap_or(i64::MAX);
-    Ok(vec![Deed::StepClock(number, sign * ms)])
+    Ok(vec![Deed::StepClock(place, sign * ms)])
 }
 
 fn controller(plan: &Plan, words: &[&str]) -> Read<Doer> {
     let usage = || {
         usage(
-            "controller N|leader|all stop|start|stall|resume|partition|heal [at=[after-]off|read|force-down|evacuate]",
+            "controller N|leader|all stop|start|stall|resume|partition|heal|split|join [at=[after-]off|read|force-down|evacuate]",
         )
     };
     let (who, verb, at) = match words {
@@ -243,6 +262,7 @@ fn controller(plan: &Plan, words: &[&str]) -> Read<Doer> {
             ("stall", None) => LeaderDeed::Stall,
             ("stall", Some(trap)) => LeaderDeed::Trap(Trap { stall: Some(LONG), ..trap }),
             ("partition", None) => LeaderDeed::Partition,
+            ("split", None) => LeaderDeed::Split,
             _ => return Err(usage()),
         }));
     }
@@ -264,6 +284,8 @@ fn controller(plan: &Plan, words: &[&str]) -> Read<Doer> {
             ("resume", None) => deeds.push(Deed::ResumeController(number)),
             ("partition", None) => deeds.extend(partition(plan, number, true)),
             ("heal", None) => deeds.extend(partition(plan, number, false)),
+            ("split", None) => deeds.extend(split(plan, number, true)),
+            ("join", None) => deeds.extend(split(plan, number, false)),
             _ => return Err(usage()),
         }
     }
@@ -277,6 +299,12 @@ pub(super) fn partition(plan: &Plan, number: u8, apart: bool) -> Vec<Deed> {
     let deed =
         |network| if apart { Deed::Cut(place, network, None) } else { Deed::Heal(place, network) };
     networks.map(deed).collect()
+}
+
+/// Keeps a controller and the others from speaking to each other, and to nobody else.
+pub(super) fn split(plan: &Plan, number: u8, apart: bool) -> Vec<Deed> {
+    let others = (1..=plan.controllers).filter(|other| *other != number);
+    others.map(|other| Deed::Split(number, other, apart)).collect()
 }
 
 fn trap(at: &str) -> Read<Trap> {

@@ -104,6 +104,8 @@ enum Happening {
     Nova,
     /// A watchdog may fire.
     Watchdog { node: u8 },
+    /// What a sentinel keeps for its restart is written at last, by a shell that reports before it writes.
+    Written { node: u8, life: u32, saved: Box<node_agent::sentinel::Saved> },
     /// A node's power ends.
     PowerEnds { node: u8, boot: BootId },
     /// A node's programs start.
@@ -251,6 +253,10 @@ impl World {
                 let open =
                     self.wire.is_open(Place::Controller(from), Place::Controller(to), MANAGEMENT);
                 if open {
+                    let now = self.now;
+                    if let Some(seat) = self.seat_mut(to).filter(|seat| seat.runs()) {
+                        seat.heard.insert(from, now);
+                    }
                     let from = ControllerId(u64::from(from));
                     let event = controller::event::Event::Peer { from, message: *message };
                     self.tell_controller(to, event);
@@ -261,6 +267,11 @@ impl World {
             Happening::NovaAnswers { to, writes, reply } => self.nova_answers(to, writes, *reply),
             Happening::Nova => self.nova_due(),
             Happening::Watchdog { node } => self.look_at_watchdog(node),
+            Happening::Written { node, life, saved } => {
+                if let Some(node) = self.node_mut(node).filter(|n| n.sentinel.life == life) {
+                    node.kept = Some(*saved);
+                }
+            }
             Happening::PowerEnds { node, boot } => self.power_ends(node, boot),
             Happening::BootDone { node, boots } => self.boot_done(node, boots),
             Happening::Resume(program) => self.resume(program),
