@@ -54,8 +54,9 @@ pub const HALF_WAY: Duration = Duration::from_millis(200);
 pub const GIVES_UP: Duration = Duration::from_secs(5);
 
 /// What is enrolled for a node.
-pub fn identity(node: u8) -> Identity {
-    Identity([0xb, 0xc, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, node])
+pub fn identity(node: u16) -> Identity {
+    let [high, low] = node.to_be_bytes();
+    Identity([0xb, 0xc, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, high, low])
 }
 
 impl Bmc {
@@ -86,7 +87,7 @@ impl Bmc {
     }
 
     /// What it answers, for a node whose power is `on`.
-    pub fn answer(&self, node: u8, ask: Ask, expect: Option<Identity>, on: bool) -> Reply {
+    pub fn answer(&self, node: u16, ask: Ask, expect: Option<Identity>, on: bool) -> Reply {
         let read = match self.behaviour {
             Behaviour::Foreign => identity(node.wrapping_add(100)),
             Behaviour::Obeys

@@ -3,8 +3,12 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use api::Request;
+use controller::effect::Line;
 use controller::nova::call::Call;
-use fencing::{BootId, IncidentId, NodeId};
+use fencing::bmc::Ask;
+use fencing::event::Order;
+use fencing::{BootId, ControllerId, IncidentId, NodeId};
 use uuid::Uuid;
 
 /// A fact.
@@ -15,7 +19,7 @@ pub enum Fact {
         /// Which.
         vm: Uuid,
         /// Where.
-        node: u8,
+        node: u16,
     },
     /// A controller applied the log up to here.
     Applied {
@@ -52,39 +56,43 @@ pub enum Fact {
     /// A sentinel sent a renewal.
     Renewed {
         /// Which.
-        node: u8,
+        node: u16,
         /// Its number.
         seq: u64,
+        /// The challenge that it brought along.
+        challenge: u64,
     },
     /// A sentinel asked its peers.
     Asked {
         /// Which.
-        node: u8,
+        node: u16,
         /// The number of the ask.
         seq: u64,
     },
     /// A sentinel vouched.
     Vouched {
         /// Which.
-        voter: u8,
+        voter: u16,
         /// For.
-        node: u8,
+        node: u16,
         /// The ask.
         seq: u64,
     },
-    /// A hard off left a controller.
-    OffSent {
-        /// By.
+    /// A question leaves a controller for a BMC.
+    BmcAsked {
+        /// Which.
         controller: u8,
-        /// For.
-        node: u8,
+        /// Whose.
+        node: NodeId,
+        /// What.
+        ask: Ask,
     },
     /// A hard off reached a BMC.
     OffArrived {
         /// By.
         controller: u8,
         /// Whose.
-        node: u8,
+        node: u16,
         /// Whether the BMC took it as meant for its machine.
         obeyed: bool,
     },
@@ -98,18 +106,53 @@ pub enum Fact {
     /// A boot gate opened.
     GateOpened {
         /// Of.
-        node: u8,
+        node: u16,
     },
     /// A node was reset by its watchdog or by its sentinel.
     Reset {
         /// Which.
-        node: u8,
+        node: u16,
         /// Which boot ended.
         boot: BootId,
         /// Why.
         why: String,
         /// Who could have vouched for it, by the log that its sentinel had adopted, itself included.
         voters: BTreeSet<(NodeId, BootId)>,
+    },
+    /// A fence event made a sentinel reset its node.
+    Obeyed {
+        /// Which.
+        node: u16,
+        /// In which boot.
+        boot: BootId,
+        /// What it was ordered.
+        order: Order,
+        /// By whom it was signed, so they say.
+        signers: Vec<ControllerId>,
+    },
+    /// An operator's order came to the leader.
+    Ordered {
+        /// What.
+        request: Request,
+    },
+    /// An operator was answered.
+    Answered {
+        /// About what.
+        request: Request,
+        /// Index of its entry, when it was done.
+        index: Option<u64>,
+    },
+    /// A leader wrote a line, or any controller one that says it is broken.
+    Told {
+        /// Which.
+        controller: u8,
+        /// The line.
+        line: Line,
+    },
+    /// A controller's disk did not take a write.
+    WriteFailed {
+        /// Which.
+        controller: u8,
     },
     /// A controller ended itself because its state contradicts the others'.
     Halted {

@@ -29,34 +29,40 @@ pub enum Deed {
     Dark(Network, bool),
     /// Two controllers no longer reach each other, or do again.
     Split(u8, u8, bool),
+    /// Two machines no longer reach each other on a network, or do again.
+    Apart(Place, Place, Network, bool),
+    /// A controller's disk does not take the next write.
+    DiskFails(u8),
+    /// A user has a VM migrated, live.
+    UserMigrates(Uuid),
     /// A node loses its power; with its feed, its BMC too.
-    PowerOff(u8, bool),
+    PowerOff(u16, bool),
     /// A node's power and feed are back, and it boots.
-    PowerOn(u8),
+    PowerOn(u16),
     /// A BMC behaves so.
-    Bmc(u8, Behaviour),
+    Bmc(u16, Behaviour),
     /// A node's kernel hangs.
-    Hang(u8),
+    Hang(u16),
     /// It goes on.
-    Unhang(u8),
+    Unhang(u16),
     /// A node's sentinel is stopped, for a time or until it is resumed.
-    StallSentinel(u8, Option<Duration>),
+    StallSentinel(u16, Option<Duration>),
     /// It stops between its next check and the feed.
-    StallAtFeed(u8, Duration),
+    StallAtFeed(u16, Duration),
     /// It goes on.
-    ResumeSentinel(u8),
+    ResumeSentinel(u16),
     /// A node's sentinel is killed.
-    KillSentinel(u8),
+    KillSentinel(u16),
     /// And started again.
-    StartSentinel(u8),
+    StartSentinel(u16),
     /// A node's agent is stopped.
-    StallAgent(u8, Option<Duration>),
+    StallAgent(u16, Option<Duration>),
     /// It goes on.
-    ResumeAgent(u8),
+    ResumeAgent(u16),
     /// A node's agent is killed.
-    KillAgent(u8),
+    KillAgent(u16),
     /// And started again.
-    StartAgent(u8),
+    StartAgent(u16),
     /// A controller's process dies.
     StopController(u8),
     /// And is started again.
@@ -138,6 +144,15 @@ impl World {
                 self.trouble_all();
             }
             Deed::Split(one, other, split) => self.wire.set_split(one, other, split),
+            Deed::Apart(one, other, network, apart) => {
+                self.wire.set_apart(one, other, network, apart);
+            }
+            Deed::DiskFails(number) => {
+                if let Some(seat) = self.seats.get_mut(usize::from(number) - 1) {
+                    seat.disk_fails = true;
+                }
+            }
+            Deed::UserMigrates(vm) => self.user_migrates(vm),
             Deed::PowerOff(node, feed) => self.switch_off(node, feed),
             Deed::PowerOn(node) => self.switch_on(node),
             Deed::Bmc(node, behaviour) => {

@@ -35,7 +35,7 @@ struct Arguments {
     minutes: u64,
     /// Nodes; 5 to 9 by the seed without it.
     #[arg(long)]
-    nodes: Option<u8>,
+    nodes: Option<u16>,
     /// Hunt deliberate breaks: all, or those that are named, such as M01,M18.
     #[cfg(feature = "mutants")]
     #[arg(long, value_name = "NAMES", num_args = 0..=1, default_missing_value = "")]

@@ -13,13 +13,21 @@ const GOSSIP: u16 = 7946;
 /// Port of renewals, asks and witness pings.
 const LEASE: u16 = 7947;
 
+/// Third octet of a controller's addresses.
+const CONTROLLERS: u8 = 1;
+/// Third octet of the addresses of the first 255 nodes; it counts on from there.
+const NODES: u8 = 2;
+
+/// More nodes have no addresses here.
+pub const MOST_NODES: u16 = 4096;
+
 /// A machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
     /// `controller-N`.
     Controller(u8),
     /// `node-N`.
-    Node(u8),
+    Node(u16),
 }
 
 /// Which of a machine's ports.
@@ -35,8 +43,11 @@ impl Place {
     /// Where it listens on a network.
     pub fn address(self, network: Network, port: Port) -> SocketAddr {
         let (kind, number) = match self {
-            Place::Controller(number) => (1, number),
-            Place::Node(number) => (2, number),
+            Place::Controller(number) => (CONTROLLERS, number),
+            Place::Node(number) => {
+                let [high, low] = number.to_be_bytes();
+                (NODES.saturating_add(high), low)
+            }
         };
         let port = match port {
             Port::Gossip => GOSSIP,
@@ -55,9 +66,9 @@ impl Place {
         let IpAddr::V4(v4) = address.ip() else { return None };
         let [_, network, kind, number] = v4.octets();
         let place = match kind {
-            1 => Place::Controller(number),
-            2 => Place::Node(number),
-            _ => return None,
+            0 => return None,
+            CONTROLLERS => Place::Controller(number),
+            NODES.. => Place::Node(u16::from_be_bytes([kind - NODES, number])),
         };
         Some((place, Network(network)))
     }
@@ -65,9 +76,9 @@ impl Place {
     /// A machine by its name.
     pub fn named(name: &str) -> Option<Place> {
         let (kind, number) = name.rsplit_once('-')?;
-        let number = number.parse().ok().filter(|number| *number > 0)?;
+        let number = number.parse().ok().filter(|number| (1..=MOST_NODES).contains(number))?;
         match kind {
-            "controller" => Some(Place::Controller(number)),
+            "controller" => u8::try_from(number).ok().map(Place::Controller),
             "node" => Some(Place::Node(number)),
             _ => None,
         }
@@ -89,19 +100,20 @@ pub fn cluster() -> Uuid {
 }
 
 /// A node's id for life.
-pub fn node_id(number: u8) -> NodeId {
+pub fn node_id(number: u16) -> NodeId {
     NodeId(Uuid::from_u128(0x0de << 112 | u128::from(number)))
 }
 
 /// The number of a node.
-pub fn node_number(id: NodeId) -> u8 {
-    id.0.as_bytes()[15]
+pub fn node_number(id: NodeId) -> u16 {
+    let [.., high, low] = id.0.into_bytes();
+    u16::from_be_bytes([high, low])
 }
 
 /// Id of one boot of a machine.
 pub fn boot_id(place: Place, boots: u32) -> BootId {
     let (kind, number) = match place {
-        Place::Controller(number) => (1u128, number),
+        Place::Controller(number) => (1u128, u16::from(number)),
         Place::Node(number) => (2u128, number),
     };
     // The first digits tell boots apart in a story.
@@ -128,12 +140,13 @@ mod tests {
 
     #[test]
     fn names_and_addresses_lead_back() {
-        for place in [Place::Controller(3), Place::Node(17)] {
+        for place in [Place::Controller(3), Place::Node(17), Place::Node(255), Place::Node(1000)] {
             assert_eq!(Place::named(&place.to_string()), Some(place));
             let address = place.address(Network(2), Port::Lease);
             assert_eq!(Place::at(address), Some((place, Network(2))));
         }
         assert_eq!(Place::named("node-0"), None);
+        assert_eq!(Place::named("node-65536"), None);
         assert_eq!(Place::named("rack-1"), None);
     }
 }

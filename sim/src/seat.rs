@@ -26,6 +26,8 @@ pub struct Seat {
     pub starts: u32,
     /// Its disk.
     pub disk: Restored,
+    /// Whether its disk will not take the next write.
+    pub disk_fails: bool,
     /// Whether the process is stopped (SIGSTOP).
     pub stalled: bool,
     /// What came meanwhile.
@@ -38,8 +40,6 @@ pub struct Seat {
     pub trap: Option<Trap>,
     /// Why it ended itself.
     pub halted: Option<String>,
-    /// When this process last heard of each other controller.
-    pub heard: std::collections::BTreeMap<u8, Duration>,
     /// Last index that the oracles were told of.
     pub told: u64,
 }
@@ -104,13 +104,13 @@ impl Seat {
             core: None,
             starts: 0,
             disk: Restored::default(),
+            disk_fails: false,
             stalled: false,
             backlog: VecDeque::new(),
             suspended: VecDeque::new(),
             wakes_at: None,
             trap: None,
             halted: None,
-            heard: std::collections::BTreeMap::new(),
             told: 0,
         }
     }

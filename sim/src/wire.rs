@@ -30,6 +30,8 @@ pub struct Wire {
     background: u32,
     /// Controllers that cannot speak to each other.
     split: BTreeSet<(u8, u8)>,
+    /// Machines that cannot speak to each other on a network, whatever their links are.
+    apart: BTreeSet<(Place, Place, Network)>,
     carried: u64,
     lost: u64,
 }
@@ -83,6 +85,24 @@ impl Wire {
         }
     }
 
+    /// Parts two machines on a network, or joins them again.
+    pub fn set_apart(&mut self, one: Place, other: Place, network: Network, apart: bool) {
+        let pair = (one.min(other), one.max(other), network);
+        if apart {
+            self.apart.insert(pair);
+        } else {
+            self.apart.remove(&pair);
+        }
+    }
+
+    /// Whether every machine reaches every other.
+    pub fn is_whole(&self) -> bool {
+        self.cut.is_empty()
+            && self.dark.is_empty()
+            && self.split.is_empty()
+            && self.apart.is_empty()
+    }
+
     /// All links as new.
     pub fn heal_all(&mut self) {
         *self = Self { carried: self.carried, lost: self.lost, ..Self::default() };
@@ -94,6 +114,7 @@ impl Wire {
             && !self.cut.contains(&(from, network, Way::Out))
             && !self.cut.contains(&(to, network, Way::In))
             && !self.is_split(from, to)
+            && !self.apart.contains(&(from.min(to), from.max(to), network))
     }
 
     /// Whether a machine can speak and hear on a network.
@@ -107,6 +128,22 @@ impl Wire {
         let lossy =
             self.background > 0 || self.loss.get(&(place, network)).is_some_and(|loss| *loss > 0);
         self.is_linked(place, network) && !lossy
+    }
+
+    /// Whether something is wrong that concerns more than one machine: a dark network, a split, or more than 1 % loss
+    /// everywhere.
+    pub fn is_noisy(&self) -> bool {
+        !self.dark.is_empty()
+            || !self.split.is_empty()
+            || !self.apart.is_empty()
+            || self.background > 10
+    }
+
+    /// Whether a machine's own links are whole on all networks, and lose no more than 1 %.
+    pub fn is_good(&self, place: Place) -> bool {
+        let cut = self.cut.iter().any(|(of, _, _)| *of == place);
+        let lossy = self.loss.iter().any(|((of, _), loss)| *of == place && *loss > 10);
+        !cut && !lossy
     }
 
     /// Flight time of a datagram, or `None` for one that is lost.

@@ -6,8 +6,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use api::{Request, Scope};
-use controller::effect::Ticket;
-use controller::event::Event;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
@@ -166,6 +164,7 @@ impl Dice {
             order(world, Request::Maintenance { node, on: false, reason, person: person() });
         }
         mend(world);
+        world.calm_down();
     }
 }
 
@@ -182,9 +181,7 @@ fn carry_out(world: &mut World, undo: &Undo) {
 }
 
 fn order(world: &mut World, request: Request) {
-    if let Some(leader) = world.leader() {
-        world.tell_controller(leader, Event::Order { ticket: Ticket(0), request });
-    }
+    world.order(request);
 }
 
 /// What an operator or a service manager would do: switch on what is off, start what is not there.

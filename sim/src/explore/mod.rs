@@ -35,7 +35,7 @@ pub struct Exploration {
     /// How long faults happen.
     pub span: Duration,
     /// How many nodes; `None`: 5 to 9, by the seed.
-    pub nodes: Option<u8>,
+    pub nodes: Option<u16>,
 }
 
 /// An exploration that failed.

@@ -17,7 +17,7 @@ pub struct Swarm {
     /// Controllers.
     pub controllers: u8,
     /// Nodes.
-    pub nodes: u8,
+    pub nodes: u16,
     /// Lease profile.
     pub profile: Profile,
     /// Whether the nodes have BMCs; without, the lease alone decides.

@@ -24,7 +24,7 @@ pub const BOOT_TIME: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub struct Machine {
     /// N of `node-N`.
-    pub number: u8,
+    pub number: u16,
     /// Its power.
     pub power: Power,
     /// Starts so far.
@@ -122,7 +122,7 @@ impl<P, E> Program<P, E> {
 
 impl Machine {
     /// A node that is off and has never run.
-    pub fn new(number: u8, ppm: i32, times: LeaseTimes) -> Self {
+    pub fn new(number: u16, ppm: i32, times: LeaseTimes) -> Self {
         Self {
             number,
             power: Power::Off,

@@ -64,9 +64,14 @@ impl Oracle for BootGate {
             | Fact::Renewed { .. }
             | Fact::Asked { .. }
             | Fact::Vouched { .. }
-            | Fact::OffSent { .. }
             | Fact::OffArrived { .. }
             | Fact::Called { .. }
+            | Fact::BmcAsked { .. }
+            | Fact::Obeyed { .. }
+            | Fact::Ordered { .. }
+            | Fact::Answered { .. }
+            | Fact::Told { .. }
+            | Fact::WriteFailed { .. }
             | Fact::Reset { .. }
             | Fact::Halted { .. }
             | Fact::Second => Ok(()),

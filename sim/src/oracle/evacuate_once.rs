@@ -29,7 +29,7 @@ impl Oracle for EvacuateOnce {
         self.judged += 1;
         *self.posted.entry(*server).or_default() += 1;
         let name = world.vms.get(server).cloned().unwrap_or_default();
-        let elsewhere: Vec<u8> = world.runs_on(*server);
+        let elsewhere: Vec<u16> = world.runs_on(*server);
         if let Some(on) = elsewhere.iter().find(|on| !world.ghost.lied_about.contains(on)) {
             return Err(format!("{name} is evacuated while it runs on {}", Place::Node(*on)));
         }

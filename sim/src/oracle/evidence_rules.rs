@@ -59,10 +59,15 @@ impl Oracle for EvidenceRules {
             | Fact::Renewed { .. }
             | Fact::Asked { .. }
             | Fact::Vouched { .. }
-            | Fact::OffSent { .. }
             | Fact::OffArrived { .. }
             | Fact::Called { .. }
             | Fact::GateOpened { .. }
+            | Fact::BmcAsked { .. }
+            | Fact::Obeyed { .. }
+            | Fact::Ordered { .. }
+            | Fact::Answered { .. }
+            | Fact::Told { .. }
+            | Fact::WriteFailed { .. }
             | Fact::Reset { .. }
             | Fact::Halted { .. }
             | Fact::Second => Ok(()),

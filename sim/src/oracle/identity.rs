@@ -24,7 +24,7 @@ impl Oracle for Identity {
     }
 
     fn judge(&mut self, world: &World, fact: &Fact) -> Result<(), String> {
-        let foreign = |number: u8| {
+        let foreign = |number: u16| {
             let bmc = world.bmcs.get(usize::from(number).saturating_sub(1));
             bmc.is_some_and(|bmc| bmc.behaviour == Behaviour::Foreign)
         };

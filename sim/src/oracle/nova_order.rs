@@ -82,8 +82,13 @@ impl Oracle for NovaOrder {
             | Fact::Renewed { .. }
             | Fact::Asked { .. }
             | Fact::Vouched { .. }
-            | Fact::OffSent { .. }
             | Fact::OffArrived { .. }
+            | Fact::BmcAsked { .. }
+            | Fact::Obeyed { .. }
+            | Fact::Ordered { .. }
+            | Fact::Answered { .. }
+            | Fact::Told { .. }
+            | Fact::WriteFailed { .. }
             | Fact::Reset { .. }
             | Fact::Halted { .. }
             | Fact::Second => Ok(()),

@@ -13,7 +13,7 @@ use crate::world::World;
 /// `t > max(base_c + L, base_v + C) + 3W(1+e)` it is reset; after K more its disks are quiet.
 #[derive(Debug, Default)]
 pub(super) struct SelfFenceDeadline {
-    nodes: BTreeMap<u8, Stood>,
+    nodes: BTreeMap<u16, Stood>,
     judged: u64,
 }
 
@@ -26,7 +26,7 @@ struct Stood {
     /// Send time of the newest renewal that each controller acked.
     acked: BTreeMap<u8, Duration>,
     /// Send time of the newest ask that each voter vouched for.
-    vouched: BTreeMap<u8, Duration>,
+    vouched: BTreeMap<u16, Duration>,
 }
 
 /// Renewals and asks that are remembered: a lease's worth of each profile.
@@ -43,7 +43,7 @@ impl Oracle for SelfFenceDeadline {
 
     fn judge(&mut self, world: &World, fact: &Fact) -> Result<(), String> {
         match fact {
-            Fact::Renewed { node, seq } | Fact::Asked { node, seq } => {
+            Fact::Renewed { node, seq, .. } | Fact::Asked { node, seq } => {
                 let stood = self.stood(world, *node);
                 stood.sent.insert(*seq, world.now());
                 if stood.sent.len() > REMEMBERED {
@@ -75,10 +75,15 @@ impl Oracle for SelfFenceDeadline {
             | Fact::Applied { .. }
             | Fact::Intended { .. }
             | Fact::Proven { .. }
-            | Fact::OffSent { .. }
             | Fact::OffArrived { .. }
             | Fact::Called { .. }
             | Fact::GateOpened { .. }
+            | Fact::BmcAsked { .. }
+            | Fact::Obeyed { .. }
+            | Fact::Ordered { .. }
+            | Fact::Answered { .. }
+            | Fact::Told { .. }
+            | Fact::WriteFailed { .. }
             | Fact::Reset { .. }
             | Fact::Halted { .. } => Ok(()),
         }
@@ -90,7 +95,7 @@ impl Oracle for SelfFenceDeadline {
 }
 
 impl SelfFenceDeadline {
-    fn stood(&mut self, world: &World, number: u8) -> &mut Stood {
+    fn stood(&mut self, world: &World, number: u16) -> &mut Stood {
         let boots = world.node(number).map_or(0, |node| node.boots);
         let stood = self.nodes.entry(number).or_default();
         if stood.boots != boots {
@@ -137,7 +142,7 @@ impl SelfFenceDeadline {
     }
 }
 
-fn nth_newest(times: &BTreeMap<u8, Duration>, n: usize) -> Option<Duration> {
+fn nth_newest<K>(times: &BTreeMap<K, Duration>, n: usize) -> Option<Duration> {
     let mut newest: Vec<Duration> = times.values().copied().collect();
     newest.sort_unstable_by(|a, b| b.cmp(a));
     newest.get(n.checked_sub(1)?).copied()

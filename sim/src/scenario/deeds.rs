@@ -49,6 +49,8 @@ pub(super) fn doer(plan: &Plan, first: &str, words: &[&str]) -> Read<Option<Doer
         "heal" => links(plan, words)?.map_or(Err(usage("heal NODE NETWORK[, NETWORK]")), |links| {
             Ok(links.into_iter().map(|(place, network, _)| Deed::Heal(place, network)).collect())
         }),
+        "apart" => apart(plan, words, true),
+        "together" => apart(plan, words, false),
         "lossy" => lossy(plan, words),
         "delay" => delay(plan, words),
         "network" => dark(plan, words),
@@ -69,7 +71,7 @@ fn usage(text: &str) -> String {
 }
 
 /// A node's number by its name.
-pub(super) fn node(name: &str, most: u8) -> Read<u8> {
+pub(super) fn node(name: &str, most: u16) -> Read<u16> {
     match Place::named(name) {
         Some(Place::Node(number)) if number <= most => Ok(number),
         Some(Place::Node(_) | Place::Controller(_)) | None => {
@@ -113,9 +115,13 @@ fn links(plan: &Plan, words: &[&str]) -> Read<Option<Vec<Link>>> {
 }
 
 fn lossy(plan: &Plan, words: &[&str]) -> Read<Vec<Deed>> {
-    let usage = || usage("lossy NODE NETWORK PERCENT");
-    let [name, on, percent] = words else { return Err(usage()) };
-    let percent: u32 = percent.trim_end_matches('%').parse().map_err(|_| usage())?;
+    let usage = || usage("lossy NODE NETWORK PERCENT, or lossy everywhere PERCENT");
+    let percent = |text: &str| text.trim_end_matches('%').parse::<u32>().map_err(|_| usage());
+    if let ["everywhere", all] = words {
+        return Ok(vec![Deed::Background(percent(all)?.min(100) * 10)]);
+    }
+    let [name, on, text] = words else { return Err(usage()) };
+    let percent = percent(text)?;
     Ok(vec![Deed::Lossy(place(plan, name)?, network(plan, on)?, percent.min(100) * 10)])
 }
 
@@ -130,6 +136,23 @@ fn delay(plan: &Plan, words: &[&str]) -> Read<Vec<Deed>> {
     };
     let networks = on.split(',');
     networks.map(|on| Ok(Deed::Delay(place, network(plan, on)?, way, by))).collect()
+}
+
+fn apart(plan: &Plan, words: &[&str], apart: bool) -> Read<Vec<Deed>> {
+    let usage = || usage("apart|together NODE[,NODE] NODE[,NODE] NETWORK[,NETWORK]");
+    let [some, others, networks] = words else { return Err(usage()) };
+    let places =
+        |list: &str| list.split(',').map(|name| place(plan, name)).collect::<Read<Vec<_>>>();
+    let (some, others) = (places(some)?, places(others)?);
+    let networks = networks.split(',').map(|name| network(plan, name)).collect::<Read<Vec<_>>>()?;
+    let mut deeds = Vec::new();
+    for one in &some {
+        for other in others.iter().filter(|other| *other != one) {
+            let deed = |network: &Network| Deed::Apart(*one, *other, *network, apart);
+            deeds.extend(networks.iter().map(deed));
+        }
+    }
+    Ok(deeds)
 }
 
 fn dark(plan: &Plan, words: &[&str]) -> Read<Vec<Deed>> {
@@ -247,7 +270,7 @@ fn step_clock(plan: &Plan, words: &[&str]) -> Read<Vec<Deed>> {
 fn controller(plan: &Plan, words: &[&str]) -> Read<Doer> {
     let usage = || {
         usage(
-            "controller N|leader|all stop|start|stall|resume|partition|heal|split|join [at=[after-]off|read|force-down|evacuate]",
+            "controller N|leader|all stop|start|stall|resume|partition|heal|split|join|disk-fails [at=[after-]off|read|force-down|evacuate]",
         )
     };
     let (who, verb, at) = match words {
@@ -282,6 +305,7 @@ fn controller(plan: &Plan, words: &[&str]) -> Read<Doer> {
             ("start", None) => deeds.push(Deed::StartController(number)),
             ("stall", None) => deeds.push(Deed::StallController(number, None)),
             ("resume", None) => deeds.push(Deed::ResumeController(number)),
+            ("disk-fails", None) => deeds.push(Deed::DiskFails(number)),
             ("partition", None) => deeds.extend(partition(plan, number, true)),
             ("heal", None) => deeds.extend(partition(plan, number, false)),
             ("split", None) => deeds.extend(split(plan, number, true)),
@@ -309,7 +333,8 @@ pub(super) fn split(plan: &Plan, number: u8, apart: bool) -> Vec<Deed> {
 
 fn trap(at: &str) -> Read<Trap> {
     let allowed = || {
-        "at=POINT is one of off, after-off, read, after-read, force-down, after-force-down, evacuate, after-evacuate"
+        "at=POINT is one of off, after-off, read, after-read, force-down, after-force-down, evacuate, after-evacuate, \
+         persist, after-persist"
             .to_owned()
     };
     let point = at.strip_prefix("at=").ok_or_else(allowed)?;
@@ -322,6 +347,7 @@ fn trap(at: &str) -> Read<Trap> {
         "read" => Point::Read,
         "force-down" => Point::ForceDown,
         "evacuate" => Point::Evacuate,
+        "persist" => Point::Persist,
         _ => return Err(allowed()),
     };
     Ok(Trap { point, after, stall: None })

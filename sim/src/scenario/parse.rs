@@ -34,11 +34,17 @@ pub(super) enum Command {
     Cluster,
     Vm {
         name: String,
-        node: u8,
+        node: u16,
     },
     Do(Doer),
     Run(Duration),
     Order(api::Request),
+    /// No more faults from here on: liveness is judged.
+    Calm,
+    /// A controller may find that its state contradicts the others'.
+    MayHalt,
+    /// A user has a VM migrated, live.
+    UserMigrates(String),
     Expect(Expectation),
 }
 
@@ -48,7 +54,7 @@ pub(super) enum Expectation {
     /// An oracle of this name had something to judge.
     Oracle(String),
     /// A VM runs on this node and nowhere else; `None`: anywhere, once.
-    Runs { vm: String, node: Option<u8> },
+    Runs { vm: String, node: Option<u16> },
     /// A VM runs nowhere.
     Down { vm: String },
     /// No node was reset.
@@ -70,8 +76,8 @@ pub struct BadScenario {
 }
 
 /// What a line may begin with.
-const COMMANDS: &str = "cluster, vm, cut, heal, lossy, delay, network, power, boot, stall, resume, kill, start, bmc, nova, \
-                        controller, step-clock, sabotage, run, hactl, expect";
+const COMMANDS: &str = "cluster, vm, cut, heal, lossy, delay, network, power, boot, stall, resume, kill, start, bmc, \
+                        nova, controller, step-clock, sabotage, apart, together, user, calm, may, run, hactl, expect";
 
 impl Scenario {
     /// Reads a file's text.
@@ -137,10 +143,10 @@ fn cluster(words: &[&str]) -> Result<Plan, String> {
         let Some((key, value)) = word.split_once('=') else {
             return Err(format!("`{word}`: write KEY=VALUE"));
         };
-        let number =
-            || value.parse::<u8>().map_err(|_| format!("`{word}`: {key} is a small number"));
+        let small = |_| format!("`{word}`: {key} is a small number");
+        let number = || value.parse::<u16>().map_err(small);
         match key {
-            "controllers" => plan.controllers = number()?,
+            "controllers" => plan.controllers = value.parse().map_err(small)?,
             "nodes" => plan.nodes = number()?,
             "domains" => plan.domains = number()?,
             "seed" => {
@@ -161,8 +167,8 @@ fn cluster(words: &[&str]) -> Result<Plan, String> {
             }
         }
     }
-    if !matches!(plan.controllers, 1 | 3 | 5) || !(1..=100).contains(&plan.nodes) {
-        return Err("a cluster has 1, 3 or 5 controllers and 1 to 100 nodes".to_owned());
+    if !matches!(plan.controllers, 1 | 3 | 5) || !(1..=1000).contains(&plan.nodes) {
+        return Err("a cluster has 1, 3 or 5 controllers and 1 to 1000 nodes".to_owned());
     }
     Ok(plan)
 }
@@ -176,8 +182,8 @@ fn profile(word: &str, value: &str) -> Result<Profile, String> {
     }
 }
 
-fn nodes(list: &str) -> Result<Vec<u8>, String> {
-    list.split(',').map(|name| deeds::node(name, 100)).collect()
+fn nodes(list: &str) -> Result<Vec<u16>, String> {
+    list.split(',').map(|name| deeds::node(name, 1000)).collect()
 }
 
 fn command(plan: &Plan, first: &str, words: &[&str]) -> Result<Command, String> {
@@ -188,6 +194,9 @@ fn command(plan: &Plan, first: &str, words: &[&str]) -> Result<Command, String> 
         ("vm", _) => Err("write `vm NAME on NODE`".to_owned()),
         ("run", [span]) => Ok(Command::Run(duration(span)?)),
         ("run", _) => Err("write `run DURATION`, such as `run 90s`".to_owned()),
+        ("calm", []) => Ok(Command::Calm),
+        ("may", ["halt"]) => Ok(Command::MayHalt),
+        ("user", ["migrates", vm]) => Ok(Command::UserMigrates((*vm).to_owned())),
         ("hactl", words) => orders::order(words).map(Command::Order),
         ("expect", words) => expectation(plan, &words.join(" ")).map(Command::Expect),
         (first, words) => match deeds::doer(plan, first, words)? {

@@ -2,9 +2,6 @@
 
 use std::fmt::Write as _;
 
-use controller::effect::Ticket;
-use controller::event::Event;
-
 use super::deeds::{Doer, LeaderDeed, partition, split};
 use super::parse::{Block, Command, Expectation, Scenario};
 use crate::fault::Deed;
@@ -127,10 +124,16 @@ impl Scenario {
             }
             Command::Run(span) => run.go_on(*span).map_err(Broken::Oracle)?,
             Command::Order(request) => {
-                let leader =
-                    run.world.leader().ok_or("nobody leads, so nobody takes orders".to_owned())?;
-                let event = Event::Order { ticket: Ticket(0), request: request.clone() };
-                run.world.tell_controller(leader, event);
+                if !run.world.order(request.clone()) {
+                    return Err("nobody leads, so nobody takes orders".to_owned().into());
+                }
+            }
+            Command::Calm => run.world.calm_down(),
+            Command::MayHalt => run.world.ghost.may_halt = true,
+            Command::UserMigrates(name) => {
+                let vm = run.world.vms.iter().find(|(_, known)| *known == name);
+                let vm = vm.map(|(id, _)| *id).ok_or_else(|| format!("there is no vm {name}"))?;
+                run.world.inflict(&Deed::UserMigrates(vm));
             }
             Command::Expect(expectation) => meet(run, expectation)?,
         }
@@ -154,7 +157,7 @@ impl Scenario {
 
 fn meet(run: &Run, expectation: &Expectation) -> Result<(), String> {
     let world = &run.world;
-    let vm_on = |name: &str| -> Result<Vec<u8>, String> {
+    let vm_on = |name: &str| -> Result<Vec<u16>, String> {
         let found = world.vms.iter().find(|(_, known)| *known == name);
         let (id, _) = found.ok_or_else(|| format!("there is no vm {name}"))?;
         Ok(world.runs_on(*id))

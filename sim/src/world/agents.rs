@@ -12,7 +12,7 @@ use crate::place::{Place, Port, boot_id, cluster, member_id, node_id};
 
 impl World {
     /// Starts a node's agent.
-    pub fn start_agent(&mut self, number: u8) {
+    pub fn start_agent(&mut self, number: u16) {
         let now = self.now;
         let place = Place::Node(number);
         let networks = (0..self.plan.networks()).map(|place| self.agent_network(number, place));
@@ -39,14 +39,14 @@ impl World {
     }
 
     /// Its process is gone.
-    pub fn kill_agent(&mut self, number: u8) {
+    pub fn kill_agent(&mut self, number: u16) {
         if let Some(node) = self.node_mut(number) {
             node.agent.stop();
         }
     }
 
     /// Its process is stopped for a while.
-    pub fn stall_agent(&mut self, number: u8, span: Option<Duration>) {
+    pub fn stall_agent(&mut self, number: u16, span: Option<Duration>) {
         let Some(node) = self.node_mut(number).filter(|node| node.agent.core.is_some()) else {
             return;
         };
@@ -58,7 +58,7 @@ impl World {
     }
 
     /// It goes on.
-    pub fn resume_agent(&mut self, number: u8) {
+    pub fn resume_agent(&mut self, number: u16) {
         let Some(node) = self.node_mut(number) else { return };
         if node.hung || node.agent.core.is_none() {
             return;
@@ -70,7 +70,7 @@ impl World {
         self.tell_agent(number, Event::Timeout);
     }
 
-    pub(super) fn wake_agent(&mut self, number: u8, life: u32) {
+    pub(super) fn wake_agent(&mut self, number: u16, life: u32) {
         let now = self.now;
         let Some(node) = self.node_mut(number) else { return };
         if node.agent.life == life && node.agent.wakes_at == Some(now) {
@@ -79,7 +79,7 @@ impl World {
         }
     }
 
-    pub(super) fn tell_agent(&mut self, number: u8, event: Event) {
+    pub(super) fn tell_agent(&mut self, number: u16, event: Event) {
         let now = self.now;
         let Some(node) = self.node_mut(number) else { return };
         if node.agent.stalled || node.hung {
@@ -95,7 +95,7 @@ impl World {
         self.do_agent_effects(number, effects);
     }
 
-    fn do_agent_effects(&mut self, number: u8, effects: Vec<Effect>) {
+    fn do_agent_effects(&mut self, number: u16, effects: Vec<Effect>) {
         let place = Place::Node(number);
         for effect in effects {
             match effect {
@@ -129,7 +129,7 @@ impl World {
         self.plan_agent(number);
     }
 
-    fn plan_agent(&mut self, number: u8) {
+    fn plan_agent(&mut self, number: u16) {
         let now = self.now;
         let Some(node) = self.node_mut(number) else { return };
         let Some((reading, _)) = node.agent.core.as_ref().and_then(Agent::poll_timeout) else {
@@ -143,7 +143,7 @@ impl World {
         }
     }
 
-    fn agent_network(&self, number: u8, network: u8) -> agent::Network {
+    fn agent_network(&self, number: u16, network: u8) -> agent::Network {
         let (place, network) = (Place::Node(number), Network(network));
         let controllers = self.seats.iter().map(|seat| seat.place().address(network, Port::Gossip));
         agent::Network {

@@ -32,9 +32,9 @@ pub struct Plan {
     /// Controllers: 1, 3 or 5.
     pub controllers: u8,
     /// Nodes.
-    pub nodes: u8,
+    pub nodes: u16,
     /// Failure domains; nodes are dealt out in turn.
-    pub domains: u8,
+    pub domains: u16,
     /// Lease profile.
     pub profile: Profile,
     /// Lease profile of the controllers' own configuration, where it is another.
@@ -44,9 +44,9 @@ pub struct Plan {
     /// Waits.
     pub waits: Waits,
     /// Nodes without a BMC.
-    pub without_bmc: Vec<u8>,
+    pub without_bmc: Vec<u16>,
     /// Nodes without a watchdog.
-    pub without_watchdog: Vec<u8>,
+    pub without_watchdog: Vec<u16>,
 }
 
 /// The matrix that Holdfast brings along.
@@ -58,7 +58,7 @@ fn default_matrix() -> Matrix {
 
 impl Plan {
     /// Three controllers and some nodes, with the default matrix and a short start-up grace.
-    pub fn new(seed: u64, nodes: u8) -> Self {
+    pub fn new(seed: u64, nodes: u16) -> Self {
         Self {
             seed,
             controllers: 3,
@@ -155,7 +155,7 @@ impl World {
     /// A random number of a machine's own, the same in every run of a seed.
     pub(super) fn seed_for(&self, place: Place, what: u64) -> u64 {
         let (kind, number) = match place {
-            Place::Controller(number) => (1, number),
+            Place::Controller(number) => (1, u16::from(number)),
             Place::Node(number) => (2, number),
         };
         let mixed = self.plan.seed ^ (kind << 32 | u64::from(number) << 8 | what);
@@ -170,11 +170,12 @@ impl World {
 
     fn key(place: Place) -> KeyPair {
         let (kind, number) = match place {
-            Place::Controller(number) => (1, number),
+            Place::Controller(number) => (1, u16::from(number)),
             Place::Node(number) => (2, number),
         };
+        let [high, low] = number.to_be_bytes();
         let mut seed = [7; 32];
-        (seed[0], seed[1]) = (kind, number);
+        (seed[0], seed[1], seed[2]) = (kind, low, seed[2] ^ high);
         KeyPair::from_seed(seed)
     }
 
@@ -228,7 +229,7 @@ impl World {
         }
     }
 
-    pub(super) fn sentinel_setup(&self, number: u8, start: Start) -> Setup {
+    pub(super) fn sentinel_setup(&self, number: u16, start: Start) -> Setup {
         let place = Place::Node(number);
         let node = self.node(number);
         let boot = node.map_or(boot_id(place, 0), Machine::boot);

@@ -12,7 +12,7 @@ use crate::fact::Fact;
 use crate::fault::Sabotage;
 use crate::node::Power;
 use crate::place::Place;
-use crate::standin::nova::{Flavor, Order};
+use crate::standin::nova::{Flavor, Order, Request};
 
 /// After this time without an answer a controller's client gives up.
 const CLIENT_WAITS: Duration = Duration::from_secs(30);
@@ -21,7 +21,7 @@ const CANNOT_CONNECT: Duration = Duration::from_secs(5);
 
 impl World {
     /// A VM that runs on a node, as if Nova had booted it there long ago.
-    pub fn place_vm(&mut self, name: &str, node: u8) -> Uuid {
+    pub fn place_vm(&mut self, name: &str, node: u16) -> Uuid {
         self.orders += 1;
         let vm = Uuid::from_u128(0x7e << 120 | u128::from(self.orders));
         self.story.name(vm, name);
@@ -32,6 +32,13 @@ impl World {
         }
         self.facts.push(Fact::GuestStarted { vm, node });
         vm
+    }
+
+    /// A user orders a live migration, past every controller.
+    pub(crate) fn user_migrates(&mut self, vm: Uuid) {
+        let now = self.now;
+        self.cloud.serve(now, &Request::LiveMigrate(vm));
+        self.follow_cloud();
     }
 
     pub(super) fn call_nova(&mut self, to: Asker, call: &Call) {
@@ -122,7 +129,7 @@ impl World {
 
     /// The gate has let nova-compute start: it cleans up, and then starts the guests that Nova places here, as with
     /// `resume_guests_state_on_host_boot`.
-    pub(super) fn compute_started(&mut self, number: u8) {
+    pub(super) fn compute_started(&mut self, number: u16) {
         let now = self.now;
         let host = Place::Node(number).to_string();
         self.cloud.compute_started(now, &host);
@@ -147,7 +154,7 @@ impl World {
     }
 
     /// The machine is gone, with its nova-compute and its guests.
-    pub(super) fn compute_lost(&mut self, number: u8) {
+    pub(super) fn compute_lost(&mut self, number: u16) {
         let now = self.now;
         self.cloud.machine_lost(now, &Place::Node(number).to_string());
         if let Some(node) = self.node_mut(number) {
@@ -157,7 +164,7 @@ impl World {
     }
 
     /// Whether Nova still hears of a node's nova-compute.
-    pub(super) fn see_compute(&mut self, number: u8) {
+    pub(super) fn see_compute(&mut self, number: u16) {
         let now = self.now;
         let linked = self.wire.is_linked(Place::Node(number), MANAGEMENT);
         let Some(node) = self.node_mut(number) else { return };

@@ -22,7 +22,7 @@ use crate::place::{Place, Port, boot_id, controller_id, member_id, node_number};
 use crate::seat::{Point, Trap};
 
 /// One way between two controllers.
-const PEER_FLIGHT: Duration = Duration::from_micros(400);
+pub(super) const PEER_FLIGHT: Duration = Duration::from_micros(400);
 
 impl World {
     /// Starts a controller's process.
@@ -40,7 +40,6 @@ impl World {
         let mut out = Vec::new();
         seat.core = Some(Controller::new(reading, settings, disk, &mut out));
         (seat.stalled, seat.wakes_at, seat.told) = (false, None, 0);
-        seat.heard.clear();
         self.carry_out(number, out.into());
         self.tell_controller(number, Event::Inventory { nodes: inventory });
     }
@@ -191,6 +190,10 @@ impl World {
             Effect::Persist(_) if self.sabotage.contains(&Sabotage::ForgetfulDisks) => {}
             Effect::Persist(write) => {
                 let Some(seat) = self.seat_mut(number) else { return };
+                if std::mem::take(&mut seat.disk_fails) {
+                    self.write_failed(number);
+                    return;
+                }
                 if let Err(gap) = seat.disk.absorb(&write) {
                     let why = format!("its own write does not fit its disk: {gap}");
                     self.facts.push(Fact::Halted { controller: number, why });
@@ -199,8 +202,9 @@ impl World {
             Effect::Peer { to, message } => {
                 let to = u8::try_from(to.0).unwrap_or(0);
                 if self.wire.is_open(place, Place::Controller(to), MANAGEMENT) {
-                    let message = Box::new(message);
-                    self.later(PEER_FLIGHT, Happening::Peer { from: number, to, message });
+                    let (from, message) = (number, Box::new(message));
+                    let term = self.seat(number).map_or(0, |seat| seat.disk.term().0);
+                    self.later(PEER_FLIGHT, Happening::Peer { from, to, term, message });
                 }
             }
             Effect::Gossip { network, to, bytes } => {
@@ -228,11 +232,8 @@ impl World {
                     self.later(Duration::ZERO, Happening::BmcAnswers { to, reply });
                     return;
                 }
-                let node = node_number(node);
-                if ask == Ask::Off && !late {
-                    self.facts.push(Fact::OffSent { controller: number, node });
-                }
-                self.ask_bmc(to, node, ask, expect);
+                self.facts.push(Fact::BmcAsked { controller: number, node, ask });
+                self.ask_bmc(to, node_number(node), ask, expect);
             }
             Effect::Nova { ticket, call, not_after } => {
                 let Some(seat) = self.seat(number) else { return };
@@ -243,7 +244,11 @@ impl World {
                 }
                 self.call_nova(to, &call);
             }
-            Effect::Answer { result, .. } => {
+            Effect::Answer { ticket, result } => {
+                if let Some(request) = self.ghost.orders.remove(&ticket) {
+                    let index = result.as_ref().ok().map(|done| done.index);
+                    self.facts.push(Fact::Answered { request, index });
+                }
                 let text = match result {
                     Ok(done) => done.said,
                     Err(failure) => format!("{failure:?}"),
@@ -251,10 +256,14 @@ impl World {
                 self.tell("answer", &text);
             }
             Effect::Journal(line) => {
-                if self.seat(number).is_some_and(super::Seat::leads) {
+                let leads = self.seat(number).is_some_and(super::Seat::leads);
+                if leads {
                     let page =
                         if line.level == controller::effect::Level::State { "" } else { "  PAGE" };
                     self.tell(line.subject, &format!("{}{page}", line.text));
+                }
+                if leads || line.level == controller::effect::Level::Broken {
+                    self.facts.push(Fact::Told { controller: number, line });
                 }
             }
             Effect::Halt(why) => {
@@ -266,6 +275,16 @@ impl World {
                 self.facts.push(Fact::Halted { controller: number, why });
             }
         }
+    }
+
+    /// The process ends: it may have given its word for what its disk does not hold (S21).
+    fn write_failed(&mut self, number: u8) {
+        self.facts.push(Fact::WriteFailed { controller: number });
+        if is_on(Mutant::M37) {
+            return;
+        }
+        self.tell("raft", &format!("{} ends: its disk has failed", Place::Controller(number)));
+        self.stop_controller(number);
     }
 
     /// Tells the oracles how far a controller is, and what is new in the registry.
@@ -322,7 +341,7 @@ impl World {
         }
     }
 
-    fn ask_bmc(&mut self, to: Asker, node: u8, ask: Ask, expect: Option<Identity>) {
+    fn ask_bmc(&mut self, to: Asker, node: u16, ask: Ask, expect: Option<Identity>) {
         let reaches = self.wire.is_linked(Place::Controller(to.controller), MANAGEMENT);
         let powered = self.node(node).is_some_and(|machine| machine.power != Power::NoFeed);
         let delay = self.bmcs.get(usize::from(node) - 1).and_then(crate::bmc::Bmc::delay);

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use api::Request;
 use controller::effect::{Network, PeerMessage, Ticket};
 use controller::nova;
 use controller::registry::Registry;
@@ -76,13 +77,23 @@ pub struct Ghost {
     /// Boots that are known to be fenced.
     pub fenced_boots: BTreeSet<(NodeId, BootId)>,
     /// Nodes whose BMC or watchdog lies, or which an operator wrongly called off: outside of the fault model.
-    pub lied_about: BTreeSet<u8>,
+    pub lied_about: BTreeSet<u16>,
     /// The registry that ever was furthest: what is applied anywhere is committed.
     pub registry: Option<Registry>,
     /// Resets by watchdogs and sentinels.
     pub resets: u32,
     /// Calls that Nova got, by kind.
     pub evacuations: u32,
+    /// When the newest message arrived here that a controller (first) got from another in a term was sent.
+    pub heard: BTreeMap<(u8, u8, u64), Duration>,
+    /// Operators' orders so far.
+    pub ordered: u64,
+    /// Those that are not answered yet.
+    pub orders: BTreeMap<Ticket, Request>,
+    /// Since when no more faults happen: from then on everything must come to a good end.
+    pub calm: Option<Duration>,
+    /// Whether controllers may find that their state contradicts the others'.
+    pub may_halt: bool,
 }
 
 /// A happening.
@@ -93,9 +104,9 @@ enum Happening {
     /// A datagram arrives.
     Datagram { from: Place, to: Place, network: Network, sender: SocketAddr, body: Body },
     /// A message between controllers arrives.
-    Peer { from: u8, to: u8, message: Box<PeerMessage> },
+    Peer { from: u8, to: u8, term: u64, message: Box<PeerMessage> },
     /// A BMC acts on a question.
-    BmcActs { to: Asker, node: u8, ask: Ask, expect: Option<Identity> },
+    BmcActs { to: Asker, node: u16, ask: Ask, expect: Option<Identity> },
     /// A controller hears of its question to a BMC.
     BmcAnswers { to: Asker, reply: Reply },
     /// A controller hears of its call to Nova.
@@ -103,13 +114,13 @@ enum Happening {
     /// Nova has something to do.
     Nova,
     /// A watchdog may fire.
-    Watchdog { node: u8 },
+    Watchdog { node: u16 },
     /// What a sentinel keeps for its restart is written at last, by a shell that reports before it writes.
-    Written { node: u8, life: u32, saved: Box<node_agent::sentinel::Saved> },
+    Written { node: u16, life: u32, saved: Box<node_agent::sentinel::Saved> },
     /// A node's power ends.
-    PowerEnds { node: u8, boot: BootId },
+    PowerEnds { node: u16, boot: BootId },
     /// A node's programs start.
-    BootDone { node: u8, boots: u32 },
+    BootDone { node: u16, boots: u32 },
     /// A stopped program goes on.
     Resume(Program),
     /// A controller that was stopped takes one of the events that waited for it.
@@ -130,8 +141,8 @@ struct Asker {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Program {
     Controller(u8, u32),
-    Sentinel(u8, u32),
-    Agent(u8, u32),
+    Sentinel(u16, u32),
+    Agent(u16, u32),
 }
 
 /// What a datagram holds.
@@ -178,7 +189,7 @@ impl World {
     }
 
     /// A node by its number.
-    pub fn node(&self, number: u8) -> Option<&Machine> {
+    pub fn node(&self, number: u16) -> Option<&Machine> {
         self.nodes.get(usize::from(number).checked_sub(1)?)
     }
 
@@ -193,19 +204,25 @@ impl World {
         leading.max_by_key(|seat| seat.disk.term()).map(|seat| seat.number)
     }
 
+    /// The highest term in which a controller leads.
+    pub fn term(&self) -> u64 {
+        let leading = self.seats.iter().filter(|seat| seat.leads());
+        leading.map(|seat| seat.disk.term().0).max().unwrap_or_default()
+    }
+
     /// The registry that ever was furthest: what it holds is committed, also when who held it is dead.
     pub fn registry(&self) -> Option<&Registry> {
         self.ghost.registry.as_ref()
     }
 
     /// Where a VM's guest runs.
-    pub fn runs_on(&self, vm: Uuid) -> Vec<u8> {
+    pub fn runs_on(&self, vm: Uuid) -> Vec<u16> {
         let running = self.nodes.iter().filter(|node| node.guests.contains(&vm));
         running.map(|node| node.number).collect()
     }
 
     /// Whether a node is on, its sentinel alive, and all its links whole.
-    pub fn is_well(&self, number: u8) -> bool {
+    pub fn is_well(&self, number: u16) -> bool {
         let Some(node) = self.node(number) else { return false };
         let speaks = node.sentinel.core.is_some() && !node.sentinel.stalled;
         let networks = (0..self.plan.networks()).map(Network);
@@ -233,6 +250,22 @@ impl World {
         })
     }
 
+    /// An operator's order to whoever leads; `false` when nobody does.
+    pub fn order(&mut self, request: Request) -> bool {
+        let Some(leader) = self.leader() else { return false };
+        self.ghost.ordered += 1;
+        let ticket = Ticket(self.ghost.ordered);
+        self.ghost.orders.insert(ticket, request.clone());
+        self.facts.push(Fact::Ordered { request: request.clone() });
+        self.tell_controller(leader, controller::event::Event::Order { ticket, request });
+        true
+    }
+
+    /// From here on no more faults happen.
+    pub fn calm_down(&mut self) {
+        self.ghost.calm = Some(self.now);
+    }
+
     /// A line of the story that no core tells.
     pub fn tell(&mut self, subject: &str, text: &str) {
         let now = self.now;
@@ -249,14 +282,12 @@ impl World {
             Happening::Datagram { from, to, network, sender, body } => {
                 self.arrive(from, to, network, sender, body);
             }
-            Happening::Peer { from, to, message } => {
+            Happening::Peer { from, to, term, message } => {
                 let open =
                     self.wire.is_open(Place::Controller(from), Place::Controller(to), MANAGEMENT);
                 if open {
-                    let now = self.now;
-                    if let Some(seat) = self.seat_mut(to).filter(|seat| seat.runs()) {
-                        seat.heard.insert(from, now);
-                    }
+                    let sent = self.now.saturating_sub(controllers::PEER_FLIGHT);
+                    self.ghost.heard.insert((to, from, term), sent);
                     let from = ControllerId(u64::from(from));
                     let event = controller::event::Event::Peer { from, message: *message };
                     self.tell_controller(to, event);
@@ -317,7 +348,7 @@ impl World {
         }
     }
 
-    fn node_mut(&mut self, number: u8) -> Option<&mut Machine> {
+    fn node_mut(&mut self, number: u16) -> Option<&mut Machine> {
         self.nodes.get_mut(usize::from(number).checked_sub(1)?)
     }
 

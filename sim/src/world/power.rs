@@ -16,7 +16,7 @@ use crate::place::Place;
 
 impl World {
     /// Somebody presses the button: the node boots.
-    pub fn switch_on(&mut self, number: u8) {
+    pub fn switch_on(&mut self, number: u16) {
         let Some(node) = self.node_mut(number) else { return };
         if matches!(node.power, Power::NoFeed | Power::Off) {
             node.power = Power::Booting;
@@ -26,7 +26,7 @@ impl World {
     }
 
     /// The node loses its power, and with `feed` its BMC too.
-    pub fn switch_off(&mut self, number: u8, feed: bool) {
+    pub fn switch_off(&mut self, number: u16, feed: bool) {
         let now = self.now;
         let Some(node) = self.node_mut(number) else { return };
         node.troubled = now;
@@ -38,7 +38,7 @@ impl World {
     }
 
     /// The node resets itself and boots again.
-    pub(super) fn reset_node(&mut self, number: u8, by: &'static str, why: &str) {
+    pub(super) fn reset_node(&mut self, number: u16, by: &'static str, why: &str) {
         let Some(node) = self.node_mut(number).filter(|node| node.power == Power::Running) else {
             return;
         };
@@ -55,7 +55,7 @@ impl World {
     }
 
     /// The kernel of a node hangs: programs stop, guests go on.
-    pub fn hang(&mut self, number: u8) {
+    pub fn hang(&mut self, number: u16) {
         let now = self.now;
         if let Some(node) = self.node_mut(number).filter(|node| node.power == Power::Running) {
             node.hung = true;
@@ -65,7 +65,7 @@ impl World {
     }
 
     /// A kernel that hung goes on.
-    pub fn unhang(&mut self, number: u8) {
+    pub fn unhang(&mut self, number: u16) {
         let Some(node) = self.node_mut(number).filter(|node| node.hung) else { return };
         node.hung = false;
         self.see_compute(number);
@@ -73,7 +73,7 @@ impl World {
         self.resume_agent(number);
     }
 
-    pub(super) fn bmc_acts(&mut self, to: Asker, number: u8, ask: Ask, expect: Option<Identity>) {
+    pub(super) fn bmc_acts(&mut self, to: Asker, number: u16, ask: Ask, expect: Option<Identity>) {
         let now = self.now;
         let Some(node) = self.node(number) else { return };
         let (boot, power) = (node.boot(), node.power);
@@ -102,7 +102,7 @@ impl World {
     }
 
     /// The chassis has carried out a power off. One that was meant for an earlier boot is as good as any.
-    pub(super) fn power_ends(&mut self, number: u8, _boot: BootId) {
+    pub(super) fn power_ends(&mut self, number: u16, _boot: BootId) {
         let Some(node) = self.node(number) else { return };
         if matches!(node.power, Power::Booting | Power::Running) {
             self.switch_off(number, false);
@@ -110,7 +110,7 @@ impl World {
         }
     }
 
-    pub(super) fn boot_done(&mut self, number: u8, boots: u32) {
+    pub(super) fn boot_done(&mut self, number: u16, boots: u32) {
         let now = self.now;
         let late = self.rng.random_range(0..100);
         let Some(node) = self.node_mut(number) else { return };
@@ -137,7 +137,7 @@ impl World {
         }
     }
 
-    pub(super) fn watch_watchdog(&mut self, number: u8) {
+    pub(super) fn watch_watchdog(&mut self, number: u16) {
         let Some(node) = self.node_mut(number) else { return };
         if let Some(at) = node.watchdog.fires_at().filter(|_| !node.watchdog.watched) {
             node.watchdog.watched = true;
@@ -145,7 +145,7 @@ impl World {
         }
     }
 
-    pub(super) fn look_at_watchdog(&mut self, number: u8) {
+    pub(super) fn look_at_watchdog(&mut self, number: u16) {
         let now = self.now;
         let by_timer = is_on(Mutant::M03);
         let Some(node) = self.node_mut(number) else { return };

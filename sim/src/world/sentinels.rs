@@ -9,7 +9,7 @@ use fencing::lease::Message;
 use fencing::sign::Signer;
 use mutants::{Mutant, is_on};
 use node_agent::agent;
-use node_agent::sentinel::{Effect, Event, Sentinel, Start};
+use node_agent::sentinel::{Effect, Event, ResetReason, Sentinel, Start};
 
 use super::{Body, Happening, Program, World};
 use crate::fact::Fact;
@@ -21,7 +21,7 @@ const WRITTEN_LATE: Duration = Duration::from_secs(5);
 
 impl World {
     /// Starts a node's sentinel.
-    pub fn start_sentinel(&mut self, number: u8) {
+    pub fn start_sentinel(&mut self, number: u16) {
         let Some(node) = self.node(number).filter(|node| node.power == Power::Running) else {
             return;
         };
@@ -36,7 +36,7 @@ impl World {
     }
 
     /// Its process is killed: the kernel feeds the device once more when it closes it.
-    pub fn kill_sentinel(&mut self, number: u8) {
+    pub fn kill_sentinel(&mut self, number: u16) {
         let now = self.now;
         if let Some(node) = self.node_mut(number).filter(|node| node.sentinel.core.is_some()) {
             node.sentinel.stop();
@@ -50,7 +50,7 @@ impl World {
 
     /// Its process is stopped for a while. With `at_feed` it stops between the check and the next feed, which is
     /// carried out when it goes on.
-    pub fn stall_sentinel(&mut self, number: u8, span: Option<Duration>) {
+    pub fn stall_sentinel(&mut self, number: u16, span: Option<Duration>) {
         let now = self.now;
         let Some(node) = self.node_mut(number).filter(|node| node.sentinel.core.is_some()) else {
             return;
@@ -64,7 +64,7 @@ impl World {
     }
 
     /// It goes on.
-    pub fn resume_sentinel(&mut self, number: u8) {
+    pub fn resume_sentinel(&mut self, number: u16) {
         let Some(node) = self.node_mut(number) else { return };
         if node.hung || node.sentinel.core.is_none() {
             return;
@@ -79,7 +79,7 @@ impl World {
         self.tell_sentinel(number, Event::Timeout);
     }
 
-    pub(super) fn wake_sentinel(&mut self, number: u8, life: u32) {
+    pub(super) fn wake_sentinel(&mut self, number: u16, life: u32) {
         let now = self.now;
         let Some(node) = self.node_mut(number) else { return };
         if node.sentinel.life == life && node.sentinel.wakes_at == Some(now) {
@@ -90,7 +90,7 @@ impl World {
 
     pub(super) fn node_hears(
         &mut self,
-        number: u8,
+        number: u16,
         from: Place,
         network: Network,
         sender: SocketAddr,
@@ -127,7 +127,7 @@ impl World {
     }
 
     /// Hands an event in and carries out what comes of it.
-    pub(super) fn tell_sentinel(&mut self, number: u8, event: Event) {
+    pub(super) fn tell_sentinel(&mut self, number: u16, event: Event) {
         let now = self.now;
         let Some(node) = self.node_mut(number) else { return };
         if node.sentinel.stalled || node.hung {
@@ -136,14 +136,21 @@ impl World {
             }
             return;
         }
-        let reading = node.sentinel_clock(now);
+        let (reading, boot) = (node.sentinel_clock(now), node.boot());
         let Some(core) = node.sentinel.core.as_mut() else { return };
+        let order = if let Event::FenceEvent(event) = &event { Some(event.clone()) } else { None };
         let mut effects = Vec::new();
         core.handle(reading, event, &mut effects);
+        let obeys =
+            |effect: &Effect| matches!(effect, Effect::Reset(ResetReason::FenceEvent { .. }));
+        if let Some(event) = order.filter(|_| effects.iter().any(obeys)) {
+            let signers = event.signatures.iter().map(|(id, _)| *id).collect();
+            self.facts.push(Fact::Obeyed { node: number, boot, order: event.order, signers });
+        }
         self.do_sentinel_effects(number, effects.into());
     }
 
-    fn do_sentinel_effects(&mut self, number: u8, mut effects: VecDeque<Effect>) {
+    fn do_sentinel_effects(&mut self, number: u16, mut effects: VecDeque<Effect>) {
         let mut events = Vec::new();
         while let Some(effect) = effects.pop_front() {
             let Some(node) = self.node_mut(number) else { return };
@@ -171,7 +178,7 @@ impl World {
 
     fn do_sentinel_effect(
         &mut self,
-        number: u8,
+        number: u16,
         effect: Effect,
         effects: &mut VecDeque<Effect>,
         events: &mut Vec<Event>,
@@ -182,8 +189,9 @@ impl World {
         match effect {
             Effect::Send { to, message } => {
                 match &message {
-                    Message::Renew { seq, .. } => {
-                        self.facts.push(Fact::Renewed { node: number, seq: *seq });
+                    Message::Renew { seq, challenge, .. } => {
+                        let (seq, challenge) = (*seq, *challenge);
+                        self.facts.push(Fact::Renewed { node: number, seq, challenge });
                     }
                     Message::Ask { seq, .. } => {
                         self.facts.push(Fact::Asked { node: number, seq: *seq });
@@ -260,7 +268,7 @@ impl World {
         }
     }
 
-    fn plan_sentinel(&mut self, number: u8) {
+    fn plan_sentinel(&mut self, number: u16) {
         let now = self.now;
         let Some(node) = self.node_mut(number) else { return };
         let Some((reading, _)) = node.sentinel.core.as_ref().and_then(Sentinel::poll_timeout)

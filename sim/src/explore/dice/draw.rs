@@ -161,7 +161,7 @@ impl Dice {
         Trap { point, after: self.rng.random_bool(0.5), stall }
     }
 
-    fn disarm(&mut self, world: &mut World, node: u8, span: Duration) -> Throw {
+    fn disarm(&mut self, world: &mut World, node: u16, span: Duration) -> Throw {
         let all = self.rng.random_bool(0.5);
         let scope = if all { Scope::All } else { Scope::Node(Place::Node(node).to_string()) };
         let (person, reason) = ("dice".to_owned(), "dice".to_owned());
@@ -170,7 +170,7 @@ impl Dice {
     }
 }
 
-fn maintain(world: &mut World, node: u8, span: Duration) -> Throw {
+fn maintain(world: &mut World, node: u16, span: Duration) -> Throw {
     let switch = |on| Request::Maintenance {
         node: Place::Node(node).to_string(),
         on,
