@@ -56,6 +56,7 @@ pub(super) enum LeaderDeed {
     Trap(Trap),
     Partition,
     Disk(DiskFault),
+    Split,
 }
 
 /// A controller that stalls somewhere in its effects goes on after this time.
@@ -66,8 +67,8 @@ pub(super) type Read<T> = Result<T, String>;
 /// Reads a deed; `None` when there is no such command.
 pub(super) fn doer(plan: &Plan, first: &str, words: &[&str]) -> Read<Option<Doer>> {
     let deeds = match first {
-        "cut" | "heal" | "lossy" | "twice" | "jitter" | "deaf" | "flap" | "island" | "network"
-        | "split" | "join" | "apart" | "together" => links::deeds(plan, first, words),
+        "cut" | "heal" | "lossy" | "delay" | "twice" | "jitter" | "deaf" | "flap" | "island"
+        | "network" | "split" | "join" | "apart" | "together" => links::deeds(plan, first, words),
         "power" => power(plan, words),
         "bmc" => bmc(plan, words),
         "stall" | "resume" | "kill" | "start" => program(plan, first, words),
@@ -182,8 +183,6 @@ fn lasting(word: &str) -> Option<Duration> {
 
 fn sabotage(words: &[&str]) -> Read<Vec<Deed>> {
     let sabotage = match words {
-        ["acks-always"] => Sabotage::AcksAlways,
-        ["fed-by-timer"] => Sabotage::FedByTimer,
         ["no-gate"] => Sabotage::NoGate,
         ["posts-twice"] => Sabotage::PostsTwice,
         ["fast-clocks"] => Sabotage::FastClocks,
@@ -191,7 +190,7 @@ fn sabotage(words: &[&str]) -> Read<Vec<Deed>> {
         ["late-effects"] => Sabotage::LateEffects,
         _ => {
             return Err(usage(
-                "sabotage acks-always|fed-by-timer|no-gate|posts-twice|fast-clocks|forgetful-disks|late-effects",
+                "sabotage no-gate|posts-twice|fast-clocks|forgetful-disks|late-effects",
             ));
         }
     };
@@ -199,16 +198,16 @@ fn sabotage(words: &[&str]) -> Read<Vec<Deed>> {
 }
 
 fn step_clock(plan: &Plan, words: &[&str]) -> Read<Vec<Deed>> {
-    let usage = || usage("step-clock controller-N +90s|-90s");
+    let usage = || usage("step-clock NODE +90s|-90s");
     let [name, by] = words else { return Err(usage()) };
-    let Place::Controller(number) = place(plan, name)? else { return Err(usage()) };
+    let place = place(plan, name)?;
     let (sign, span) = match by.split_at_checked(1) {
         Some(("+", span)) => (1, span),
         Some(("-", span)) => (-1, span),
         Some(_) | None => return Err(usage()),
     };
     let ms = i64::try_from(duration(span)?.as_millis()).unwrap_or(i64::MAX);
-    Ok(vec![Deed::StepClock(number, sign * ms)])
+    Ok(vec![Deed::StepClock(place, sign * ms)])
 }
 
 fn watchdog(plan: &Plan, words: &[&str]) -> Read<Vec<Deed>> {
@@ -256,7 +255,7 @@ fn disk(plan: &Plan, words: &[&str]) -> Read<Doer> {
 fn controller(plan: &Plan, words: &[&str]) -> Read<Doer> {
     let usage = || {
         usage(
-            "controller N|leader|all stop|start|stall|pause|resume|partition|heal|disk-fails \
+            "controller N|leader|all stop|start|stall|pause|resume|partition|heal|split|join|disk-fails \
              [at=[after-]off|read|force-down|evacuate|persist] [for=5s]",
         )
     };
@@ -279,6 +278,7 @@ fn controller(plan: &Plan, words: &[&str]) -> Read<Doer> {
             ("pause", None) => LeaderDeed::Pause(span),
             ("stall" | "pause", Some(trap)) => LeaderDeed::Trap(held(trap)),
             ("partition", None) => LeaderDeed::Partition,
+            ("split", None) => LeaderDeed::Split,
             _ => return Err(usage()),
         }));
     }
@@ -303,6 +303,8 @@ fn controller(plan: &Plan, words: &[&str]) -> Read<Doer> {
             ("disk-fails", None) => deeds.push(Deed::DiskFails(number)),
             ("partition", None) => deeds.extend(partition(plan, number, true)),
             ("heal", None) => deeds.extend(partition(plan, number, false)),
+            ("split", None) => deeds.extend(split(plan, number, true)),
+            ("join", None) => deeds.extend(split(plan, number, false)),
             _ => return Err(usage()),
         }
     }
@@ -316,6 +318,12 @@ pub(super) fn partition(plan: &Plan, number: u8, apart: bool) -> Vec<Deed> {
     let deed =
         |network| if apart { Deed::Cut(place, network, None) } else { Deed::Heal(place, network) };
     networks.map(deed).collect()
+}
+
+/// Keeps a controller and the others from speaking to each other, and to nobody else.
+pub(super) fn split(plan: &Plan, number: u8, apart: bool) -> Vec<Deed> {
+    let others = (1..=plan.controllers).filter(|other| *other != number);
+    others.map(|other| Deed::Split(number, other, apart)).collect()
 }
 
 fn trap(at: &str) -> Read<Trap> {

@@ -30,6 +30,7 @@ pub(super) fn deeds(plan: &Plan, first: &str, words: &[&str]) -> Read<Vec<Deed>>
         "lossy" => on_link(plan, words, "lossy NODE NETWORK[, NETWORK] PERCENT", |at, on, by| {
             Ok(Deed::Lossy(at, on, permille(by)?))
         }),
+        "delay" => delay(plan, words),
         "twice" => on_link(plan, words, "twice NODE NETWORK[, NETWORK] PERCENT", |at, on, by| {
             Ok(Deed::Twice(at, on, permille(by)?))
         }),
@@ -60,6 +61,15 @@ pub(super) fn deeds(plan: &Plan, first: &str, words: &[&str]) -> Read<Vec<Deed>>
         "apart" | "together" => apart(plan, words, first == "apart"),
         _ => split(plan, words, first == "split"),
     }
+}
+
+fn delay(plan: &Plan, words: &[&str]) -> Read<Vec<Deed>> {
+    let text = "delay NODE NETWORK[, NETWORK] in|out 400ms";
+    let Some((by, link)) = words.split_last() else { return Err(usage(text)) };
+    let by = duration(by)?;
+    let delayed = |(place, on, way): Link| Some(Deed::Delay(place, on, way?, by));
+    let links = links(plan, link, text)?;
+    links.into_iter().map(|link| delayed(link).ok_or_else(|| usage(text))).collect()
 }
 
 fn links(plan: &Plan, words: &[&str], text: &str) -> Read<Vec<Link>> {

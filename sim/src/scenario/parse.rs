@@ -84,8 +84,8 @@ pub struct BadScenario {
 }
 
 /// What a line may begin with.
-const COMMANDS: &str = "cluster, vm, cut, heal, lossy, twice, jitter, deaf, flap, island, network, split, join, \
-                        apart, together, power, stall, resume, kill, start, bmc, watchdog, nova, user, controller, \
+const COMMANDS: &str = "cluster, vm, cut, heal, lossy, delay, twice, jitter, deaf, flap, island, network, split, join, \
+                        apart, together, power, boot, stall, resume, kill, start, bmc, watchdog, nova, user, controller, \
                         disk, step-clock, drift, sabotage, calm, may, run, hactl, expect";
 
 impl Scenario {
@@ -161,21 +161,17 @@ fn cluster(words: &[&str]) -> Result<Plan, String> {
             "seed" => {
                 plan.seed = value.parse().map_err(|_| format!("`{word}`: seed is a number"))?
             }
+            "reckoned_by" => plan.reckoned_by = Some(profile(word, value)?),
             "grace" => plan.waits.grace = duration(value)?,
             "profile" => {
-                plan.profile = match value {
-                    "fast" => Profile::Fast,
-                    "balanced" => Profile::Balanced,
-                    "calm" => Profile::Calm,
-                    _ => return Err(format!("`{word}`: profile is fast, balanced or calm")),
-                }
+                plan.profile = profile(word, value)?;
             }
             "without_bmc" => plan.without_bmc = nodes(value)?,
             "softdog" => plan.softdog = nodes(value)?,
             "without_watchdog" => plan.without_watchdog = nodes(value)?,
             _ => {
                 return Err(format!(
-                    "`{word}`: allowed are controllers, nodes, domains, profile, seed, grace, without_bmc, \
+                    "`{word}`: allowed are controllers, nodes, domains, profile, reckoned_by, seed, grace, without_bmc, \
                      without_watchdog, softdog"
                 ));
             }
@@ -185,6 +181,15 @@ fn cluster(words: &[&str]) -> Result<Plan, String> {
         return Err("a cluster has 1, 3 or 5 controllers and 1 to 1000 nodes".to_owned());
     }
     Ok(plan)
+}
+
+fn profile(word: &str, value: &str) -> Result<Profile, String> {
+    match value {
+        "fast" => Ok(Profile::Fast),
+        "balanced" => Ok(Profile::Balanced),
+        "calm" => Ok(Profile::Calm),
+        _ => Err(format!("`{word}`: a profile is fast, balanced or calm")),
+    }
 }
 
 fn nodes(list: &str) -> Result<Vec<u16>, String> {
