@@ -11,6 +11,8 @@ pub struct Run {
     /// The world.
     pub world: World,
     oracles: Vec<Box<dyn Oracle>>,
+    /// Facts of the last event; kept for its memory.
+    facts: Vec<Fact>,
 }
 
 /// A cluster that has not come to rest after this time never will.
@@ -37,7 +39,7 @@ impl Run {
     /// [`NotSettled`]: there is no run.
     pub fn settled(plan: Plan) -> Result<Self, NotSettled> {
         let grace = plan.waits.grace.max(plan.waits.new_leader);
-        let mut run = Self { world: World::new(plan), oracles: oracle::all() };
+        let mut run = Self { world: World::new(plan), oracles: oracle::all(), facts: Vec::new() };
         let second = Duration::from_secs(1);
         while run.world.now() < SETTLES_WITHIN {
             run.go_on(second).map_err(|broken| NotSettled::Broken(broken.to_string()))?;
@@ -56,11 +58,10 @@ impl Run {
     /// The first property that was broken; the run is over.
     pub fn go_on(&mut self, span: Duration) -> Result<(), Violation> {
         let until = self.world.now() + span;
-        let facts = self.world.take_facts();
-        self.judge(&facts)?;
+        self.judge()?;
         let mut here = (self.world.now(), 0);
-        while let Some(facts) = self.world.step(until) {
-            self.judge(&facts)?;
+        while self.world.step(until) {
+            self.judge()?;
             here = if here.0 == self.world.now() {
                 (here.0, here.1 + 1)
             } else {
@@ -85,8 +86,9 @@ impl Run {
         self.oracles.iter().map(AsRef::as_ref)
     }
 
-    fn judge(&mut self, facts: &[Fact]) -> Result<(), Violation> {
-        for fact in facts {
+    fn judge(&mut self) -> Result<(), Violation> {
+        self.world.take_facts(&mut self.facts);
+        for fact in &self.facts {
             for oracle in &mut self.oracles {
                 if let Err(what) = oracle.judge(&self.world, fact) {
                     let at = self.world.now().saturating_sub(self.world.story.began());

@@ -275,6 +275,7 @@ impl World {
     /// Tells the oracles how far a controller is, and what is new in the registry.
     fn tell_applied(&mut self, number: u8) {
         let now = self.now;
+        let furthest = self.ghost.registry.as_ref().map(|known| known.index());
         let Some(seat) = self.seat_mut(number) else { return };
         let Some(core) = &seat.core else { return };
         let index = core.registry().index();
@@ -292,8 +293,8 @@ impl World {
                 boots.push((incident.node, incident.boot));
             }
         }
-        let registry = core.registry().clone();
-        if self.ghost.registry.as_ref().is_none_or(|known| known.index() < index) {
+        let further = furthest.is_none_or(|known| known < index);
+        if let Some(registry) = further.then(|| core.registry().clone()) {
             self.ghost.registry = Some(registry);
         }
         for incident in intended {
