@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use fencing::ControllerId;
+use mutants::{Mutant, is_on};
 
 /// Renewals that are remembered: more than L / p of every profile that the configuration admits by default. An ack for
 /// one that is forgotten does not count.
@@ -41,8 +42,9 @@ impl Lease {
         let Some(renewal) = self.sent.iter().find(|renewal| renewal.seq == seq) else {
             return false;
         };
+        let received = self.sent.back().filter(|_| is_on(Mutant::M02));
         let newest = self.acked.entry(controller).or_default();
-        *newest = renewal.at.max(*newest);
+        *newest = received.unwrap_or(renewal).at.max(*newest);
         true
     }
 
@@ -51,7 +53,7 @@ impl Lease {
         &self,
         set: impl Iterator<Item = &'a ControllerId> + Clone,
     ) -> Option<Duration> {
-        let quorum = set.clone().count() / 2 + 1;
+        let quorum = if is_on(Mutant::M04) { 1 } else { set.clone().count() / 2 + 1 };
         let acked = set.filter_map(|id| self.acked.get(id).copied());
         // Asked several times per event, of a few controllers: counting is cheaper than sorting.
         let stand = |base: Duration| acked.clone().filter(|at| *at >= base).count() >= quorum;
