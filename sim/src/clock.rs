@@ -58,9 +58,7 @@ impl Clock {
         }
         let wanted = reading.saturating_sub(self.read_then);
         let after = short(wanted, MILLION_64, MILLION_64 + i64::from(self.ppm));
-        let after = after.unwrap_or_else(|| {
-            unsigned(signed(wanted) * MILLION / rate)
-        });
+        let after = after.unwrap_or_else(|| unsigned(signed(wanted) * MILLION / rate));
         let mut at = self.began + after;
         while self.read(at) < reading {
             at += Duration::from_nanos(1);

@@ -323,6 +323,9 @@ impl Controller {
     fn note_storms(&mut self, out: &mut Vec<Effect>) {
         let nobody = NodeId(uuid::Uuid::nil());
         let suspected = self.suspected(nobody);
+        if suspected.is_empty() {
+            return;
+        }
         let until = self.now + self.settings.waits.storm_over;
         let mut domains: Vec<String> =
             self.registry.nodes().values().map(|node| node.record.domain.clone()).collect();

@@ -9,6 +9,7 @@ mod links;
 mod power;
 mod sentinels;
 mod users;
+mod warm;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -83,6 +84,8 @@ pub struct Ghost {
     pub lied_about: BTreeSet<u16>,
     /// The registry that ever was furthest: what is applied anywhere is committed.
     pub registry: Option<Registry>,
+    /// How far their VMs came.
+    pub progress: BTreeSet<(IncidentId, Uuid, &'static str)>,
     /// Resets by watchdogs and sentinels.
     pub resets: u32,
     /// Calls that Nova got, by kind.
