@@ -256,7 +256,8 @@ impl Controller {
         self.asked(node, &[node], guard::refuse_order)
     }
 
-    /// Rows that disable or migrate touch Nova alone, so only the guards that mean "hands off" concern them.
+    /// Rows that disable or migrate touch Nova alone, so only the guards that mean "hands off" concern them. These come
+    /// first in the order in which they are asked, so that no other one hides them.
     fn soft_refusal(&self, node: NodeId) -> Option<Refusal> {
         self.refusal(node).filter(|refusal| {
             matches!(
@@ -268,6 +269,8 @@ impl Controller {
                     | Refusal::AllSuspected
                     | Refusal::Storm(_)
                     | Refusal::NotProtected
+                    | Refusal::Quorum
+                    | Refusal::Stale(_)
             )
         })
     }
