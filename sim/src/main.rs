@@ -1,8 +1,10 @@
 //! `cargo run -p sim -- FILE.scn` tells the story of a scenario. `--explore SEED` runs one exploration and tells its story,
-//! `--seeds N` runs many and prints what they met.
+//! `--seeds N` runs many and prints what they met. `replay RECORD` runs the core of a real controller once more.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line program prints")]
+
+mod replay;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -15,7 +17,10 @@ use sim::scenario::Scenario;
 
 /// The simulator: scenarios and explorations of a whole cloud under virtual time.
 #[derive(Parser)]
+#[command(args_conflicts_with_subcommands = true)]
 struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Scenarios to play; each file is printed as it should be.
     files: Vec<PathBuf>,
     /// Write the files instead of printing them.
@@ -38,6 +43,11 @@ struct Arguments {
     nodes: Option<u16>,
 }
 
+#[derive(clap::Subcommand)]
+enum Command {
+    Replay(replay::Replay),
+}
+
 fn main() -> ExitCode {
     match run(&Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -49,6 +59,9 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    if let Some(Command::Replay(arguments)) = &arguments.command {
+        return replay::run(arguments);
+    }
     for file in &arguments.files {
         let name = || format!("{}", file.display());
         let text = std::fs::read_to_string(file).with_context(name)?;
