@@ -3,8 +3,12 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use api::Request;
+use controller::effect::Line;
 use controller::nova::call::Call;
-use fencing::{BootId, IncidentId, NodeId};
+use fencing::bmc::Ask;
+use fencing::event::Order;
+use fencing::{BootId, ControllerId, IncidentId, NodeId};
 use uuid::Uuid;
 
 /// A fact.
@@ -55,6 +59,8 @@ pub enum Fact {
         node: u16,
         /// Its number.
         seq: u64,
+        /// The challenge that it brought along.
+        challenge: u64,
     },
     /// A sentinel asked its peers.
     Asked {
@@ -72,12 +78,23 @@ pub enum Fact {
         /// The ask.
         seq: u64,
     },
+    /// A question leaves a controller for a BMC.
+    BmcAsked {
+        /// Which.
+        controller: u8,
+        /// Whose.
+        node: NodeId,
+        /// What.
+        ask: Ask,
+    },
     /// A hard off reached a BMC.
     OffArrived {
         /// By.
         controller: u8,
         /// Whose.
         node: u16,
+        /// Whether the BMC took it as meant for its machine.
+        obeyed: bool,
     },
     /// A call reached Nova; told before Nova acts on it.
     Called {
@@ -101,6 +118,41 @@ pub enum Fact {
         why: String,
         /// Who could have vouched for it, by the log that its sentinel had adopted, itself included.
         voters: BTreeSet<(NodeId, BootId)>,
+    },
+    /// A fence event made a sentinel reset its node.
+    Obeyed {
+        /// Which.
+        node: u16,
+        /// In which boot.
+        boot: BootId,
+        /// What it was ordered.
+        order: Order,
+        /// By whom it was signed, so they say.
+        signers: Vec<ControllerId>,
+    },
+    /// An operator's order came to the leader.
+    Ordered {
+        /// What.
+        request: Request,
+    },
+    /// An operator was answered.
+    Answered {
+        /// About what.
+        request: Request,
+        /// Index of its entry, when it was done.
+        index: Option<u64>,
+    },
+    /// A leader wrote a line, or any controller one that says it is broken.
+    Told {
+        /// Which.
+        controller: u8,
+        /// The line.
+        line: Line,
+    },
+    /// A controller's disk did not take a write.
+    WriteFailed {
+        /// Which.
+        controller: u8,
     },
     /// A controller ended itself because its state contradicts the others'.
     Halted {

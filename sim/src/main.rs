@@ -41,6 +41,14 @@ struct Arguments {
     /// Nodes; 5 to 9 by the seed without it.
     #[arg(long)]
     nodes: Option<u16>,
+    /// Hunt deliberate breaks: all, or those that are named, such as M01,M18.
+    #[cfg(feature = "mutants")]
+    #[arg(long, value_name = "NAMES", num_args = 0..=1, default_missing_value = "")]
+    mutants: Option<String>,
+    /// Play the scenarios with this break.
+    #[cfg(feature = "mutants")]
+    #[arg(long, value_name = "NAME")]
+    with: Option<String>,
 }
 
 #[derive(clap::Subcommand)]
@@ -61,6 +69,15 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if let Some(Command::Replay(arguments)) = &arguments.command {
         return replay::run(arguments);
+    }
+    #[cfg(feature = "mutants")]
+    {
+        if let Some(names) = &arguments.mutants {
+            return sim::hunt::command(names);
+        }
+        if let Some(name) = &arguments.with {
+            return sim::hunt::tell(name, &arguments.files);
+        }
     }
     for file in &arguments.files {
         let name = || format!("{}", file.display());

@@ -6,8 +6,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use api::{Request, Scope};
-use controller::effect::Ticket;
-use controller::event::Event;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
@@ -91,7 +89,12 @@ impl Dice {
         // Without nodes that die, and come back, there is little to see.
         on.extend([Kind::NodePower, Kind::NodeFeed, Kind::CutAll, Kind::NodeRepaired].repeat(2));
         let pace = rng.random_range(8..40);
-        let next = world.now() + Duration::from_secs(rng.random_range(1..pace));
+        Self::with(world, rng, on, pace)
+    }
+
+    /// Dice with these kinds of fault, one of them every `pace` seconds on average.
+    pub fn with(world: &World, mut rng: ChaCha8Rng, on: Vec<Kind>, pace: u64) -> Self {
+        let next = world.now() + Duration::from_secs(rng.random_range(1..pace.max(2)));
         Self { rng, on, next, undo: Vec::new(), thrown: BTreeMap::new(), pace }
     }
 
@@ -161,6 +164,7 @@ impl Dice {
             order(world, Request::Maintenance { node, on: false, reason, person: person() });
         }
         mend(world);
+        world.calm_down();
     }
 }
 
@@ -177,9 +181,7 @@ fn carry_out(world: &mut World, undo: &Undo) {
 }
 
 fn order(world: &mut World, request: Request) {
-    if let Some(leader) = world.leader() {
-        world.tell_controller(leader, Event::Order { ticket: Ticket(0), request });
-    }
+    world.order(request);
 }
 
 /// What an operator or a service manager would do: switch on what is off, start what is not there.

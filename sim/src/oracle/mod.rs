@@ -2,17 +2,30 @@
 //! code with the cores that they judge.
 
 mod boot_gate;
+mod disarm_holds;
 mod evacuate_after_fence;
 mod evacuate_once;
 mod evidence_rules;
+mod fail_static;
+mod fence_event_auth;
 mod fleet_survives;
+mod identity;
+mod intent_first;
 mod late_effect_harmless;
+mod live;
 mod mass_cap;
+mod matrix_total;
+mod mirror;
 mod no_ack_after_intent;
+mod no_contradiction;
+mod no_evacuate_during_move;
 mod nova_order;
+mod observer_sanity;
 mod observers;
 mod off_when_fenced;
+mod openings;
 mod quorum_only;
+mod raft;
 mod registry_agrees;
 mod self_fence_deadline;
 mod single_writer;
@@ -64,6 +77,8 @@ pub fn all() -> Vec<Box<dyn Oracle>> {
         Box::new(evidence_rules::EvidenceRules::default()),
         Box::new(self_fence_deadline::SelfFenceDeadline::default()),
         Box::new(no_ack_after_intent::NoAckAfterIntent::default()),
+        Box::new(mirror::Mirror::default()),
+        Box::new(identity::Identity::default()),
         Box::new(late_effect_harmless::LateEffectHarmless::default()),
         Box::new(evacuate_once::EvacuateOnce::default()),
         Box::new(observers::Observers::default()),
@@ -73,5 +88,26 @@ pub fn all() -> Vec<Box<dyn Oracle>> {
         Box::new(boot_gate::BootGate::default()),
         Box::new(nova_order::NovaOrder::default()),
         Box::new(fleet_survives::FleetSurvives::default()),
+        Box::new(intent_first::IntentFirst::default()),
+        Box::new(no_evacuate_during_move::NoEvacuateDuringMove::default()),
+        Box::new(observer_sanity::ObserverSanity::default()),
+        Box::new(fence_event_auth::FenceEventAuth::default()),
+        Box::new(matrix_total::MatrixTotal::default()),
+        Box::new(fail_static::FailStatic::default()),
+        Box::new(disarm_holds::DisarmHolds::default()),
+        Box::new(no_contradiction::NoContradiction::default()),
+        Box::new(raft::ElectionSafety::default()),
+        Box::new(raft::LogMatching::default()),
+        Box::new(raft::LeaderCompleteness::default()),
+        Box::new(raft::CommittedOnQuorum::default()),
+        Box::new(raft::NeverGoesBack::default()),
+        Box::new(live::OneLeader::default()),
+        Box::new(live::Detected::default()),
+        Box::new(live::FencedInTime::default()),
+        Box::new(live::VmsSettled::default()),
+        Box::new(live::NothingStuck::default()),
+        Box::new(live::Released::default()),
+        Box::new(live::QuietCluster::default()),
+        Box::new(live::ViewsConverge::default()),
     ]
 }

@@ -83,6 +83,12 @@ impl Oracle for NovaOrder {
             | Fact::Asked { .. }
             | Fact::Vouched { .. }
             | Fact::OffArrived { .. }
+            | Fact::BmcAsked { .. }
+            | Fact::Obeyed { .. }
+            | Fact::Ordered { .. }
+            | Fact::Answered { .. }
+            | Fact::Told { .. }
+            | Fact::WriteFailed { .. }
             | Fact::Reset { .. }
             | Fact::Halted { .. }
             | Fact::Second => Ok(()),

@@ -103,6 +103,12 @@ impl Oracle for Observers {
             | Fact::Vouched { .. }
             | Fact::Called { .. }
             | Fact::GateOpened { .. }
+            | Fact::BmcAsked { .. }
+            | Fact::Obeyed { .. }
+            | Fact::Ordered { .. }
+            | Fact::Answered { .. }
+            | Fact::Told { .. }
+            | Fact::WriteFailed { .. }
             | Fact::Reset { .. }
             | Fact::Halted { .. } => Ok(()),
         }

@@ -7,8 +7,7 @@ use crate::fact::Fact;
 use crate::place::Place;
 use crate::world::World;
 
-/// S16: at equal index the registries of all controllers are equal; and no controller of this world, whose disks keep
-/// everything, has a reason to halt.
+/// S16: at equal index the registries of all controllers are equal.
 #[derive(Debug, Default)]
 pub(super) struct RegistryAgrees {
     hashes: BTreeMap<u64, ([u8; 32], u8)>,
@@ -28,9 +27,6 @@ impl Oracle for RegistryAgrees {
     }
 
     fn judge(&mut self, world: &World, fact: &Fact) -> Result<(), String> {
-        if let Fact::Halted { controller, why } = fact {
-            return Err(format!("{} halts: {why}", Place::Controller(*controller)));
-        }
         let Fact::Applied { controller, index } = fact else { return Ok(()) };
         let core = world.seat(*controller).and_then(|seat| seat.core.as_ref());
         let Some(registry) = core.map(|core| core.registry()) else { return Ok(()) };

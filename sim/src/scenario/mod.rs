@@ -4,9 +4,11 @@
 //! that the cluster's journal and hardware told while the commands ran. `docs/simulator.md` has the commands.
 
 mod deeds;
+mod links;
+mod nova;
 mod orders;
 mod parse;
 mod play;
 
 pub use parse::{BadScenario, Scenario};
-pub use play::{Failed, Played};
+pub use play::{Endured, Failed, Played};

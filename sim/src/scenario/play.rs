@@ -2,10 +2,9 @@
 
 use std::fmt::Write as _;
 
-use controller::effect::Ticket;
-use controller::event::Event;
+use uuid::Uuid;
 
-use super::deeds::{Doer, LeaderDeed, partition};
+use super::deeds::{Doer, LeaderDeed, partition, split};
 use super::parse::{Block, Command, Expectation, Scenario};
 use crate::fault::Deed;
 use crate::oracle::Violation;
@@ -32,6 +31,17 @@ pub struct Failed {
     /// Whose judgement it was, if an oracle's.
     pub oracle: Option<&'static str>,
     /// The story up to there.
+    pub story: String,
+}
+
+/// What came of a scenario that was played to its end, whatever was broken on the way.
+#[derive(Clone, Debug, Default)]
+pub struct Endured {
+    /// The first word of each oracle, in their order.
+    pub broken: Vec<Violation>,
+    /// Expectations that were not met, and orders that nobody took.
+    pub unmet: Vec<String>,
+    /// The story.
     pub story: String,
 }
 
@@ -78,11 +88,38 @@ impl Scenario {
         Ok(Played { text, hash: run.world.story.hash() })
     }
 
+    /// Plays it to its end, going on past everything that is broken.
+    pub fn endure(&self) -> Endured {
+        let mut run = match Run::settled_going_past(self.plan.clone()) {
+            Ok(run) => run,
+            Err(why) => return Endured { unmet: vec![why.to_string()], ..Endured::default() },
+        };
+        let mut endured = Endured::default();
+        for (line, command) in self.blocks.iter().flat_map(|block| &block.commands) {
+            match self.carry_out(&mut run, command) {
+                Ok(()) => {}
+                // Time stands still: nothing more will happen.
+                Err(Broken::Oracle(broken)) => {
+                    endured.broken.push(broken);
+                    break;
+                }
+                Err(Broken::Other(why)) => endured.unmet.push(format!("line {line}: {why}")),
+            }
+        }
+        endured.broken.splice(0..0, run.broken().to_vec());
+        endured.story = story(&run.world, 0);
+        endured
+    }
+
     fn carry_out(&self, run: &mut Run, command: &Command) -> Result<(), Broken> {
         match command {
             Command::Cluster => {}
-            Command::Vm { name, node } => {
-                run.world.place_vm(name, *node);
+            Command::Vm { name, node, flavor } => {
+                run.world.place_vm_of(name, *node, *flavor);
+            }
+            Command::Do(Doer::Vm(name, deed)) => {
+                let vm = vm_named(&run.world, name)?;
+                run.world.inflict(&deed.of(vm));
             }
             Command::Do(Doer::Deeds(deeds)) => {
                 deeds.iter().for_each(|deed| run.world.inflict(deed))
@@ -93,11 +130,12 @@ impl Scenario {
             }
             Command::Run(span) => run.go_on(*span).map_err(Broken::Oracle)?,
             Command::Order(request) => {
-                let leader =
-                    run.world.leader().ok_or("nobody leads, so nobody takes orders".to_owned())?;
-                let event = Event::Order { ticket: Ticket(0), request: request.clone() };
-                run.world.tell_controller(leader, event);
+                if !run.world.order(request.clone()) {
+                    return Err("nobody leads, so nobody takes orders".to_owned().into());
+                }
             }
+            Command::Calm => run.world.calm_down(),
+            Command::MayHalt => run.world.ghost.may_halt = true,
             Command::Expect(expectation) => meet(run, expectation)?,
         }
         Ok(())
@@ -109,9 +147,12 @@ impl Scenario {
                 run.world.tell("raft", &format!("controller-{leader} dies"));
                 vec![Deed::StopController(leader)]
             }
-            LeaderDeed::Stall => vec![Deed::StallController(leader, None)],
+            LeaderDeed::Stall(span) => vec![Deed::StallController(leader, span)],
+            LeaderDeed::Pause(span) => vec![Deed::PauseController(leader, span)],
+            LeaderDeed::Disk(fault) => vec![Deed::Disk(leader, Some(fault))],
             LeaderDeed::Trap(trap) => vec![Deed::Trap(leader, trap)],
             LeaderDeed::Partition => partition(&self.plan, leader, true),
+            LeaderDeed::Split => split(&self.plan, leader, true),
         };
         deeds.iter().for_each(|deed| run.world.inflict(deed));
     }
@@ -119,11 +160,9 @@ impl Scenario {
 
 fn meet(run: &Run, expectation: &Expectation) -> Result<(), String> {
     let world = &run.world;
-    let vm_on = |name: &str| -> Result<Vec<u16>, String> {
-        let found = world.vms.iter().find(|(_, known)| *known == name);
-        let (id, _) = found.ok_or_else(|| format!("there is no vm {name}"))?;
-        Ok(world.runs_on(*id))
-    };
+    let vm_on =
+        |name: &str| -> Result<Vec<u16>, String> { Ok(world.runs_on(vm_named(world, name)?)) };
+    let told = |text: &str| world.story.lines().iter().any(|line| line.text.contains(text));
     let holds = match expectation {
         Expectation::Oracle(name) => run.judged(name).is_some_and(|judged| judged > 0),
         Expectation::Runs { vm, node: None } => vm_on(vm)?.len() == 1,
@@ -132,8 +171,17 @@ fn meet(run: &Run, expectation: &Expectation) -> Result<(), String> {
         Expectation::NoReset => world.ghost.resets == 0,
         Expectation::NoFence => world.ghost.intended.is_empty(),
         Expectation::NoEvacuation => world.ghost.evacuations == 0,
+        Expectation::Evacuations(posts) => world.ghost.evacuations == *posts,
+        Expectation::Resets(resets) => world.ghost.resets == *resets,
+        Expectation::Told(text) => told(text),
+        Expectation::NotTold(text) => !told(text),
     };
     if holds { Ok(()) } else { Err(format!("not met: {expectation}")) }
+}
+
+fn vm_named(world: &World, name: &str) -> Result<Uuid, String> {
+    let found = world.vms.iter().find(|(_, known)| *known == name);
+    found.map(|(id, _)| *id).ok_or_else(|| format!("there is no vm {name}"))
 }
 
 fn story(world: &World, after: usize) -> String {

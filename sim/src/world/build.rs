@@ -37,6 +37,8 @@ pub struct Plan {
     pub domains: u16,
     /// Lease profile.
     pub profile: Profile,
+    /// Lease profile of the controllers' own configuration, where it is another.
+    pub reckoned_by: Option<Profile>,
     /// Matrix.
     pub matrix: Matrix,
     /// Waits.
@@ -45,6 +47,8 @@ pub struct Plan {
     pub without_bmc: Vec<u16>,
     /// Nodes without a watchdog.
     pub without_watchdog: Vec<u16>,
+    /// Nodes with a watchdog in their kernel alone.
+    pub softdog: Vec<u16>,
 }
 
 /// The matrix that Holdfast brings along.
@@ -63,10 +67,12 @@ impl Plan {
             nodes,
             domains: 1,
             profile: Profile::Fast,
+            reckoned_by: None,
             matrix: default_matrix(),
             waits: Waits { grace: Duration::from_secs(30), ..Waits::default() },
             without_bmc: Vec::new(),
             without_watchdog: Vec::new(),
+            softdog: Vec::new(),
         }
     }
 
@@ -120,6 +126,11 @@ impl World {
                 && let Some(node) = self.node_mut(number)
             {
                 node.watchdog.kind = crate::node::Kind::Absent;
+            }
+            if self.plan.softdog.contains(&number)
+                && let Some(node) = self.node_mut(number)
+            {
+                node.watchdog.kind = crate::node::Kind::Soft;
             }
             self.switch_on(number);
         }
@@ -217,7 +228,7 @@ impl World {
             networks: plan.matrix.networks().to_vec(),
             boot: boot_id(me, 1).0,
             starts: u64::from(starts),
-            times: plan.profile.times(),
+            times: plan.reckoned_by.unwrap_or(plan.profile).times(),
             matrix: plan.matrix,
             waits: plan.waits,
             confirm_by_census: true,

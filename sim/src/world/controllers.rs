@@ -11,17 +11,18 @@ use controller::event::Event;
 use fencing::bmc::{Ask, Failure, Identity, Reply};
 use fencing::lease::Message;
 use fencing::sign::Signer;
+use mutants::{Mutant, is_on};
 
 use super::{Asker, Body, Happening, MANAGEMENT, Program, World};
 use crate::bmc::GIVES_UP;
 use crate::fact::Fact;
 use crate::fault::Sabotage;
 use crate::node::Power;
-use crate::place::{Place, Port, boot_id, controller_id, member_id, node_id, node_number};
+use crate::place::{Place, Port, boot_id, controller_id, member_id, node_number};
 use crate::seat::{Point, Trap};
 
 /// One way between two controllers.
-const PEER_FLIGHT: Duration = Duration::from_micros(400);
+pub(super) const PEER_FLIGHT: Duration = Duration::from_micros(400);
 
 impl World {
     /// Starts a controller's process.
@@ -30,9 +31,10 @@ impl World {
         let settings = self.controller_settings(number);
         let inventory = self.inventory();
         let Some(seat) = self.seat_mut(number) else { return };
-        if seat.core.is_some() || seat.halted.is_some() {
+        if seat.core.is_some() || seat.halted.is_some() || !self.can_read_disk(number) {
             return;
         }
+        let Some(seat) = self.seat_mut(number) else { return };
         seat.starts += 1;
         let reading = seat.clock.read(now);
         let (settings, disk) = (settings(seat.starts), seat.disk.clone());
@@ -45,9 +47,13 @@ impl World {
 
     /// Its process is gone; its disk stays.
     pub fn stop_controller(&mut self, number: u8) {
+        let now = self.now;
         if let Some(seat) = self.seat_mut(number) {
             seat.core = None;
             seat.stalled = false;
+            if let Some(ppm) = seat.paused.take() {
+                seat.clock = seat.clock.drifting(now, ppm);
+            }
             seat.backlog.clear();
             seat.suspended.clear();
             seat.trap = None;
@@ -64,10 +70,26 @@ impl World {
         }
     }
 
+    /// Its whole machine is paused, as a VM is, and its clock with it.
+    pub fn pause_controller(&mut self, number: u8, span: Option<Duration>) {
+        let now = self.now;
+        self.stall_controller(number, span);
+        if let Some(seat) =
+            self.seat_mut(number).filter(|seat| seat.stalled && seat.paused.is_none())
+        {
+            let (clock, ppm) = seat.clock.stopped(now);
+            (seat.clock, seat.paused) = (clock, Some(ppm));
+        }
+    }
+
     /// A stopped process goes on, where it was.
     pub fn resume_controller(&mut self, number: u8) {
+        let now = self.now;
         let Some(seat) = self.seat_mut(number).filter(|seat| seat.stalled) else { return };
         seat.stalled = false;
+        if let Some(ppm) = seat.paused.take() {
+            seat.clock = seat.clock.drifting(now, ppm);
+        }
         let suspended = std::mem::take(&mut seat.suspended);
         let backlog = std::mem::take(&mut seat.backlog);
         let starts = seat.starts;
@@ -91,6 +113,11 @@ impl World {
     /// Hands an event in and carries out what comes of it.
     pub fn tell_controller(&mut self, number: u8, event: Event) {
         let now = self.now;
+        if is_on(Mutant::M11)
+            && matches!(&event, Event::Order { request: api::Request::Disarm { .. }, .. })
+        {
+            self.nodes.iter_mut().for_each(|node| node.watchdog.close_magically());
+        }
         let Some(seat) = self.seat_mut(number) else { return };
         if seat.stalled {
             if event != Event::Timeout && seat.backlog.len() < 1000 {
@@ -169,6 +196,7 @@ impl World {
 
     fn spring(&mut self, number: u8, trap: Trap) {
         match trap.stall {
+            Some(span) if trap.pause => self.pause_controller(number, Some(span)),
             Some(span) => self.stall_controller(number, Some(span)),
             None => {
                 self.tell("raft", &format!("{} dies", Place::Controller(number)));
@@ -181,19 +209,13 @@ impl World {
         let place = Place::Controller(number);
         let now = self.now;
         match effect {
-            Effect::Persist(_) if self.sabotage.contains(&Sabotage::ForgetfulDisks) => {}
-            Effect::Persist(write) => {
-                let Some(seat) = self.seat_mut(number) else { return };
-                if let Err(gap) = seat.disk.absorb(&write) {
-                    let why = format!("its own write does not fit its disk: {gap}");
-                    self.facts.push(Fact::Halted { controller: number, why });
-                }
-            }
+            Effect::Persist(write) => self.persist(number, &write),
             Effect::Peer { to, message } => {
                 let to = u8::try_from(to.0).unwrap_or(0);
                 if self.wire.is_open(place, Place::Controller(to), MANAGEMENT) {
-                    let message = Box::new(message);
-                    self.later(PEER_FLIGHT, Happening::Peer { from: number, to, message });
+                    let (from, message) = (number, Box::new(message));
+                    let term = self.seat(number).map_or(0, |seat| seat.disk.term().0);
+                    self.later(PEER_FLIGHT, Happening::Peer { from, to, term, message });
                 }
             }
             Effect::Gossip { network, to, bytes } => {
@@ -205,7 +227,6 @@ impl World {
                 self.send(place, network, sender, to, Body::Ping { nonce });
             }
             Effect::Lease { network, to, message } => {
-                let message = self.maybe_ack(to, message);
                 if let Message::Ack { node, boot, seq, .. } = message {
                     self.facts.push(Fact::Acked { controller: number, node, boot, seq });
                 }
@@ -222,6 +243,7 @@ impl World {
                     self.later(Duration::ZERO, Happening::BmcAnswers { to, reply });
                     return;
                 }
+                self.facts.push(Fact::BmcAsked { controller: number, node, ask });
                 self.ask_bmc(to, node_number(node), ask, expect);
             }
             Effect::Nova { ticket, call, not_after } => {
@@ -233,7 +255,11 @@ impl World {
                 }
                 self.call_nova(to, &call);
             }
-            Effect::Answer { result, .. } => {
+            Effect::Answer { ticket, result } => {
+                if let Some(request) = self.ghost.orders.remove(&ticket) {
+                    let index = result.as_ref().ok().map(|done| done.index);
+                    self.facts.push(Fact::Answered { request, index });
+                }
                 let text = match result {
                     Ok(done) => done.said,
                     Err(failure) => format!("{failure:?}"),
@@ -241,10 +267,14 @@ impl World {
                 self.tell("answer", &text);
             }
             Effect::Journal(line) => {
-                if self.seat(number).is_some_and(super::Seat::leads) {
+                let leads = self.seat(number).is_some_and(super::Seat::leads);
+                if leads {
                     let page =
                         if line.level == controller::effect::Level::State { "" } else { "  PAGE" };
                     self.tell(line.subject, &format!("{}{page}", line.text));
+                }
+                if leads || line.level == controller::effect::Level::Broken {
+                    self.facts.push(Fact::Told { controller: number, line });
                 }
             }
             Effect::Halt(why) => {
@@ -255,20 +285,6 @@ impl World {
                 }
                 self.facts.push(Fact::Halted { controller: number, why });
             }
-        }
-    }
-
-    /// A refusal to ack as it is, or as sabotage makes it.
-    fn maybe_ack(&self, to: SocketAddr, message: Message) -> Message {
-        match (message, Place::at(to)) {
-            (Message::NoAck { seq, committed, log }, Some((Place::Node(number), _)))
-                if self.sabotage.contains(&Sabotage::AcksAlways) =>
-            {
-                let boot =
-                    boot_id(Place::Node(number), self.node(number).map_or(0, |node| node.boots));
-                Message::Ack { node: node_id(number), boot, seq, committed, log }
-            }
-            (message, _) => message,
         }
     }
 

@@ -4,13 +4,17 @@ mod agents;
 mod build;
 mod compute;
 mod controllers;
+mod disks;
+mod links;
 mod power;
 mod sentinels;
+mod users;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use api::Request;
 use controller::effect::{Network, PeerMessage, Ticket};
 use controller::nova;
 use controller::registry::Registry;
@@ -83,6 +87,16 @@ pub struct Ghost {
     pub resets: u32,
     /// Calls that Nova got, by kind.
     pub evacuations: u32,
+    /// When the newest message arrived here that a controller (first) got from another in a term was sent.
+    pub heard: BTreeMap<(u8, u8, u64), Duration>,
+    /// Operators' orders so far.
+    pub ordered: u64,
+    /// Those that are not answered yet.
+    pub orders: BTreeMap<Ticket, Request>,
+    /// Since when no more faults happen: from then on everything must come to a good end.
+    pub calm: Option<Duration>,
+    /// Whether controllers may find that their state contradicts the others'.
+    pub may_halt: bool,
 }
 
 /// A happening.
@@ -93,7 +107,7 @@ enum Happening {
     /// A datagram arrives.
     Datagram { from: Place, to: Place, network: Network, sender: SocketAddr, body: Body },
     /// A message between controllers arrives.
-    Peer { from: u8, to: u8, message: Box<PeerMessage> },
+    Peer { from: u8, to: u8, term: u64, message: Box<PeerMessage> },
     /// A BMC acts on a question.
     BmcActs { to: Asker, node: u16, ask: Ask, expect: Option<Identity> },
     /// A controller hears of its question to a BMC.
@@ -104,6 +118,8 @@ enum Happening {
     Nova,
     /// A watchdog may fire.
     Watchdog { node: u16 },
+    /// What a sentinel keeps for its restart is written at last, by a shell that reports before it writes.
+    Written { node: u16, life: u32, saved: Box<node_agent::sentinel::Saved> },
     /// A node's power ends.
     PowerEnds { node: u16, boot: BootId },
     /// A node's programs start.
@@ -112,6 +128,8 @@ enum Happening {
     Resume(Program),
     /// A controller that was stopped takes one of the events that waited for it.
     Waited { controller: u8, starts: u32, event: Box<controller::event::Event> },
+    /// A port that flaps goes down, or up again.
+    Flaps { place: Place, network: Network, every: Duration },
     /// A second has passed.
     Second,
 }
@@ -237,6 +255,22 @@ impl World {
         })
     }
 
+    /// An operator's order to whoever leads; `false` when nobody does.
+    pub fn order(&mut self, request: Request) -> bool {
+        let Some(leader) = self.leader() else { return false };
+        self.ghost.ordered += 1;
+        let ticket = Ticket(self.ghost.ordered);
+        self.ghost.orders.insert(ticket, request.clone());
+        self.facts.push(Fact::Ordered { request: request.clone() });
+        self.tell_controller(leader, controller::event::Event::Order { ticket, request });
+        true
+    }
+
+    /// From here on no more faults happen.
+    pub fn calm_down(&mut self) {
+        self.ghost.calm = Some(self.now);
+    }
+
     /// A line of the story that no core tells.
     pub fn tell(&mut self, subject: &str, text: &str) {
         let now = self.now;
@@ -253,10 +287,12 @@ impl World {
             Happening::Datagram { from, to, network, sender, body } => {
                 self.arrive(from, to, network, sender, body);
             }
-            Happening::Peer { from, to, message } => {
+            Happening::Peer { from, to, term, message } => {
                 let open =
                     self.wire.is_open(Place::Controller(from), Place::Controller(to), MANAGEMENT);
                 if open {
+                    let sent = self.now.saturating_sub(controllers::PEER_FLIGHT);
+                    self.ghost.heard.insert((to, from, term), sent);
                     let from = ControllerId(u64::from(from));
                     let event = controller::event::Event::Peer { from, message: *message };
                     self.tell_controller(to, event);
@@ -267,6 +303,11 @@ impl World {
             Happening::NovaAnswers { to, writes, reply } => self.nova_answers(to, writes, *reply),
             Happening::Nova => self.nova_due(),
             Happening::Watchdog { node } => self.look_at_watchdog(node),
+            Happening::Written { node, life, saved } => {
+                if let Some(node) = self.node_mut(node).filter(|n| n.sentinel.life == life) {
+                    node.kept = Some(*saved);
+                }
+            }
             Happening::PowerEnds { node, boot } => self.power_ends(node, boot),
             Happening::BootDone { node, boots } => self.boot_done(node, boots),
             Happening::Resume(program) => self.resume(program),
@@ -275,6 +316,7 @@ impl World {
                     self.tell_controller(controller, *event);
                 }
             }
+            Happening::Flaps { place, network, every } => self.flap(place, network, every),
             Happening::Second => {
                 self.facts.push(Fact::Second);
                 self.later(Duration::from_secs(1), Happening::Second);
@@ -300,6 +342,10 @@ impl World {
             return;
         }
         if let Some(flight) = self.wire.carry(&mut self.rng, from, to, network) {
+            if let Some(flight) = self.wire.copy(&mut self.rng, from, to, network) {
+                let body = body.clone();
+                self.later(flight, Happening::Datagram { from, to, network, sender, body });
+            }
             self.later(flight, Happening::Datagram { from, to, network, sender, body });
         }
     }

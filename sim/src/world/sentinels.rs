@@ -7,13 +7,17 @@ use std::time::Duration;
 use controller::effect::Network;
 use fencing::lease::Message;
 use fencing::sign::Signer;
+use mutants::{Mutant, is_on};
 use node_agent::agent;
-use node_agent::sentinel::{Effect, Event, Sentinel, Start};
+use node_agent::sentinel::{Effect, Event, ResetReason, Sentinel, Start};
 
 use super::{Body, Happening, Program, World};
 use crate::fact::Fact;
 use crate::node::{Kind, Power};
 use crate::place::{Place, Port, member_id, node_id, node_number};
+
+/// How late a shell writes that does not write first (M56).
+const WRITTEN_LATE: Duration = Duration::from_secs(5);
 
 impl World {
     /// Starts a node's sentinel.
@@ -37,6 +41,9 @@ impl World {
         if let Some(node) = self.node_mut(number).filter(|node| node.sentinel.core.is_some()) {
             node.sentinel.stop();
             node.watchdog.feed(now);
+            if is_on(Mutant::M10) {
+                node.watchdog.close_magically();
+            }
             node.troubled = now;
         }
     }
@@ -129,10 +136,17 @@ impl World {
             }
             return;
         }
-        let reading = node.clock.read(now);
+        let (reading, boot) = (node.sentinel_clock(now), node.boot());
         let Some(core) = node.sentinel.core.as_mut() else { return };
+        let order = if let Event::FenceEvent(event) = &event { Some(event.clone()) } else { None };
         let mut effects = Vec::new();
         core.handle(reading, event, &mut effects);
+        let obeys =
+            |effect: &Effect| matches!(effect, Effect::Reset(ResetReason::FenceEvent { .. }));
+        if let Some(event) = order.filter(|_| effects.iter().any(obeys)) {
+            let signers = event.signatures.iter().map(|(id, _)| *id).collect();
+            self.facts.push(Fact::Obeyed { node: number, boot, order: event.order, signers });
+        }
         self.do_sentinel_effects(number, effects.into());
     }
 
@@ -175,8 +189,9 @@ impl World {
         match effect {
             Effect::Send { to, message } => {
                 match &message {
-                    Message::Renew { seq, .. } => {
-                        self.facts.push(Fact::Renewed { node: number, seq: *seq });
+                    Message::Renew { seq, challenge, .. } => {
+                        let (seq, challenge) = (*seq, *challenge);
+                        self.facts.push(Fact::Renewed { node: number, seq, challenge });
                     }
                     Message::Ask { seq, .. } => {
                         self.facts.push(Fact::Asked { node: number, seq: *seq });
@@ -196,14 +211,22 @@ impl World {
                 }
             }
             Effect::Store(saved) => {
-                let n = saved.n;
-                node.kept = Some(saved);
+                let (n, life) = (saved.n, node.sentinel.life);
+                if is_on(Mutant::M56) {
+                    // Written when the machine has nothing else to do.
+                    self.later(
+                        WRITTEN_LATE,
+                        Happening::Written { node: number, life, saved: Box::new(saved) },
+                    );
+                } else {
+                    node.kept = Some(saved);
+                }
                 events.push(Event::Stored { n });
             }
             Effect::StoreEpoch(epoch) => node.highest_epoch = Some(epoch),
             Effect::OpenWatchdog => {
                 if node.watchdog.open(now) {
-                    let counts_for_e2 = node.watchdog.kind == Kind::Hardware;
+                    let counts_for_e2 = matches!(node.watchdog.kind, Kind::Hardware | Kind::Dead);
                     let timeout = node.watchdog.timeout();
                     self.watch_watchdog(number);
                     events.push(Event::WatchdogOpened { timeout, counts_for_e2 });
@@ -213,7 +236,7 @@ impl World {
             }
             Effect::Feed => {
                 node.watchdog.feed(now);
-                let reading = node.clock.read(now);
+                let reading = node.sentinel_clock(now);
                 let mut more = Vec::new();
                 if let Some(core) = node.sentinel.core.as_mut() {
                     core.after_feed(reading, &mut more);
@@ -252,7 +275,7 @@ impl World {
         else {
             return;
         };
-        let at = node.clock.when(reading).max(now);
+        let at = node.sentinel_when(reading).max(now);
         if node.sentinel.wakes_at.is_none_or(|wakes| at < wakes) {
             node.sentinel.wakes_at = Some(at);
             let program = Program::Sentinel(number, node.sentinel.life);

@@ -108,7 +108,7 @@ impl Dice {
             Kind::ControllerApart => apart(world, Place::Controller(number), short),
             Kind::ClockStep => {
                 let by = self.rng.random_range(-3_600_000..3_600_000);
-                Throw::once(vec![Deed::StepClock(number, by)])
+                Throw::once(vec![Deed::StepClock(Place::Controller(number), by)])
             }
             Kind::AgentDies => {
                 while_(vec![Deed::KillAgent(node)], short, vec![Deed::StartAgent(node)])
@@ -158,7 +158,7 @@ impl Dice {
         let points =
             [count, Point::Off, Point::Read, Point::ForceDown, Point::Evacuate, Point::Persist];
         let point = points[self.rng.random_range(0..points.len())];
-        Trap { point, after: self.rng.random_bool(0.5), stall }
+        Trap { point, after: self.rng.random_bool(0.5), stall, pause: false }
     }
 
     fn disarm(&mut self, world: &mut World, node: u16, span: Duration) -> Throw {

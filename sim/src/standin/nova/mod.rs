@@ -17,7 +17,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::time::Duration;
 
-use controller::nova::call::{MigrationRecord, ServerRecord, ServiceRecord};
+use controller::nova::call::{
+    MigrationKind, MigrationRecord, MigrationStatus, ServerRecord, ServiceRecord,
+};
 use uuid::Uuid;
 
 mod api;
@@ -226,6 +228,24 @@ impl Cloud {
             .filter(|migration| self.servers.contains_key(&migration.server))
             .map(Migration::record)
             .collect()
+    }
+
+    /// Live migrations of a server that are neither done nor given up.
+    pub fn unfinished_moves(&self, server: Uuid) -> impl Iterator<Item = MigrationRecord> {
+        let open = |status: &MigrationStatus| {
+            matches!(
+                status,
+                MigrationStatus::Accepted
+                    | MigrationStatus::Preparing
+                    | MigrationStatus::PreMigrating
+                    | MigrationStatus::Running
+            )
+        };
+        let of = self.migrations.values().filter(move |migration| migration.server == server);
+        of.filter(move |migration| {
+            migration.kind != MigrationKind::Evacuation && open(&migration.status)
+        })
+        .map(Migration::record)
     }
 
     fn carry_out(&mut self, now: Duration, step: Step) {
