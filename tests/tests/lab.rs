@@ -40,6 +40,7 @@ fn a_node_that_loses_power_is_fenced_by_its_bmc_and_its_vms_come_back() {
     evacuated(&closing, "E1");
     assert!(closing.phase("verdict") < SOON, "{closing}");
     records::hold_no_secret(&closing);
+    records::tell_why(&closing);
     simulated::told_the_same(&closing, "power");
 }
 

@@ -3,10 +3,11 @@
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use controller::record::{self, Decision};
 
-use crate::run::Closing;
+use crate::run::{Closing, program};
 
 /// What a record told.
 pub(crate) struct Told {
@@ -52,6 +53,25 @@ pub(crate) fn hold_no_secret(closing: &Closing) {
             let found = bytes.windows(secret.len()).any(|window| window == secret);
             assert!(!found, "{} holds a secret", path.display());
         }
+    }
+}
+
+/// `hactl why` tells of the node and of its incident, without any controller.
+pub(crate) fn tell_why(closing: &Closing) {
+    for what in [closing.node(), "1"] {
+        let mut told = 0;
+        for path in files(closing.dir()) {
+            let mut command = Command::new(program());
+            command.args(["why", what, "--record"]).arg(&path);
+            let output = command.output().expect("hactl runs");
+            let text = String::from_utf8_lossy(&output.stdout);
+            assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+            assert!(text.contains("decisions, all the same"), "{text}");
+            let story = ["FenceIntent", "Fenced epoch=", "Recovered"];
+            told += usize::from(story.iter().all(|line| text.contains(line)));
+        }
+        // The leader's journal has the story.
+        assert_eq!(told, 1, "who tells of {what}?");
     }
 }
 

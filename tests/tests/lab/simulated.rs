@@ -98,7 +98,9 @@ fn kinds<'a>(node: &str, lines: impl Iterator<Item = (&'a str, &'a str)>) -> Kin
     for (subject, text) in lines {
         let text = text.trim().trim_end_matches("  PAGE");
         let who = text.split(' ').take_while(|word| word.starts_with("node-"));
-        if !who.map(|name| name.trim_end_matches(',')).any(|name| name == node) {
+        let of_node = who.map(|name| name.trim_end_matches(',')).any(|name| name == node);
+        // What the simulator tells of machines and sentinels stands in no controller's journal.
+        if !of_node || ["sentinel", "hardware", "answer"].contains(&subject) {
             continue;
         }
         let what = text.split(' ').skip_while(|word| word.starts_with("node-"));
@@ -112,7 +114,9 @@ fn kinds<'a>(node: &str, lines: impl Iterator<Item = (&'a str, &'a str)>) -> Kin
             "observe" if first == "suspect" => "suspected".to_owned(),
             // The verdict has the letters, once they hold still.
             "observe" => continue,
-            "verdict" => format!("verdict {first} row {}", after("row ").split('.').next().unwrap()),
+            "verdict" => {
+                format!("verdict {first} row {}", after("row ").split('.').next().unwrap())
+            }
             "registry" => match first {
                 "Attempt" | "Sent" | "Moved" | "Void" | "Parked" => {
                     let vm = after("vm=").split([' ', ':']).next().unwrap_or_default();
