@@ -318,7 +318,14 @@ impl Sight {
             match effect {
                 group::Effect::Send { .. } => self.send(effect, out),
                 group::Effect::ProbeFailed { member } => self.suspect(now, member.id, out, seen),
-                group::Effect::MemberDown(member) => self.suspect(now, member.id, out, seen),
+                group::Effect::MemberDown(member) => {
+                    if mutants::is_on(mutants::Mutant::M14)
+                        && let Some(target) = self.targets.get_mut(&NodeId(member.id))
+                    {
+                        (target.reach, target.since) = (Reach::Down, now);
+                    }
+                    self.suspect(now, member.id, out, seen);
+                }
                 group::Effect::Talk { bytes, .. } => self.talked(now, &bytes, out, seen),
                 group::Effect::MemberUp(_)
                 | group::Effect::Renamed { .. }
@@ -434,7 +441,9 @@ const FENCE_EVENT_LIFE: Duration = Duration::from_secs(60);
 
 /// A controller whose last sweep missed more than 30 %, and more than one, has no voice.
 fn is_sound(asked: u32, missed: u32) -> bool {
-    missed <= 1 || u64::from(missed) * 10 <= u64::from(asked) * 3
+    mutants::is_on(mutants::Mutant::M16)
+        || missed <= 1
+        || u64::from(missed) * 10 <= u64::from(asked) * 3
 }
 
 fn due(timeout: Option<(Duration, &'static str)>, now: Duration) -> bool {

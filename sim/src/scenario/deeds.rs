@@ -203,7 +203,12 @@ fn program(plan: &Plan, verb: &str, words: &[&str]) -> Read<Vec<Deed>> {
 }
 
 fn nova(words: &[&str]) -> Read<Vec<Deed>> {
-    let usage = || usage("nova down|slow=5s|loses=N|fails=N|ok");
+    let usage = || usage("nova down|slow=5s|loses=N|fails=N|late=N by=5min|ok");
+    if let [late, by] = words
+        && let (Some(n), Some(by)) = (late.strip_prefix("late="), by.strip_prefix("by="))
+    {
+        return Ok(vec![Deed::NovaLate(n.parse().map_err(|_| usage())?, duration(by)?)]);
+    }
     let [word] = words else { return Err(usage()) };
     Ok(match word.split_once('=') {
         None if *word == "down" => vec![Deed::NovaDown(true)],

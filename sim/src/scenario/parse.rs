@@ -45,7 +45,22 @@ pub(super) enum Command {
     MayHalt,
     /// A user has a VM migrated, live.
     UserMigrates(String),
+    /// What happens to a VM wherever it is.
+    Afflict(String, Affliction),
     Expect(Expectation),
+}
+
+/// What may happen to a VM.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Affliction {
+    /// Its guest dies as soon as it starts anywhere, and nobody tells Nova.
+    DiesAtStart,
+    /// Its rebuilds fail at the claim.
+    FailsClaim,
+    /// Its rebuilds fail after the guest was started, and leave it running.
+    FailsAfterSpawn,
+    /// A human starts its guest here, past Nova.
+    StartedBy(u16),
 }
 
 /// What must hold, beside all oracles.
@@ -186,7 +201,16 @@ fn command(plan: &Plan, first: &str, words: &[&str]) -> Result<Command, String> 
         ("vm", [name, "on", node]) => {
             Ok(Command::Vm { name: (*name).to_owned(), node: deeds::node(node, plan.nodes)? })
         }
-        ("vm", _) => Err("write `vm NAME on NODE`".to_owned()),
+        ("vm", [name, "dies-at-start"]) => afflict(name, Affliction::DiesAtStart),
+        ("vm", [name, "fails-claim"]) => afflict(name, Affliction::FailsClaim),
+        ("vm", [name, "fails-after-spawn"]) => afflict(name, Affliction::FailsAfterSpawn),
+        ("user", ["starts", name, "on", node]) => {
+            afflict(name, Affliction::StartedBy(deeds::node(node, plan.nodes)?))
+        }
+        ("vm", _) => {
+            Err("write `vm NAME on NODE`, or `vm NAME dies-at-start|fails-claim|fails-after-spawn`"
+                .to_owned())
+        }
         ("run", [span]) => Ok(Command::Run(duration(span)?)),
         ("run", _) => Err("write `run DURATION`, such as `run 90s`".to_owned()),
         ("calm", []) => Ok(Command::Calm),
@@ -199,6 +223,10 @@ fn command(plan: &Plan, first: &str, words: &[&str]) -> Result<Command, String> 
             None => Err(format!("`{first}` is no command; allowed are {COMMANDS}")),
         },
     }
+}
+
+fn afflict(name: &str, affliction: Affliction) -> Result<Command, String> {
+    Ok(Command::Afflict(name.to_owned(), affliction))
 }
 
 fn expectation(plan: &Plan, text: &str) -> Result<Expectation, String> {

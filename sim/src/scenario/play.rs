@@ -2,8 +2,10 @@
 
 use std::fmt::Write as _;
 
+use uuid::Uuid;
+
 use super::deeds::{Doer, LeaderDeed, partition};
-use super::parse::{Block, Command, Expectation, Scenario};
+use super::parse::{Affliction, Block, Command, Expectation, Scenario};
 use crate::fault::Deed;
 use crate::oracle::Violation;
 use crate::run::Run;
@@ -97,9 +99,17 @@ impl Scenario {
             Command::Calm => run.world.calm_down(),
             Command::MayHalt => run.world.ghost.may_halt = true,
             Command::UserMigrates(name) => {
-                let vm = run.world.vms.iter().find(|(_, known)| *known == name);
-                let vm = vm.map(|(id, _)| *id).ok_or_else(|| format!("there is no vm {name}"))?;
+                let vm = named(&run.world, name)?;
                 run.world.inflict(&Deed::UserMigrates(vm));
+            }
+            Command::Afflict(name, affliction) => {
+                let vm = named(&run.world, name)?;
+                run.world.inflict(&match *affliction {
+                    Affliction::DiesAtStart => Deed::GuestDies(vm),
+                    Affliction::FailsClaim => Deed::NovaFailsClaim(vm),
+                    Affliction::FailsAfterSpawn => Deed::NovaFailsAfterSpawn(vm),
+                    Affliction::StartedBy(node) => Deed::GuestByHand(vm, node),
+                });
             }
             Command::Expect(expectation) => meet(run, expectation)?,
         }
@@ -120,13 +130,14 @@ impl Scenario {
     }
 }
 
+fn named(world: &World, name: &str) -> Result<Uuid, String> {
+    let found = world.vms.iter().find(|(_, known)| *known == name);
+    found.map(|(id, _)| *id).ok_or_else(|| format!("there is no vm {name}"))
+}
+
 fn meet(run: &Run, expectation: &Expectation) -> Result<(), String> {
     let world = &run.world;
-    let vm_on = |name: &str| -> Result<Vec<u16>, String> {
-        let found = world.vms.iter().find(|(_, known)| *known == name);
-        let (id, _) = found.ok_or_else(|| format!("there is no vm {name}"))?;
-        Ok(world.runs_on(*id))
-    };
+    let vm_on = |name: &str| Ok::<_, String>(world.runs_on(named(world, name)?));
     let holds = match expectation {
         Expectation::Oracle(name) => run.judged(name).is_some_and(|judged| judged > 0),
         Expectation::Runs { vm, node: None } => vm_on(vm)?.len() == 1,
