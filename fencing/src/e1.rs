@@ -9,6 +9,8 @@
 
 use std::time::Duration;
 
+use mutants::{Mutant, is_on};
+
 use crate::bmc::{Ask, Failure, Identity, Power, Reply};
 use crate::evidence::Evidence;
 
@@ -110,7 +112,8 @@ impl PowerOff {
         match self.state {
             State::Sending => {
                 self.off_answered(now, reply);
-                None
+                let taken = is_on(Mutant::M19) && matches!(reply, Reply::OffSent { .. });
+                taken.then_some(Evidence::Bmc { identity: self.enrolled, apart: Duration::ZERO })
             }
             State::Reading { asked, sent, first_off } => {
                 self.read_answered(now, reply, asked, sent, first_off)
@@ -188,7 +191,7 @@ impl PowerOff {
                 return None;
             }
         };
-        if *identity != Some(self.enrolled) {
+        if *identity != Some(self.enrolled) && !is_on(Mutant::M21) {
             self.read_again(now, sent, Trouble::OtherIdentity(self.enrolled));
             return None;
         }
@@ -214,13 +217,14 @@ impl PowerOff {
     ) -> Option<Evidence> {
         let fresh = FirstOff { asked, answered: now };
         let first = first_off.filter(|first| now.saturating_sub(first.asked) <= READS_WITHIN);
+        let first = if is_on(Mutant::M18) { first.or(Some(fresh)) } else { first };
         let Some(first) = first else {
             let at = now + READS_APART;
             self.state = State::ReadAt { at, sent, first_off: Some(fresh) };
             return None;
         };
         let apart = asked.saturating_sub(first.answered);
-        if apart < READS_APART {
+        if apart < READS_APART && !is_on(Mutant::M18) {
             let at = first.answered + READS_APART;
             self.state = State::ReadAt { at, sent, first_off: Some(first) };
             return None;

@@ -12,6 +12,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use mutants::{Mutant, is_on};
+
 use crate::evidence::Evidence;
 use crate::lease::{LeaseTimes, promises_needed};
 use crate::{BootId, NodeId};
@@ -98,13 +100,14 @@ impl Waiting {
 
     /// A voter reported an adopted log length of `n`.
     pub fn reported(&mut self, now: Duration, voter: Voter, n: u64) {
-        if voter.0 == self.node || n < self.intent {
+        let victim = voter.0 == self.node && !is_on(Mutant::M60);
+        if victim || n < self.intent {
             return;
         }
         self.promised.entry(voter).or_insert(now);
         if let Some(verify) = &mut self.verify
             && n >= verify.index
-            && verify.promisers.contains(&voter)
+            && (verify.promisers.contains(&voter) || is_on(Mutant::M49))
         {
             verify.reported.insert(voter);
         }
@@ -118,7 +121,7 @@ impl Waiting {
     /// VERIFY was committed at this index. Only those whose own promise is older than wC count from here on: one who
     /// promised later may have vouched until then. A second VERIFY replaces the first.
     pub fn verify_committed(&mut self, now: Duration, index: u64) {
-        let wait = self.times.wait_after_promise();
+        let wait = self.wait_after_promise();
         let old = self.promised.iter().filter(|(_, at)| **at + wait <= now);
         let promisers = old.map(|(voter, _)| *voter).collect();
         self.verify = Some(Verify { index, promisers, reported: BTreeSet::new() });
@@ -145,8 +148,7 @@ impl Waiting {
             Ok(tau) => tau,
             Err(standing) => return standing,
         };
-        let until =
-            (t0 + self.times.wait_after_intent()).max(tau + self.times.wait_after_promise());
+        let until = (t0 + self.times.wait_after_intent()).max(tau + self.wait_after_promise());
         if self.heard.is_some_and(|heard| heard > until) {
             return Standing::Impossible(Impossible::HeardAfterTheWait);
         }
@@ -157,13 +159,18 @@ impl Waiting {
     }
 
     fn without_victim(&self, version: &BTreeSet<Voter>) -> BTreeSet<Voter> {
-        version.iter().copied().filter(|(node, _)| *node != self.node).collect()
+        let kept = |node| node != self.node || is_on(Mutant::M60);
+        version.iter().copied().filter(|(node, _)| kept(*node)).collect()
+    }
+
+    fn wait_after_promise(&self) -> Duration {
+        if is_on(Mutant::M47) { Duration::ZERO } else { self.times.wait_after_promise() }
     }
 
     /// tau: when the last version had its q-th promise.
     fn promised_since(&self, others: &[BTreeSet<Voter>]) -> Result<Duration, Standing> {
         let mut tau = Duration::ZERO;
-        for version in others {
+        for version in others.iter().filter(|_| !is_on(Mutant::M46)) {
             let need = promises_needed(version.len());
             let mut times: Vec<Duration> =
                 version.iter().filter_map(|voter| self.promised.get(voter).copied()).collect();
@@ -178,7 +185,7 @@ impl Waiting {
 
     fn verified(&self, others: &[BTreeSet<Voter>], waited: Duration) -> Standing {
         let Some(verify) = &self.verify else { return Standing::Verify };
-        for version in others {
+        for version in others.iter().filter(|_| !is_on(Mutant::M46) && !is_on(Mutant::M48)) {
             let need = promises_needed(version.len());
             let have = version.intersection(&verify.reported).count();
             if have < need {

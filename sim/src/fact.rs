@@ -93,6 +93,8 @@ pub enum Fact {
         controller: u8,
         /// Whose.
         node: u16,
+        /// Whether the BMC took it as meant for its machine.
+        obeyed: bool,
     },
     /// A call reached Nova; told before Nova acts on it.
     Called {

@@ -21,6 +21,8 @@ pub enum Deed {
     Heal(Place, Network),
     /// So many of a thousand datagrams of a link are lost.
     Lossy(Place, Network, u32),
+    /// Datagrams on a link take so much longer, in one direction.
+    Delay(Place, Network, Way, Duration),
     /// So many of a thousand datagrams are lost everywhere.
     Background(u32),
     /// A whole network goes down or comes back.
@@ -75,8 +77,8 @@ pub enum Deed {
     ResumeController(u8),
     /// Something waits for a controller at a place in its effects.
     Trap(u8, Trap),
-    /// A controller's wall clock steps, by milliseconds.
-    StepClock(u8, i64),
+    /// A machine's wall clock steps, by milliseconds.
+    StepClock(Place, i64),
     /// Nova's API answers 503, or works again.
     NovaDown(bool),
     /// Nova takes longer.
@@ -100,10 +102,6 @@ pub enum Deed {
 /// A duty of a shell that is not done. Each has an oracle that must notice: see `tests/scenarios/sabotage`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Sabotage {
-    /// Controllers' refusals to ack leave as acks.
-    AcksAlways,
-    /// Watchdogs are fed by a timer, whatever the sentinel does.
-    FedByTimer,
     /// nova-compute does not wait for the gate.
     NoGate,
     /// Nova's client sends every evacuation twice.
@@ -135,6 +133,10 @@ impl World {
             }
             Deed::Lossy(place, network, permille) => {
                 self.wire.set_loss(place, network, permille);
+                self.trouble(place);
+            }
+            Deed::Delay(place, network, way, by) => {
+                self.wire.set_delay(place, network, way, by);
                 self.trouble(place);
             }
             Deed::Background(permille) => {
@@ -191,11 +193,7 @@ impl World {
                     seat.trap = Some(trap);
                 }
             }
-            Deed::StepClock(number, ms) => {
-                if let Some(seat) = self.seats.get_mut(usize::from(number) - 1) {
-                    seat.wall_step = seat.wall_step.saturating_add(ms);
-                }
-            }
+            Deed::StepClock(place, ms) => self.step_clock(place, ms),
             Deed::NovaDown(down) => self.cloud.faults.down = down,
             Deed::NovaSlow(by) => self.cloud.faults.slow = by,
             Deed::NovaLoses(replies) => self.cloud.faults.lost_replies = replies,
@@ -218,6 +216,20 @@ impl World {
             Deed::NovaMends => self.cloud.faults = crate::standin::nova::Faults::default(),
         }
         self.see_computes();
+    }
+
+    fn step_clock(&mut self, place: Place, ms: i64) {
+        let step = match place {
+            Place::Controller(number) => {
+                self.seats.get_mut(usize::from(number) - 1).map(|seat| &mut seat.wall_step)
+            }
+            Place::Node(number) => {
+                self.nodes.get_mut(usize::from(number) - 1).map(|node| &mut node.wall_step)
+            }
+        };
+        if let Some(step) = step {
+            *step = step.saturating_add(ms);
+        }
     }
 
     fn trouble(&mut self, place: Place) {

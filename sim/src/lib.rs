@@ -36,4 +36,7 @@ pub mod story;
 pub mod explore;
 pub mod scenario;
 
+#[cfg(feature = "mutants")]
+pub mod hunt;
+
 pub mod standin;

@@ -36,6 +36,14 @@ struct Arguments {
     /// Nodes; 5 to 9 by the seed without it.
     #[arg(long)]
     nodes: Option<u16>,
+    /// Hunt deliberate breaks: all, or those that are named, such as M01,M18.
+    #[cfg(feature = "mutants")]
+    #[arg(long, value_name = "NAMES", num_args = 0..=1, default_missing_value = "")]
+    mutants: Option<String>,
+    /// Play the scenarios with this break.
+    #[cfg(feature = "mutants")]
+    #[arg(long, value_name = "NAME")]
+    with: Option<String>,
 }
 
 fn main() -> ExitCode {
@@ -49,6 +57,15 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    #[cfg(feature = "mutants")]
+    {
+        if let Some(names) = &arguments.mutants {
+            return sim::hunt::command(names);
+        }
+        if let Some(name) = &arguments.with {
+            return sim::hunt::tell(name, &arguments.files);
+        }
+    }
     for file in &arguments.files {
         let name = || format!("{}", file.display());
         let text = std::fs::read_to_string(file).with_context(name)?;

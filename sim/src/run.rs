@@ -11,6 +11,8 @@ pub struct Run {
     /// The world.
     pub world: World,
     oracles: Vec<Box<dyn Oracle>>,
+    /// The first word of each oracle, in a run that goes on past it.
+    past: Option<Vec<Violation>>,
 }
 
 /// A cluster that has not come to rest after this time never will.
@@ -36,8 +38,21 @@ impl Run {
     /// # Errors
     /// [`NotSettled`]: there is no run.
     pub fn settled(plan: Plan) -> Result<Self, NotSettled> {
-        let grace = plan.waits.grace.max(plan.waits.new_leader);
-        let mut run = Self { world: World::new(plan), oracles: oracle::all() };
+        Self { world: World::new(plan), oracles: oracle::all(), past: None }.settle()
+    }
+
+    /// The same, but a broken property ends neither the settling nor the run: each oracle's first word is kept.
+    ///
+    /// # Errors
+    /// [`NotSettled::Late`]: there is no run.
+    pub fn settled_going_past(plan: Plan) -> Result<Self, NotSettled> {
+        Self { world: World::new(plan), oracles: oracle::all(), past: Some(Vec::new()) }.settle()
+    }
+
+    fn settle(self) -> Result<Self, NotSettled> {
+        let mut run = self;
+        let waits = run.world.plan().waits;
+        let grace = waits.grace.max(waits.new_leader);
         let second = Duration::from_secs(1);
         while run.world.now() < SETTLES_WITHIN {
             run.go_on(second).map_err(|broken| NotSettled::Broken(broken.to_string()))?;
@@ -80,6 +95,11 @@ impl Run {
         self.oracles.iter().find(|oracle| oracle.name() == name).map(|oracle| oracle.judged())
     }
 
+    /// What was broken so far, in a run that goes on past it: the first word of each oracle, in their order.
+    pub fn broken(&self) -> &[Violation] {
+        self.past.as_deref().unwrap_or_default()
+    }
+
     /// All oracles.
     pub fn oracles(&self) -> impl Iterator<Item = &dyn Oracle> {
         self.oracles.iter().map(AsRef::as_ref)
@@ -88,9 +108,15 @@ impl Run {
     fn judge(&mut self, facts: &[Fact]) -> Result<(), Violation> {
         for fact in facts {
             for oracle in &mut self.oracles {
-                if let Err(what) = oracle.judge(&self.world, fact) {
-                    let at = self.world.now().saturating_sub(self.world.story.began());
-                    return Err(Violation { oracle: oracle.name(), at, what });
+                let Err(what) = oracle.judge(&self.world, fact) else { continue };
+                let at = self.world.now().saturating_sub(self.world.story.began());
+                let broken = Violation { oracle: oracle.name(), at, what };
+                match &mut self.past {
+                    None => return Err(broken),
+                    Some(past) if past.iter().all(|known| known.oracle != broken.oracle) => {
+                        past.push(broken);
+                    }
+                    Some(_) => {}
                 }
             }
         }

@@ -24,6 +24,8 @@ pub struct Wire {
     dark: BTreeSet<Network>,
     /// Per mille of what a machine sends and receives there that is lost.
     loss: BTreeMap<(Place, Network), u32>,
+    /// How much longer what a machine sends or receives there takes.
+    delay: BTreeMap<(Place, Network, Way), Duration>,
     /// Per mille of everything that is lost.
     background: u32,
     /// Controllers that cannot speak to each other.
@@ -44,6 +46,7 @@ impl Wire {
     pub fn heal(&mut self, place: Place, network: Network) {
         for way in [Way::In, Way::Out] {
             self.cut.remove(&(place, network, way));
+            self.delay.remove(&(place, network, way));
         }
         self.loss.remove(&(place, network));
     }
@@ -60,6 +63,11 @@ impl Wire {
     /// Loses so many of a thousand datagrams of a machine.
     pub fn set_loss(&mut self, place: Place, network: Network, permille: u32) {
         self.loss.insert((place, network), permille);
+    }
+
+    /// What a machine sends or receives there takes so much longer.
+    pub fn set_delay(&mut self, place: Place, network: Network, way: Way, by: Duration) {
+        self.delay.insert((place, network, way), by);
     }
 
     /// Loses so many of a thousand datagrams everywhere.
@@ -154,7 +162,10 @@ impl Wire {
             return None;
         }
         self.carried += 1;
-        Some(Duration::from_micros(rng.random_range(100..1500)))
+        let later =
+            |place, way| self.delay.get(&(place, network, way)).copied().unwrap_or_default();
+        let later = later(from, Way::Out) + later(to, Way::In);
+        Some(Duration::from_micros(rng.random_range(100..1500)) + later)
     }
 
     /// Datagrams that were carried, and that were lost.

@@ -12,6 +12,7 @@ mod bless;
 mod check;
 mod docs;
 mod lab_times;
+mod mutants;
 mod nova;
 mod place;
 mod setup;
@@ -42,6 +43,15 @@ enum Command {
     },
     /// Build the book from docs/ into target/book
     Docs,
+    /// Hunt the deliberate breaks that oracles must notice, and compare docs/safety.md
+    Mutants {
+        /// Some of them, such as M01,M18; without, all
+        #[arg(default_value = "")]
+        names: String,
+        /// Write the table into docs/safety.md
+        #[arg(long)]
+        write: bool,
+    },
     /// How long a recovery takes in the lab, phase by phase
     LabTimes {
         /// How often each failure is run
@@ -60,6 +70,7 @@ fn main() -> ExitCode {
         Some(Command::Test) => test::command(),
         Some(Command::Bless { arguments }) => bless::command(&arguments),
         Some(Command::Docs) => docs::command(),
+        Some(Command::Mutants { names, write }) => mutants::command(&names, write),
         Some(Command::LabTimes { runs, nodes }) => lab_times::command(runs, nodes),
         None => Arguments::command().print_help().map_err(Into::into),
     };

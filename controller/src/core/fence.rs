@@ -8,6 +8,7 @@ use fencing::e1::PowerOff;
 use fencing::e2::{Standing, Waiting};
 use fencing::evidence::Evidence;
 use fencing::{Epoch, IncidentId};
+use mutants::{Mutant, is_on};
 
 use super::leading::{Asked, Work};
 use crate::core::Controller;
@@ -54,6 +55,9 @@ impl Controller {
         let known = self.registry.node(incident.node);
         let bmc = known.filter(|node| node.bmc_distrusted.is_none()).and_then(|node| node.bmc);
         let arming = known.and_then(|node| node.armed).filter(|a| a.boot == incident.boot);
+        let times = arming.map(|arming| arming.times).filter(|_| !is_on(Mutant::M09));
+        let own = is_on(Mutant::M09) && arming.is_some() || is_on(Mutant::M23);
+        let times = times.or(own.then_some(self.settings.times));
         let t0 = self.intent_known.get(&epoch.index).copied();
         let Some(work) = self.work(incident.id) else { return };
         work.page_at.get_or_insert(now + PAGE_AFTER);
@@ -62,11 +66,10 @@ impl Controller {
         } else {
             work.power = None;
         }
-        if let Some(arming) = arming {
+        if let Some(times) = times {
             let (node, boot) = (incident.node, incident.boot);
-            let waiting = work
-                .waiting
-                .get_or_insert_with(|| Waiting::new(node, boot, epoch.index, arming.times));
+            let waiting =
+                work.waiting.get_or_insert_with(|| Waiting::new(node, boot, epoch.index, times));
             // A set of controllers that never changes: whoever committed the intent blocks every other majority.
             if let Some(t0) = t0 {
                 waiting.blocked_at(t0);
@@ -77,6 +80,7 @@ impl Controller {
     fn ask_bmc(&mut self, incident: &Incident) {
         let (now, node) = (self.now, incident.node);
         let expect = self.registry.node(node).and_then(|known| known.bmc);
+        let expect = expect.filter(|_| !is_on(Mutant::M21));
         let not_after = now + self.settings.waits.effect.min(BMC_ANSWERS);
         let Some(work) = self.work(incident.id).filter(|work| !work.bmc_out) else { return };
         let Some(ask) = work.power.as_mut().and_then(|power| power.next(now)) else { return };
@@ -121,6 +125,8 @@ impl Controller {
     fn advance_lease(&mut self, incident: &Incident, epoch: Epoch, out: &mut Vec<Effect>) {
         let now = self.now;
         let floor = incident.fence().map_or(0, |fence| fence.floor);
+        let latest = self.sentinels.of(incident.node).filter(|_| is_on(Mutant::M59));
+        let floor = latest.map_or(floor, |heard| heard.n);
         let reports: Vec<_> = self
             .sentinels
             .all()

@@ -9,6 +9,7 @@
 use std::time::Duration;
 
 use fencing::{BootId, IncidentId};
+use mutants::{Mutant, is_on};
 
 use crate::core::Controller;
 use crate::effect::Effect;
@@ -61,6 +62,7 @@ impl Controller {
         }
         let boot = self.new_boot(incident).ok_or("the node to boot")?;
         let late = self.settings.waits.effect + CHANNEL_LIFE;
+        let late = if is_on(Mutant::M24) { Duration::ZERO } else { late };
         let work = self.work(incident.id).ok_or("the leader")?;
         let since = *work.return_since.get_or_insert(now);
         if now.saturating_sub(since) < late {

@@ -64,6 +64,8 @@ pub struct Controller {
     sentinels: Sentinels,
     /// Nodes with an open intent somewhere in the log that is not applied yet: none of them is acked (rule 8).
     tail_intents: Vec<NodeId>,
+    /// Last index that the disk gave back.
+    held_at_start: u64,
     /// When this controller learned of each open intent's commit, by index.
     intent_known: BTreeMap<u64, Duration>,
     leading: Option<Leading>,
@@ -96,6 +98,7 @@ impl Controller {
             snapshot_every: 1000,
         };
         let waits = settings.waits;
+        let held_at_start = restored.last_index().0;
         let sights = (0..settings.networks.len()).map(|n| sight(&settings, n, &mut rng)).collect();
         let mut controller = Self {
             raft: Raft::new(raft_settings, restored),
@@ -106,6 +109,7 @@ impl Controller {
             sights,
             sentinels: Sentinels::default(),
             tail_intents: Vec::new(),
+            held_at_start,
             intent_known: BTreeMap::new(),
             leading: None,
             outbox: Outbox::default(),

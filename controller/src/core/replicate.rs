@@ -1,6 +1,7 @@
 //! Between the core and Raft: proposals in, committed entries out.
 
 use fencing::{ControllerId, NodeId};
+use mutants::{Mutant, is_on};
 
 use crate::core::{Controller, Leading};
 use crate::effect::{Effect, PeerMessage};
@@ -121,7 +122,7 @@ impl Controller {
             }
             Command::Matrix { .. } => self.take_matrix(out),
             Command::Intent { .. } => {
-                self.intent_known.insert(index, self.now);
+                self.intent_known.entry(index).or_insert(self.now);
             }
             Command::Verify { epoch } => self.verify_committed(*epoch, index),
             Command::Attempt { incident, vm, .. } => self.attempt_committed(*incident, *vm, index),
@@ -144,9 +145,15 @@ impl Controller {
     /// Which nodes have an intent in the part of the log that is not applied yet. It counts from the moment it is in the
     /// log: the Persist goes out before any ack of the same event.
     pub(super) fn see_tail(&mut self) {
-        let intents = self.raft.tail().filter_map(|(_, _, bytes)| {
+        let lost = if is_on(Mutant::M05) { self.held_at_start } else { 0 };
+        let tail = self.raft.tail().filter(|(index, _, _)| index.0 > lost);
+        let intents = tail.filter_map(|(index, _, bytes)| {
             let entry = postcard::from_bytes::<Entry>(bytes).ok()?;
-            if let Command::Intent { node, .. } = entry.command { Some(node) } else { None }
+            let Command::Intent { node, .. } = entry.command else { return None };
+            if is_on(Mutant::M07) && self.leading.is_some() {
+                self.intent_known.entry(index.0).or_insert(self.now);
+            }
+            Some(node)
         });
         self.tail_intents = intents.collect();
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use fencing::lease::{Message, WatchdogState};
 use fencing::{BootId, NodeId};
+use mutants::{Mutant, is_on};
 
 use crate::registry::Registry;
 
@@ -116,7 +117,7 @@ pub(super) fn may_ack(
     boot: BootId,
 ) -> bool {
     registry.node(node).is_some()
-        && !registry.is_out(node)
+        && (!registry.is_out(node) || is_on(Mutant::M06))
         && !registry.was_fenced(node, boot)
         && !intents_in_tail.contains(&node)
 }

@@ -3,6 +3,7 @@
 use fencing::evidence::Evidence;
 use fencing::lease::Change;
 use fencing::{BootId, Epoch, IncidentId, NodeId};
+use mutants::{Mutant, is_on};
 
 use super::command::{Command, Entry, Kind, Verdict};
 use super::incident::{Course, Fence, Incident, Progress, State};
@@ -46,7 +47,8 @@ impl Registry {
                 Ok(())
             }
             Command::Armed { node, boot, times, n } => {
-                let arming = Arming { boot: *boot, times: *times, n: *n };
+                let n = if is_on(Mutant::M66) { index } else { *n };
+                let arming = Arming { boot: *boot, times: *times, n };
                 self.arm(index, *node, arming)
             }
             Command::Admitted { node, boot } => self.admit(index, *node, *boot),

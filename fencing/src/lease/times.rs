@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use mutants::{Mutant, is_on};
 use serde::{Deserialize, Serialize};
 
 /// A named set of times.
@@ -86,7 +87,8 @@ impl LeaseTimes {
     }
 
     fn wait(&self, standing: Duration) -> Duration {
-        let nominal = standing + self.watchdog_bound() + self.quiet;
+        let third = if is_on(Mutant::M01) { self.watchdog_bound() / 3 } else { Duration::ZERO };
+        let nominal = standing + self.watchdog_bound() - third + self.quiet;
         let stretched = nominal.as_nanos() * u128::from(1000 + CLOCK_ERROR_PERMILLE)
             / u128::from(1000 - CLOCK_ERROR_PERMILLE);
         Duration::from_nanos(u64::try_from(stretched).unwrap_or(u64::MAX)) + self.margin

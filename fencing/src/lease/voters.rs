@@ -1,5 +1,7 @@
 //! How many vouches keep a node alive, and how many promises allow E2.
 
+use mutants::{Mutant, is_on};
+
 /// Vouches that keep a node alive, of `others` voters that are not the node itself: half, rounded up.
 pub fn vouches_needed(others: usize) -> usize {
     others.div_ceil(2)
@@ -8,7 +10,8 @@ pub fn vouches_needed(others: usize) -> usize {
 /// Promises that E2 needs of `others` voters. Any set of this size meets any set of [`vouches_needed`], since
 /// `v + q > others`; with no other voter there is no E2 at all, which the caller must see to.
 pub fn promises_needed(others: usize) -> usize {
-    others + 1 - vouches_needed(others)
+    let promises = others + 1 - vouches_needed(others);
+    if is_on(Mutant::M53) && promises > 1 { promises - 1 } else { promises }
 }
 
 #[cfg(test)]

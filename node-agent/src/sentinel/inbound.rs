@@ -7,6 +7,7 @@ use fencing::event::FenceEvent;
 use fencing::lease::{LogPart, Message};
 use fencing::sign::{PublicKey, Signer};
 use fencing::{BootId, ControllerId, NodeId};
+use mutants::{Mutant, is_on};
 
 use super::adoption::Adoption;
 use super::core::Sentinel;
@@ -101,7 +102,8 @@ impl Sentinel {
             return;
         }
         self.counters.answers += 1;
-        let fenced = self.log.state().open_boot(node).is_some();
+        let fenced = self.log.state().open_boot(node).is_some() && !is_on(Mutant::M55);
+        let fenced = fenced || (is_on(Mutant::M61) && self.lease_is_old);
         let message = if fenced {
             Message::NoVouch { voter: self.node, seq }
         } else {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use fencing::ControllerId;
+use mutants::{Mutant, is_on};
 
 /// Renewals that are remembered: more than L / p of every profile that the configuration admits by default. An ack for
 /// one that is forgotten does not count.
@@ -41,15 +42,16 @@ impl Lease {
         let Some(renewal) = self.sent.iter().find(|renewal| renewal.seq == seq) else {
             return false;
         };
+        let received = self.sent.back().filter(|_| is_on(Mutant::M02));
         let newest = self.acked.entry(controller).or_default();
-        *newest = renewal.at.max(*newest);
+        *newest = received.unwrap_or(renewal).at.max(*newest);
         true
     }
 
     /// base_c: the newest b such that a majority of `set` acked renewals sent at b or later.
     pub(super) fn base<'a>(&self, set: impl Iterator<Item = &'a ControllerId>) -> Option<Duration> {
         let newest: Vec<Option<Duration>> = set.map(|id| self.acked.get(id).copied()).collect();
-        let quorum = newest.len() / 2 + 1;
+        let quorum = if is_on(Mutant::M04) { 1 } else { newest.len() / 2 + 1 };
         let mut heard: Vec<Duration> = newest.into_iter().flatten().collect();
         heard.sort_unstable_by(|a, b| b.cmp(a));
         heard.get(quorum - 1).copied()

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use fencing::lease::vouches_needed;
 use fencing::{BootId, NodeId};
+use mutants::{Mutant, is_on};
 
 /// Asks that are remembered: eight waves a C at most, and some.
 const MOST_ASKS: usize = 64;
@@ -72,6 +73,7 @@ impl Peers {
     pub(super) fn vouched(&mut self, voters: &BTreeSet<Voter>, voter: Voter, seq: u64) -> bool {
         let asked = self.asks.iter().find(|(asked, _)| *asked == seq);
         let Some((_, at)) = asked.filter(|_| voters.contains(&voter)) else { return false };
+        let at = self.asks.back().filter(|_| is_on(Mutant::M50)).map_or(at, |(_, last)| last);
         let newest = self.vouched.entry(voter).or_default();
         *newest = (*at).max(*newest);
         self.vouched.retain(|known, _| voters.contains(known));
@@ -84,7 +86,9 @@ impl Peers {
         let mut newest: Vec<Duration> =
             voters.iter().filter_map(|voter| self.vouched.get(voter).copied()).collect();
         newest.sort_unstable_by(|a, b| b.cmp(a));
-        let index = vouches_needed(voters.len()).checked_sub(1)?;
-        newest.get(index).copied()
+        let registered = if is_on(Mutant::M51) { newest.len() } else { voters.len() };
+        let needed = vouches_needed(registered);
+        let needed = if is_on(Mutant::M54) { needed.saturating_sub(1).max(1) } else { needed };
+        newest.get(needed.checked_sub(1)?).copied()
     }
 }

@@ -89,7 +89,12 @@ impl Dice {
         // Without nodes that die, and come back, there is little to see.
         on.extend([Kind::NodePower, Kind::NodeFeed, Kind::CutAll, Kind::NodeRepaired].repeat(2));
         let pace = rng.random_range(8..40);
-        let next = world.now() + Duration::from_secs(rng.random_range(1..pace));
+        Self::with(world, rng, on, pace)
+    }
+
+    /// Dice with these kinds of fault, one of them every `pace` seconds on average.
+    pub fn with(world: &World, mut rng: ChaCha8Rng, on: Vec<Kind>, pace: u64) -> Self {
+        let next = world.now() + Duration::from_secs(rng.random_range(1..pace.max(2)));
         Self { rng, on, next, undo: Vec::new(), thrown: BTreeMap::new(), pace }
     }
 

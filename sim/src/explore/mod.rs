@@ -2,6 +2,7 @@
 //! everything must come to a good end.
 
 mod dice;
+mod swarm;
 mod totals;
 
 use std::time::Duration;
@@ -18,6 +19,7 @@ use crate::run::Run;
 use crate::world::{Plan, World};
 
 pub use dice::{Dice, Kind};
+pub use swarm::Swarm;
 pub use totals::Totals;
 
 /// After the faults end everything must have come to an end within this time.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use fencing::lease::LeaseTimes;
 use fencing::{BootId, Epoch};
+use mutants::{Mutant, is_on};
 use node_agent::agent::{self, Agent};
 use node_agent::sentinel::{self, Sentinel};
 use uuid::Uuid;
@@ -30,6 +31,8 @@ pub struct Machine {
     pub boots: u32,
     /// CLOCK_BOOTTIME of the present boot.
     pub clock: Clock,
+    /// Steps of its wall clock, in milliseconds.
+    pub wall_step: i64,
     /// Rate error of its clocks.
     pub ppm: i32,
     /// Whether its kernel hangs: no program runs, guests go on.
@@ -125,6 +128,7 @@ impl Machine {
             power: Power::Off,
             boots: 0,
             clock: Clock::new(Duration::ZERO, Duration::ZERO, ppm),
+            wall_step: 0,
             ppm,
             hung: false,
             watchdog: Watchdog::new(times.watchdog),
@@ -140,6 +144,26 @@ impl Machine {
             stall_at_feed: None,
             troubled: Duration::ZERO,
         }
+    }
+
+    /// What its sentinel takes for CLOCK_BOOTTIME.
+    pub fn sentinel_clock(&self, now: Duration) -> Duration {
+        let step = Duration::from_millis(self.wall_step.unsigned_abs());
+        match self.clock.read(now) {
+            reading if !is_on(Mutant::M08) || self.wall_step == 0 => reading,
+            reading if self.wall_step < 0 => reading.saturating_sub(step),
+            reading => reading + step,
+        }
+    }
+
+    /// When that clock will show a reading.
+    pub fn sentinel_when(&self, reading: Duration) -> Duration {
+        let step = Duration::from_millis(self.wall_step.unsigned_abs());
+        self.clock.when(match self.wall_step {
+            step_back if !is_on(Mutant::M08) || step_back == 0 => reading,
+            step_back if step_back < 0 => reading + step,
+            _ => reading.saturating_sub(step),
+        })
     }
 
     /// Where it is.

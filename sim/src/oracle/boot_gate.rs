@@ -9,7 +9,8 @@ use crate::fact::Fact;
 use crate::place::{Place, node_id};
 use crate::world::World;
 
-/// S17: a gate opens only for a boot that a committed entry armed or admitted, and never for one that was fenced.
+/// S17: a gate opens only for a boot that a committed entry armed or admitted, and never for one that was fenced, or that
+/// has been out for as long as a lease lasts: what a majority says is not older.
 #[derive(Debug, Default)]
 pub(super) struct BootGate {
     named: BTreeSet<(NodeId, BootId)>,
@@ -40,6 +41,14 @@ impl Oracle for BootGate {
                 let name = Place::Node(*node);
                 if world.ghost.fenced_boots.contains(&boot) {
                     return Err(format!("{name} opens its gate for a boot that was fenced"));
+                }
+                let out = world.registry().and_then(|registry| registry.incident_of(boot.0));
+                let since =
+                    out.filter(|incident| incident.state.is_out() && incident.boot == boot.1);
+                let since = since.and_then(|incident| world.ghost.intended.get(&incident.id));
+                let lease = world.plan().profile.times().lease;
+                if since.is_some_and(|since| *since + lease < world.now()) {
+                    return Err(format!("{name} opens its gate and has long been out"));
                 }
                 if !self.named.contains(&boot) {
                     return Err(format!(

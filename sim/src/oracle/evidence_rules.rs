@@ -97,7 +97,8 @@ impl EvidenceRules {
                     return Err("E2 for a boot that was never armed".to_owned());
                 }
                 let waited = world.now().saturating_sub(since);
-                let demanded = world.plan().profile.times().wait_after_intent();
+                let times = world.plan().profile.times();
+                let demanded = times.lease + times.watchdog * 33 / 10 + times.quiet + times.margin;
                 if waited + demanded * CLOCK_PERMILLE / 1000 < demanded {
                     return Err(format!("E2 after {waited:?}, wL is {demanded:?}"));
                 }

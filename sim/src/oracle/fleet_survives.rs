@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use fencing::lease::vouches_needed;
-
 use super::Oracle;
 use crate::fact::Fact;
 use crate::place::{Place, node_id, node_number};
@@ -45,7 +43,7 @@ impl Oracle for FleetSurvives {
             let peer = world.node(node_number(*id));
             peer.is_some_and(|peer| peer.is_on(*boot) && well(peer.troubled))
         });
-        if vouch.count() < vouches_needed(others.len()) {
+        if vouch.count() < others.len().div_ceil(2) {
             return Ok(());
         }
         Err(format!("{} was well, and not out, and {why}", Place::Node(*node)))

@@ -21,7 +21,7 @@ impl Oracle for LateEffectHarmless {
     }
 
     fn judge(&mut self, world: &World, fact: &Fact) -> Result<(), String> {
-        let Fact::OffArrived { controller, node } = fact else { return Ok(()) };
+        let Fact::OffArrived { controller, node, .. } = fact else { return Ok(()) };
         self.judged += 1;
         let Some(registry) = world.registry() else { return Ok(()) };
         if registry.is_out(node_id(*node)) {

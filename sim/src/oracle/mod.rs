@@ -9,11 +9,13 @@ mod evidence_rules;
 mod fail_static;
 mod fence_event_auth;
 mod fleet_survives;
+mod identity;
 mod intent_first;
 mod late_effect_harmless;
 mod live;
 mod mass_cap;
 mod matrix_total;
+mod mirror;
 mod no_ack_after_intent;
 mod no_contradiction;
 mod no_evacuate_during_move;
@@ -83,6 +85,9 @@ fn every() -> Vec<Box<dyn Oracle>> {
         Box::new(evidence_rules::EvidenceRules::default()),
         Box::new(self_fence_deadline::SelfFenceDeadline::default()),
         Box::new(no_ack_after_intent::NoAckAfterIntent::default()),
+        Box::new(mirror::Mirror::default()),
+        Box::new(intent_first::IntentFirst::default()),
+        Box::new(identity::Identity::default()),
         Box::new(late_effect_harmless::LateEffectHarmless::default()),
         Box::new(evacuate_once::EvacuateOnce::default()),
         Box::new(observers::Observers::default()),
@@ -92,7 +97,6 @@ fn every() -> Vec<Box<dyn Oracle>> {
         Box::new(boot_gate::BootGate::default()),
         Box::new(nova_order::NovaOrder::default()),
         Box::new(fleet_survives::FleetSurvives::default()),
-        Box::new(intent_first::IntentFirst::default()),
         Box::new(no_evacuate_during_move::NoEvacuateDuringMove::default()),
         Box::new(observer_sanity::ObserverSanity::default()),
         Box::new(fence_event_auth::FenceEventAuth::default()),

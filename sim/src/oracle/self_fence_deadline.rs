@@ -3,16 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use fencing::lease::vouches_needed;
-
 use super::Oracle;
 use crate::fact::Fact;
 use crate::node::{Machine, Power};
-use crate::place::{Place, node_number};
+use crate::place::{Place, node_id, node_number};
 use crate::world::World;
 
 /// S4: an armed boot that nobody stands for is over after a known time: at any
-/// `t > max(base_c + L, base_v + C) + 3W(1+e) + K` it no longer runs.
+/// `t > max(base_c + L, base_v + C) + 3W(1+e)` it is reset; after K more its disks are quiet.
 #[derive(Debug, Default)]
 pub(super) struct SelfFenceDeadline {
     nodes: BTreeMap<u16, Stood>,
@@ -107,8 +105,11 @@ impl SelfFenceDeadline {
     }
 
     fn judge_node(&mut self, world: &World, node: &Machine) -> Result<(), String> {
-        // A closed device resets nobody: that is what disarming is for. One that was closed wrongly shows elsewhere.
-        if node.power != Power::Running || node.watchdog.fed().is_none() {
+        // A device that was closed because of a committed DISARMED resets nobody: that is what disarming is for.
+        let known = world.registry().and_then(|registry| registry.node(node_id(node.number)));
+        let armed = known.and_then(|known| known.armed).map(|arming| arming.boot);
+        let guarded = node.watchdog.fed().is_some() || armed == Some(node.boot());
+        if node.power != Power::Running || !guarded {
             return Ok(());
         }
         self.judged += 1;
@@ -118,7 +119,7 @@ impl SelfFenceDeadline {
         let others = voters.map_or(0, |voters| {
             voters.iter().filter(|(id, _)| node_number(*id) != node.number).count()
         });
-        let vouches = vouches_needed(others);
+        let vouches = others.div_ceil(2);
         if vouches == 0 {
             return Ok(());
         }
@@ -127,7 +128,9 @@ impl SelfFenceDeadline {
         let base_v = nth_newest(&stood.vouched, vouches);
         let until = [base_c.map(|b| b + times.lease), base_v.map(|b| b + times.vouch)];
         let Some(until) = until.into_iter().flatten().max() else { return Ok(()) };
-        let deadline = until + times.watchdog_bound() + times.quiet;
+        // 3W(1+e). K, which the promise adds, is for disks to become quiet: power ends before.
+        let drift = (times.lease + times.watchdog * 3) / 1000;
+        let deadline = until + times.watchdog * 33 / 10 + drift;
         if world.now() > deadline {
             let late = world.now().saturating_sub(deadline);
             return Err(format!(

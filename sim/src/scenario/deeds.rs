@@ -26,6 +26,7 @@ pub(super) enum LeaderDeed {
     Stall,
     Trap(Trap),
     Partition,
+    Split,
 }
 
 /// A controller that stalls somewhere in its effects goes on after this time.
@@ -51,6 +52,7 @@ pub(super) fn doer(plan: &Plan, first: &str, words: &[&str]) -> Read<Option<Doer
         "apart" => apart(plan, words, true),
         "together" => apart(plan, words, false),
         "lossy" => lossy(plan, words),
+        "delay" => delay(plan, words),
         "network" => dark(plan, words),
         "power" => power(plan, words),
         "bmc" => bmc(plan, words),
@@ -140,6 +142,19 @@ fn apart(plan: &Plan, words: &[&str], apart: bool) -> Read<Vec<Deed>> {
     Ok(deeds)
 }
 
+fn delay(plan: &Plan, words: &[&str]) -> Read<Vec<Deed>> {
+    let usage = || usage("delay NODE NETWORK[,NETWORK] in|out DURATION");
+    let [name, on, way, by] = words else { return Err(usage()) };
+    let (place, by) = (place(plan, name)?, duration(by)?);
+    let way = match *way {
+        "in" => Way::In,
+        "out" => Way::Out,
+        _ => return Err(usage()),
+    };
+    let networks = on.split(',');
+    networks.map(|on| Ok(Deed::Delay(place, network(plan, on)?, way, by))).collect()
+}
+
 fn dark(plan: &Plan, words: &[&str]) -> Read<Vec<Deed>> {
     match words {
         [name, "off"] => Ok(vec![Deed::Dark(network(plan, name)?, true)]),
@@ -177,6 +192,12 @@ fn bmc(plan: &Plan, words: &[&str]) -> Read<Vec<Deed>> {
 }
 
 fn program(plan: &Plan, verb: &str, words: &[&str]) -> Read<Vec<Deed>> {
+    if let (["at-feed", target, span], "stall") = (words, verb) {
+        let name = target
+            .strip_prefix("sentinel@")
+            .ok_or_else(|| usage("stall at-feed sentinel@NODE SPAN"))?;
+        return Ok(vec![Deed::StallAtFeed(node(name, plan.nodes)?, duration(span)?)]);
+    }
     let [target] = words else {
         return Err(usage("stall|resume|kill|start NODE|sentinel@NODE|agent@NODE"));
     };
@@ -224,8 +245,6 @@ fn nova(words: &[&str]) -> Read<Vec<Deed>> {
 
 fn sabotage(words: &[&str]) -> Read<Vec<Deed>> {
     let sabotage = match words {
-        ["acks-always"] => Sabotage::AcksAlways,
-        ["fed-by-timer"] => Sabotage::FedByTimer,
         ["no-gate"] => Sabotage::NoGate,
         ["posts-twice"] => Sabotage::PostsTwice,
         ["fast-clocks"] => Sabotage::FastClocks,
@@ -233,7 +252,7 @@ fn sabotage(words: &[&str]) -> Read<Vec<Deed>> {
         ["late-effects"] => Sabotage::LateEffects,
         _ => {
             return Err(usage(
-                "sabotage acks-always|fed-by-timer|no-gate|posts-twice|fast-clocks|forgetful-disks|late-effects",
+                "sabotage no-gate|posts-twice|fast-clocks|forgetful-disks|late-effects",
             ));
         }
     };
@@ -241,22 +260,22 @@ fn sabotage(words: &[&str]) -> Read<Vec<Deed>> {
 }
 
 fn step_clock(plan: &Plan, words: &[&str]) -> Read<Vec<Deed>> {
-    let usage = || usage("step-clock controller-N +90s|-90s");
+    let usage = || usage("step-clock NODE +90s|-90s");
     let [name, by] = words else { return Err(usage()) };
-    let Place::Controller(number) = place(plan, name)? else { return Err(usage()) };
+    let place = place(plan, name)?;
     let (sign, span) = match by.split_at_checked(1) {
         Some(("+", span)) => (1, span),
         Some(("-", span)) => (-1, span),
         Some(_) | None => return Err(usage()),
     };
     let ms = i64::try_from(duration(span)?.as_millis()).unwrap_or(i64::MAX);
-    Ok(vec![Deed::StepClock(number, sign * ms)])
+    Ok(vec![Deed::StepClock(place, sign * ms)])
 }
 
 fn controller(plan: &Plan, words: &[&str]) -> Read<Doer> {
     let usage = || {
         usage(
-            "controller N|leader|all stop|start|stall|resume|partition|heal|disk-fails [at=[after-]off|read|force-down|evacuate]",
+            "controller N|leader|all stop|start|stall|resume|partition|heal|split|join|disk-fails [at=[after-]off|read|force-down|evacuate]",
         )
     };
     let (who, verb, at) = match words {
@@ -271,6 +290,7 @@ fn controller(plan: &Plan, words: &[&str]) -> Read<Doer> {
             ("stall", None) => LeaderDeed::Stall,
             ("stall", Some(trap)) => LeaderDeed::Trap(Trap { stall: Some(LONG), ..trap }),
             ("partition", None) => LeaderDeed::Partition,
+            ("split", None) => LeaderDeed::Split,
             _ => return Err(usage()),
         }));
     }
@@ -293,6 +313,8 @@ fn controller(plan: &Plan, words: &[&str]) -> Read<Doer> {
             ("disk-fails", None) => deeds.push(Deed::DiskFails(number)),
             ("partition", None) => deeds.extend(partition(plan, number, true)),
             ("heal", None) => deeds.extend(partition(plan, number, false)),
+            ("split", None) => deeds.extend(split(plan, number, true)),
+            ("join", None) => deeds.extend(split(plan, number, false)),
             _ => return Err(usage()),
         }
     }
@@ -306,6 +328,12 @@ pub(super) fn partition(plan: &Plan, number: u8, apart: bool) -> Vec<Deed> {
     let deed =
         |network| if apart { Deed::Cut(place, network, None) } else { Deed::Heal(place, network) };
     networks.map(deed).collect()
+}
+
+/// Keeps a controller and the others from speaking to each other, and to nobody else.
+pub(super) fn split(plan: &Plan, number: u8, apart: bool) -> Vec<Deed> {
+    let others = (1..=plan.controllers).filter(|other| *other != number);
+    others.map(|other| Deed::Split(number, other, apart)).collect()
 }
 
 fn trap(at: &str) -> Read<Trap> {

@@ -9,4 +9,4 @@ mod parse;
 mod play;
 
 pub use parse::{BadScenario, Scenario};
-pub use play::{Failed, Played};
+pub use play::{Endured, Failed, Played};

@@ -91,7 +91,7 @@ pub struct BadScenario {
 }
 
 /// What a line may begin with.
-const COMMANDS: &str = "cluster, vm, cut, heal, lossy, network, power, boot, stall, resume, kill, start, bmc, nova, \
+const COMMANDS: &str = "cluster, vm, cut, heal, lossy, delay, network, power, boot, stall, resume, kill, start, bmc, nova, \
                         controller, step-clock, sabotage, apart, together, user, calm, may, run, hactl, expect";
 
 impl Scenario {
@@ -167,21 +167,17 @@ fn cluster(words: &[&str]) -> Result<Plan, String> {
             "seed" => {
                 plan.seed = value.parse().map_err(|_| format!("`{word}`: seed is a number"))?
             }
+            "reckoned_by" => plan.reckoned_by = Some(profile(word, value)?),
             "grace" => plan.waits.grace = duration(value)?,
             "profile" => {
-                plan.profile = match value {
-                    "fast" => Profile::Fast,
-                    "balanced" => Profile::Balanced,
-                    "calm" => Profile::Calm,
-                    _ => return Err(format!("`{word}`: profile is fast, balanced or calm")),
-                }
+                plan.profile = profile(word, value)?;
             }
             "without_bmc" => plan.without_bmc = nodes(value)?,
             "without_watchdog" => plan.without_watchdog = nodes(value)?,
             _ => {
                 return Err(format!(
-                    "`{word}`: allowed are controllers, nodes, domains, profile, seed, grace, without_bmc, \
-                     without_watchdog"
+                    "`{word}`: allowed are controllers, nodes, domains, profile, reckoned_by, seed, grace, \
+                     without_bmc, without_watchdog"
                 ));
             }
         }
@@ -194,6 +190,15 @@ fn cluster(words: &[&str]) -> Result<Plan, String> {
 
 fn nodes(list: &str) -> Result<Vec<u16>, String> {
     list.split(',').map(|name| deeds::node(name, 1000)).collect()
+}
+
+fn profile(word: &str, value: &str) -> Result<Profile, String> {
+    match value {
+        "fast" => Ok(Profile::Fast),
+        "balanced" => Ok(Profile::Balanced),
+        "calm" => Ok(Profile::Calm),
+        _ => Err(format!("`{word}`: a profile is fast, balanced or calm")),
+    }
 }
 
 fn command(plan: &Plan, first: &str, words: &[&str]) -> Result<Command, String> {

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use uuid::Uuid;
 
-use super::deeds::{Doer, LeaderDeed, partition};
+use super::deeds::{Doer, LeaderDeed, partition, split};
 use super::parse::{Affliction, Block, Command, Expectation, Scenario};
 use crate::fault::Deed;
 use crate::oracle::Violation;
@@ -31,6 +31,17 @@ pub struct Failed {
     /// Whose judgement it was, if an oracle's.
     pub oracle: Option<&'static str>,
     /// The story up to there.
+    pub story: String,
+}
+
+/// What came of a scenario that was played to its end, whatever was broken on the way.
+#[derive(Clone, Debug, Default)]
+pub struct Endured {
+    /// The first word of each oracle, in their order.
+    pub broken: Vec<Violation>,
+    /// Expectations that were not met, and orders that nobody took.
+    pub unmet: Vec<String>,
+    /// The story.
     pub story: String,
 }
 
@@ -75,6 +86,29 @@ impl Scenario {
             told = run.world.story.lines().len();
         }
         Ok(Played { text, hash: run.world.story.hash() })
+    }
+
+    /// Plays it to its end, going on past everything that is broken.
+    pub fn endure(&self) -> Endured {
+        let mut run = match Run::settled_going_past(self.plan.clone()) {
+            Ok(run) => run,
+            Err(why) => return Endured { unmet: vec![why.to_string()], ..Endured::default() },
+        };
+        let mut endured = Endured::default();
+        for (line, command) in self.blocks.iter().flat_map(|block| &block.commands) {
+            match self.carry_out(&mut run, command) {
+                Ok(()) => {}
+                // Time stands still: nothing more will happen.
+                Err(Broken::Oracle(broken)) => {
+                    endured.broken.push(broken);
+                    break;
+                }
+                Err(Broken::Other(why)) => endured.unmet.push(format!("line {line}: {why}")),
+            }
+        }
+        endured.broken.splice(0..0, run.broken().to_vec());
+        endured.story = story(&run.world, 0);
+        endured
     }
 
     fn carry_out(&self, run: &mut Run, command: &Command) -> Result<(), Broken> {
@@ -125,6 +159,7 @@ impl Scenario {
             LeaderDeed::Stall => vec![Deed::StallController(leader, None)],
             LeaderDeed::Trap(trap) => vec![Deed::Trap(leader, trap)],
             LeaderDeed::Partition => partition(&self.plan, leader, true),
+            LeaderDeed::Split => split(&self.plan, leader, true),
         };
         deeds.iter().for_each(|deed| run.world.inflict(deed));
     }

@@ -37,6 +37,8 @@ pub struct Plan {
     pub domains: u16,
     /// Lease profile.
     pub profile: Profile,
+    /// Lease profile of the controllers' own configuration, where it is another.
+    pub reckoned_by: Option<Profile>,
     /// Matrix.
     pub matrix: Matrix,
     /// Waits.
@@ -63,6 +65,7 @@ impl Plan {
             nodes,
             domains: 1,
             profile: Profile::Fast,
+            reckoned_by: None,
             matrix: default_matrix(),
             waits: Waits { grace: Duration::from_secs(30), ..Waits::default() },
             without_bmc: Vec::new(),
@@ -217,7 +220,7 @@ impl World {
             networks: plan.matrix.networks().to_vec(),
             boot: boot_id(me, 1).0,
             starts: u64::from(starts),
-            times: plan.profile.times(),
+            times: plan.reckoned_by.unwrap_or(plan.profile).times(),
             matrix: plan.matrix,
             waits: plan.waits,
             confirm_by_census: true,

@@ -11,13 +11,14 @@ use controller::event::Event;
 use fencing::bmc::{Ask, Failure, Identity, Reply};
 use fencing::lease::Message;
 use fencing::sign::Signer;
+use mutants::{Mutant, is_on};
 
 use super::{Asker, Body, Happening, MANAGEMENT, Program, World};
 use crate::bmc::GIVES_UP;
 use crate::fact::Fact;
 use crate::fault::Sabotage;
 use crate::node::Power;
-use crate::place::{Place, Port, boot_id, controller_id, member_id, node_id, node_number};
+use crate::place::{Place, Port, boot_id, controller_id, member_id, node_number};
 use crate::seat::{Point, Trap};
 
 /// One way between two controllers.
@@ -91,6 +92,11 @@ impl World {
     /// Hands an event in and carries out what comes of it.
     pub fn tell_controller(&mut self, number: u8, event: Event) {
         let now = self.now;
+        if is_on(Mutant::M11)
+            && matches!(&event, Event::Order { request: api::Request::Disarm { .. }, .. })
+        {
+            self.nodes.iter_mut().for_each(|node| node.watchdog.close_magically());
+        }
         let Some(seat) = self.seat_mut(number) else { return };
         if seat.stalled {
             if event != Event::Timeout && seat.backlog.len() < 1000 {
@@ -210,7 +216,6 @@ impl World {
                 self.send(place, network, sender, to, Body::Ping { nonce });
             }
             Effect::Lease { network, to, message } => {
-                let message = self.maybe_ack(to, message);
                 if let Message::Ack { node, boot, seq, .. } = message {
                     self.facts.push(Fact::Acked { controller: number, node, boot, seq });
                 }
@@ -227,7 +232,9 @@ impl World {
                     self.later(Duration::ZERO, Happening::BmcAnswers { to, reply });
                     return;
                 }
-                self.facts.push(Fact::BmcAsked { controller: number, node, ask });
+                if !late {
+                    self.facts.push(Fact::BmcAsked { controller: number, node, ask });
+                }
                 self.ask_bmc(to, node_number(node), ask, expect);
             }
             Effect::Nova { ticket, call, not_after } => {
@@ -280,20 +287,6 @@ impl World {
         }
         self.tell("raft", &format!("{} ends: its disk has failed", Place::Controller(number)));
         self.stop_controller(number);
-    }
-
-    /// A refusal to ack as it is, or as sabotage makes it.
-    fn maybe_ack(&self, to: SocketAddr, message: Message) -> Message {
-        match (message, Place::at(to)) {
-            (Message::NoAck { seq, committed, log }, Some((Place::Node(number), _)))
-                if self.sabotage.contains(&Sabotage::AcksAlways) =>
-            {
-                let boot =
-                    boot_id(Place::Node(number), self.node(number).map_or(0, |node| node.boots));
-                Message::Ack { node: node_id(number), boot, seq, committed, log }
-            }
-            (message, _) => message,
-        }
     }
 
     /// Tells the oracles how far a controller is, and what is new in the registry.

@@ -117,6 +117,8 @@ enum Happening {
     Nova,
     /// A watchdog may fire.
     Watchdog { node: u16 },
+    /// What a sentinel keeps for its restart is written at last, by a shell that reports before it writes.
+    Written { node: u16, life: u32, saved: Box<node_agent::sentinel::Saved> },
     /// A node's power ends.
     PowerEnds { node: u16, boot: BootId },
     /// A node's programs start.
@@ -292,6 +294,11 @@ impl World {
             Happening::NovaAnswers { to, writes, reply } => self.nova_answers(to, writes, *reply),
             Happening::Nova => self.nova_due(),
             Happening::Watchdog { node } => self.look_at_watchdog(node),
+            Happening::Written { node, life, saved } => {
+                if let Some(node) = self.node_mut(node).filter(|n| n.sentinel.life == life) {
+                    node.kept = Some(*saved);
+                }
+            }
             Happening::PowerEnds { node, boot } => self.power_ends(node, boot),
             Happening::BootDone { node, boots } => self.boot_done(node, boots),
             Happening::Resume(program) => self.resume(program),

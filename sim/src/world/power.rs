@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use fencing::BootId;
-use fencing::bmc::{Ask, Identity};
+use fencing::bmc::{Ask, Identity, Reply};
+use mutants::{Mutant, is_on};
 use rand::RngExt;
 
 use super::{Asker, Happening, World};
@@ -86,10 +87,12 @@ impl World {
         }
         let reply = bmc.answer(number, ask, expect, on);
         let switches = ask == Ask::Off && bmc.switches();
+        let obeyed = matches!(reply, Reply::OffSent { refused: None, .. });
         let exchange = Exchange { at: now, controller: to.controller, ask, reply: reply.clone() };
         bmc.log.push(exchange);
         if ask == Ask::Off {
-            self.facts.push(Fact::OffArrived { controller: to.controller, node: number });
+            let controller = to.controller;
+            self.facts.push(Fact::OffArrived { controller, node: number, obeyed });
         }
         if switches && on {
             let takes = Duration::from_millis(self.rng.random_range(100..2500));
@@ -144,7 +147,7 @@ impl World {
 
     pub(super) fn look_at_watchdog(&mut self, number: u16) {
         let now = self.now;
-        let by_timer = self.sabotage.contains(&Sabotage::FedByTimer);
+        let by_timer = is_on(Mutant::M03);
         let Some(node) = self.node_mut(number) else { return };
         node.watchdog.watched = false;
         if by_timer {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use controller::effect::Network;
 use fencing::lease::Message;
 use fencing::sign::Signer;
+use mutants::{Mutant, is_on};
 use node_agent::agent;
 use node_agent::sentinel::{Effect, Event, ResetReason, Sentinel, Start};
 
@@ -14,6 +15,9 @@ use super::{Body, Happening, Program, World};
 use crate::fact::Fact;
 use crate::node::{Kind, Power};
 use crate::place::{Place, Port, member_id, node_id, node_number};
+
+/// How late a shell writes that does not write first (M56).
+const WRITTEN_LATE: Duration = Duration::from_secs(5);
 
 impl World {
     /// Starts a node's sentinel.
@@ -37,6 +41,9 @@ impl World {
         if let Some(node) = self.node_mut(number).filter(|node| node.sentinel.core.is_some()) {
             node.sentinel.stop();
             node.watchdog.feed(now);
+            if is_on(Mutant::M10) {
+                node.watchdog.close_magically();
+            }
             node.troubled = now;
         }
     }
@@ -129,7 +136,7 @@ impl World {
             }
             return;
         }
-        let (reading, boot) = (node.clock.read(now), node.boot());
+        let (reading, boot) = (node.sentinel_clock(now), node.boot());
         let Some(core) = node.sentinel.core.as_mut() else { return };
         let order = if let Event::FenceEvent(event) = &event { Some(event.clone()) } else { None };
         let mut effects = Vec::new();
@@ -204,8 +211,16 @@ impl World {
                 }
             }
             Effect::Store(saved) => {
-                let n = saved.n;
-                node.kept = Some(saved);
+                let (n, life) = (saved.n, node.sentinel.life);
+                if is_on(Mutant::M56) {
+                    // Written when the machine has nothing else to do.
+                    self.later(
+                        WRITTEN_LATE,
+                        Happening::Written { node: number, life, saved: Box::new(saved) },
+                    );
+                } else {
+                    node.kept = Some(saved);
+                }
                 events.push(Event::Stored { n });
             }
             Effect::StoreEpoch(epoch) => node.highest_epoch = Some(epoch),
@@ -221,7 +236,7 @@ impl World {
             }
             Effect::Feed => {
                 node.watchdog.feed(now);
-                let reading = node.clock.read(now);
+                let reading = node.sentinel_clock(now);
                 let mut more = Vec::new();
                 if let Some(core) = node.sentinel.core.as_mut() {
                     core.after_feed(reading, &mut more);
@@ -260,7 +275,7 @@ impl World {
         else {
             return;
         };
-        let at = node.clock.when(reading).max(now);
+        let at = node.sentinel_when(reading).max(now);
         if node.sentinel.wakes_at.is_none_or(|wakes| at < wakes) {
             node.sentinel.wakes_at = Some(at);
             let program = Program::Sentinel(number, node.sentinel.life);

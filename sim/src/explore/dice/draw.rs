@@ -108,7 +108,7 @@ impl Dice {
             Kind::ControllerApart => apart(world, Place::Controller(number), short),
             Kind::ClockStep => {
                 let by = self.rng.random_range(-3_600_000..3_600_000);
-                Throw::once(vec![Deed::StepClock(number, by)])
+                Throw::once(vec![Deed::StepClock(Place::Controller(number), by)])
             }
             Kind::AgentDies => {
                 while_(vec![Deed::KillAgent(node)], short, vec![Deed::StartAgent(node)])

@@ -1,0 +1,56 @@
+//! S18.
+
+use fencing::evidence::Evidence;
+
+use super::Oracle;
+use crate::bmc::{Behaviour, identity};
+use crate::fact::Fact;
+use crate::place::{Place, node_number};
+use crate::world::World;
+
+/// S18: no power off is obeyed by a BMC that is not the node's own, and no read of such a one is evidence.
+#[derive(Debug, Default)]
+pub(super) struct Identity {
+    judged: u64,
+}
+
+impl Oracle for Identity {
+    fn name(&self) -> &'static str {
+        "identity"
+    }
+
+    fn promise(&self) -> &'static str {
+        "no machine is switched off for another one's name"
+    }
+
+    fn judge(&mut self, world: &World, fact: &Fact) -> Result<(), String> {
+        let foreign = |number: u16| {
+            let bmc = world.bmcs.get(usize::from(number).saturating_sub(1));
+            bmc.is_some_and(|bmc| bmc.behaviour == Behaviour::Foreign)
+        };
+        if let Fact::OffArrived { controller, node, obeyed } = fact {
+            self.judged += 1;
+            if foreign(*node) && *obeyed {
+                let (who, whom) = (Place::Controller(*controller), Place::Node(*node));
+                return Err(format!("{who} switches off what is no longer {whom}"));
+            }
+        }
+        if let Fact::Proven { incident, .. } = fact {
+            let known = world.registry().and_then(|registry| registry.incidents().get(incident));
+            let evidence =
+                known.and_then(|known| Some((known.node, known.fence()?.evidence.clone()?)));
+            if let Some((node, Evidence::Bmc { identity: read, .. })) = evidence {
+                self.judged += 1;
+                let number = node_number(node);
+                if read != identity(number) || foreign(number) {
+                    return Err(format!("{} is fenced by another's BMC", Place::Node(number)));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn judged(&self) -> u64 {
+        self.judged
+    }
+}
