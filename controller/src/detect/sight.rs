@@ -229,6 +229,11 @@ impl Sight {
     /// A node's reach here, and since when.
     pub fn reach(&self, node: NodeId) -> Option<(Reach, Duration)> {
         let target = self.targets.get(&node)?;
+        if mutants::is_on(mutants::Mutant::M14)
+            && self.group.members().any(|(m, s)| m.id == node.0 && s == group::State::Down)
+        {
+            return Some((Reach::Down, target.since));
+        }
         Some(if self.dark { (Reach::Unknown, target.since) } else { (target.reach, target.since) })
     }
 
@@ -318,14 +323,7 @@ impl Sight {
             match effect {
                 group::Effect::Send { .. } => self.send(effect, out),
                 group::Effect::ProbeFailed { member } => self.suspect(now, member.id, out, seen),
-                group::Effect::MemberDown(member) => {
-                    if mutants::is_on(mutants::Mutant::M14)
-                        && let Some(target) = self.targets.get_mut(&NodeId(member.id))
-                    {
-                        (target.reach, target.since) = (Reach::Down, now);
-                    }
-                    self.suspect(now, member.id, out, seen);
-                }
+                group::Effect::MemberDown(member) => self.suspect(now, member.id, out, seen),
                 group::Effect::Talk { bytes, .. } => self.talked(now, &bytes, out, seen),
                 group::Effect::MemberUp(_)
                 | group::Effect::Renamed { .. }

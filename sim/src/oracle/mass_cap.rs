@@ -7,8 +7,8 @@ use controller::registry::{Incident, Node, Registry, State};
 
 use super::Oracle;
 use crate::fact::Fact;
-use crate::node::Power;
-use crate::place::{Place, node_number};
+use crate::node::{Machine, Power};
+use crate::place::node_number;
 use crate::world::World;
 
 /// S12: at most one fence at a time up to 20 nodes, two up to 100, four above; in a failure domain at most one, or a
@@ -16,15 +16,13 @@ use crate::world::World;
 /// counted.
 #[derive(Debug, Default)]
 pub(super) struct MassCap {
-    /// Since when each node is off, hangs, or has a link that is cut.
-    troubled: BTreeMap<Place, Duration>,
     /// When rows fenced nodes of each domain.
     fenced: BTreeMap<String, Vec<Duration>>,
     judged: u64,
 }
 
-/// Observers need four seconds, and a verdict may have been under way.
-const SEEN_AFTER: Duration = Duration::from_secs(10);
+/// Observers need four seconds.
+const SEEN_AFTER: Duration = Duration::from_secs(5);
 /// Fifteen minutes, as a registry counts them that begins a new minute with each leader.
 const BUDGET: Duration = Duration::from_secs(12 * 60);
 
@@ -38,10 +36,6 @@ impl Oracle for MassCap {
     }
 
     fn judge(&mut self, world: &World, fact: &Fact) -> Result<(), String> {
-        if *fact == Fact::Second {
-            self.look(world);
-            return Ok(());
-        }
         let Fact::Intended { incident, .. } = fact else { return Ok(()) };
         let Some(registry) = world.registry() else { return Ok(()) };
         let Some(intended) = registry.incidents().get(incident) else { return Ok(()) };
@@ -71,17 +65,6 @@ impl Oracle for MassCap {
 }
 
 impl MassCap {
-    fn look(&mut self, world: &World) {
-        for node in &world.nodes {
-            let place = node.place();
-            if node.power == Power::Running && !node.hung && world.wire.is_good(place) {
-                self.troubled.remove(&place);
-            } else {
-                self.troubled.entry(place).or_insert(world.now());
-            }
-        }
-    }
-
     fn judge_domain(
         &mut self,
         world: &World,
@@ -96,16 +79,11 @@ impl MassCap {
         let protected =
             here.iter().filter(|(_, n)| n.serving_boot().is_some() || n.incident.is_some());
         let members = protected.count();
-        let long = |place: &Place| {
-            let since = self.troubled.get(place);
-            since.is_some_and(|since| now.saturating_sub(*since) >= SEEN_AFTER)
-        };
         let dead = here.iter().filter(|(id, node)| {
-            let number = node_number(**id);
-            let boot = world.node(number).map(|machine| machine.boot());
-            node.serving_boot().is_some()
-                && node.serving_boot() == boot
-                && long(&Place::Node(number))
+            let machine = world.node(node_number(**id));
+            let boot = machine.map(|machine| machine.boot());
+            let serves = node.serving_boot().is_some() && node.serving_boot() == boot;
+            serves && machine.is_some_and(|machine| is_in_trouble(world, machine))
         });
         let dead = dead.count();
         if is_storm(members, dead) {
@@ -125,6 +103,13 @@ impl MassCap {
         }
         Ok(())
     }
+}
+
+/// Whether it has been off, hung or cut off for a while.
+fn is_in_trouble(world: &World, machine: &Machine) -> bool {
+    let well = machine.power == Power::Running && !machine.hung;
+    let bad = !well || world.wire.has_cut(machine.place());
+    bad && world.now().saturating_sub(machine.troubled) >= SEEN_AFTER
 }
 
 /// Three and 30 %; two and half in a domain of three or four; never in one of two.
