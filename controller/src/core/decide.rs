@@ -9,7 +9,7 @@ use fencing::{BootId, NodeId};
 use super::leading::Settling;
 use crate::core::{Controller, LOOK_EVERY};
 use crate::detect::member_id;
-use crate::effect::Effect;
+use crate::effect::{Effect, Network};
 use crate::guard::{self, Asked, Refusal, is_storm};
 use crate::registry::{Command, Course, Kind, Node, State, Verdict};
 
@@ -61,6 +61,28 @@ impl Controller {
         if self.leading.is_some() {
             let (name, compact) = (self.name(node), self.compact(node));
             out.push(Effect::journal("observe", format!("{name} {compact}")));
+        }
+    }
+
+    /// A node that is suspected on one network is watched on all.
+    pub(super) fn watch_elsewhere(&mut self, node: NodeId, out: &mut Vec<Effect>) {
+        let now = self.now;
+        for sight in &mut self.sights {
+            sight.suspected_elsewhere(now, node, out);
+        }
+    }
+
+    /// A network that nobody can judge is that network's failure: a human is told, no node is judged on it.
+    pub(super) fn note_dark(&mut self, network: Network, dark: bool, out: &mut Vec<Effect>) {
+        let name = self.network_name(network);
+        if dark {
+            let text = format!(
+                "network {name} is dark: too few controllers reach most of its members; what it says of a node is \
+                 unknown until it is back. Look at the switch"
+            );
+            out.push(Effect::page("observe", text));
+        } else {
+            out.push(Effect::journal("observe", format!("network {name} can be judged again")));
         }
     }
 

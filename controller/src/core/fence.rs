@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use action_matrix::Reach;
 use fencing::bmc::{Ask, Reply};
 use fencing::e1::PowerOff;
 use fencing::e2::{Standing, Waiting};
@@ -12,6 +13,7 @@ use mutants::{Mutant, is_on};
 
 use super::leading::{Asked, Work};
 use crate::core::Controller;
+use crate::detect::Sight;
 use crate::effect::{Effect, Ticket};
 use crate::registry::{Command, Incident, State};
 
@@ -21,6 +23,9 @@ const BMC_ANSWERS: Duration = Duration::from_secs(10);
 const BMC_IDENTITY_EVERY: Duration = Duration::from_secs(15);
 /// A human is paged when there is no evidence after this time and none in sight.
 const PAGE_AFTER: Duration = Duration::from_secs(30);
+/// A leader that inherits a fence looks for the node's trouble itself for this long; then the verdict that it inherited
+/// stands, unless the node is well.
+const LOOKS_FOR: Duration = Duration::from_secs(10);
 /// VERIFY is committed again when its promisers have not answered for this long.
 const VERIFY_AGAIN: Duration = Duration::from_secs(15);
 
@@ -30,23 +35,49 @@ impl Controller {
         let Some(incident) = self.registry.incidents().get(&id).cloned() else { return };
         let Some(epoch) = incident.fence().map(|fence| fence.epoch) else { return };
         self.begin_fence(&incident, epoch);
-        self.ask_bmc(&incident);
+        if self.may_strike(&incident, epoch) {
+            self.ask_bmc(&incident);
+            self.spread_event(&incident, epoch, out);
+        }
         self.advance_lease(&incident, epoch, out);
-        self.spread_event(&incident, epoch, out);
         self.see_new_boot(&incident, epoch, out);
         self.page_if_blocked(&incident, out);
         self.cancel_if_well(&incident, epoch, out);
     }
 
-    /// A fence that cannot be proven, of a node that is well again, is given up: without an end its lease would never be
-    /// acked again, and a healthy node would be reset for nothing.
+    /// Whether this leader may switch the node off. An intent of an earlier term may have lain in the log of a controller
+    /// that hung, and be committed only when that one leads again, long after the node is well: so whoever inherits one
+    /// sees the node in trouble first. The promise holds meanwhile, and the lease runs out.
+    fn may_strike(&mut self, incident: &Incident, epoch: Epoch) -> bool {
+        let (now, node) = (self.now, incident.node);
+        let down = |sight: &Sight| {
+            sight.is_silent(node) || matches!(sight.reach(node), Some((Reach::Down, _)))
+        };
+        let troubled = self.sights.iter().any(down);
+        let well = !self.healthy_for(node).is_zero();
+        let by_row = self.matrix.rows().iter().any(|row| row.name() == incident.verdict.row);
+        let Some(leading) = &mut self.leading else { return false };
+        let own = leading.term == epoch.term;
+        let waited = now.saturating_sub(leading.since) >= LOOKS_FOR && !well;
+        let work = leading.works.entry(incident.id).or_default();
+        work.confirmed |= own || troubled || waited || !by_row;
+        work.confirmed
+    }
+
+    /// A fence that cannot be proven, or that this leader inherited and sees no reason for, of a node that is well again,
+    /// is given up: without an end its lease would never be acked again, and a healthy node would be reset for nothing.
     fn cancel_if_well(&mut self, incident: &Incident, epoch: Epoch, out: &mut Vec<Effect>) {
         let well = self.healthy_for(incident.node) >= self.settings.waits.healthy;
         let same_boot = self.sentinels.of(incident.node).is_some_and(|h| h.boot == incident.boot);
-        let blocked = self.work(incident.id).is_some_and(|work| work.blocked.is_some());
-        if well && same_boot && blocked {
-            let why = "it is well again and could not be proven off".to_owned();
-            self.propose_once(Command::Cancel { epoch, why }, out);
+        let Some(work) = self.work(incident.id) else { return };
+        let (blocked, confirmed) = (work.blocked.is_some(), work.confirmed);
+        if well && (same_boot && blocked || !confirmed) {
+            let why = if confirmed {
+                "it is well again and could not be proven off"
+            } else {
+                "it is well, and this leader did not see what an earlier one saw"
+            };
+            self.propose_once(Command::Cancel { epoch, why: why.to_owned() }, out);
         }
     }
 

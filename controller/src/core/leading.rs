@@ -94,6 +94,8 @@ pub(super) struct Settling {
 /// Work on one incident.
 #[derive(Debug, Default)]
 pub(super) struct Work {
+    /// Whether this leader may act on the intent: it made it, or found the node in trouble itself.
+    pub(super) confirmed: bool,
     /// E1 on its way.
     pub(super) power: Option<PowerOff>,
     /// Whether the BMC is being asked.

@@ -234,7 +234,9 @@ impl Controller {
             Seen::Suspected(node) => {
                 let (name, network) = (self.name(node), self.network_name(network));
                 out.push(Effect::journal("observe", format!("{name} suspect on {network}")));
+                self.watch_elsewhere(node, out);
             }
+            Seen::Dark(dark) => self.note_dark(network, dark, out),
             Seen::Census(message) => self.census_answered(message),
             Seen::Swept { asked, missed } => {
                 let up = self.now.saturating_sub(self.started);

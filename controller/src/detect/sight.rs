@@ -47,6 +47,8 @@ pub enum Seen {
     Reach(NodeId, Reach),
     /// A suspicion was raised (leader only).
     Suspected(NodeId),
+    /// Too few controllers see this network to judge anything on it (leader only), or enough do again.
+    Dark(bool),
     /// A census answer.
     Census(census::Message),
     /// A sweep of ours is over.

@@ -40,6 +40,19 @@ impl Sight {
         seen: &mut Vec<Seen>,
     ) {
         let node = NodeId(id);
+        if self.open_case(now, node, out) {
+            seen.push(Seen::Suspected(node));
+        }
+    }
+
+    /// The same node is suspected on another network: whoever lost one link may have lost all, and the sooner its
+    /// observers ask here, the sooner its cell stands still.
+    pub fn suspected_elsewhere(&mut self, now: Duration, node: NodeId, out: &mut Vec<Effect>) {
+        self.open_case(now, node, out);
+    }
+
+    /// Whether a case was opened.
+    fn open_case(&mut self, now: Duration, node: NodeId, out: &mut Vec<Effect>) -> bool {
         // A node judged down is watched for a while; later only its own answer, seen by the sweep, opens a case again.
         let known = self.targets.get(&node).is_some_and(|target| match target.reach {
             Reach::Up => true,
@@ -48,13 +61,13 @@ impl Sight {
         });
         let wanted = self.leading && known && !self.dark;
         if !wanted || self.cases.contains_key(&node) || self.cases.len() >= MOST_CASES {
-            return;
+            return false;
         }
         let witnesses = self.draw_witnesses(node);
         self.cases.insert(node, Case::new(now, witnesses));
         self.next_judge.get_or_insert(now + JUDGE_EVERY);
-        seen.push(Seen::Suspected(node));
         self.ask(now, node, out);
+        true
     }
 
     /// Random members that gossip calls alive, from at least two failure domains where there are as many.
@@ -187,6 +200,7 @@ impl Sight {
         let dark = self.leading && self.sound_controllers(now) < needed;
         if dark != self.dark {
             self.dark = dark;
+            seen.push(Seen::Dark(dark));
             let nodes = self.targets.iter().map(|(node, target)| {
                 Seen::Reach(*node, if dark { Reach::Unknown } else { target.reach })
             });

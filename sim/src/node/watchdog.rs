@@ -9,6 +9,8 @@ pub enum Kind {
     Hardware,
     /// A timer in the kernel: it does not fire when the kernel hangs, and never counts for E2.
     Soft,
+    /// A timer in the chipset that takes every feed and never fires. Outside of the fault model: only a fire test shows it.
+    Dead,
     /// None.
     Absent,
 }

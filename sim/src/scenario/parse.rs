@@ -7,6 +7,7 @@ use fencing::lease::Profile;
 
 use super::deeds::Doer;
 use super::{deeds, orders};
+use crate::standin::nova::Flavor;
 use crate::world::Plan;
 
 /// A scenario that was read.
@@ -35,6 +36,7 @@ pub(super) enum Command {
     Vm {
         name: String,
         node: u16,
+        flavor: Flavor,
     },
     Do(Doer),
     Run(Duration),
@@ -43,24 +45,7 @@ pub(super) enum Command {
     Calm,
     /// A controller may find that its state contradicts the others'.
     MayHalt,
-    /// A user has a VM migrated, live.
-    UserMigrates(String),
-    /// What happens to a VM wherever it is.
-    Afflict(String, Affliction),
     Expect(Expectation),
-}
-
-/// What may happen to a VM.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Affliction {
-    /// Its guest dies as soon as it starts anywhere, and nobody tells Nova.
-    DiesAtStart,
-    /// Its rebuilds fail at the claim.
-    FailsClaim,
-    /// Its rebuilds fail after the guest was started, and leave it running.
-    FailsAfterSpawn,
-    /// A human starts its guest here, past Nova.
-    StartedBy(u16),
 }
 
 /// What must hold, beside all oracles.
@@ -78,6 +63,14 @@ pub(super) enum Expectation {
     NoFence,
     /// Nothing was evacuated.
     NoEvacuation,
+    /// So many POSTs of evacuations left.
+    Evacuations(u32),
+    /// So many nodes were reset by watchdog or sentinel.
+    Resets(u32),
+    /// A line of the story contains this.
+    Told(String),
+    /// No line of it does.
+    NotTold(String),
 }
 
 /// A line that is not a command. The scenario is not run.
@@ -91,8 +84,9 @@ pub struct BadScenario {
 }
 
 /// What a line may begin with.
-const COMMANDS: &str = "cluster, vm, cut, heal, lossy, delay, network, power, boot, stall, resume, kill, start, bmc, nova, \
-                        controller, step-clock, sabotage, apart, together, user, calm, may, run, hactl, expect";
+const COMMANDS: &str = "cluster, vm, cut, heal, lossy, delay, twice, jitter, deaf, flap, island, network, split, join, \
+                        apart, together, power, boot, stall, resume, kill, start, bmc, watchdog, nova, user, controller, \
+                        disk, step-clock, drift, sabotage, calm, may, run, hactl, expect";
 
 impl Scenario {
     /// Reads a file's text.
@@ -173,11 +167,12 @@ fn cluster(words: &[&str]) -> Result<Plan, String> {
                 plan.profile = profile(word, value)?;
             }
             "without_bmc" => plan.without_bmc = nodes(value)?,
+            "softdog" => plan.softdog = nodes(value)?,
             "without_watchdog" => plan.without_watchdog = nodes(value)?,
             _ => {
                 return Err(format!(
-                    "`{word}`: allowed are controllers, nodes, domains, profile, reckoned_by, seed, grace, \
-                     without_bmc, without_watchdog"
+                    "`{word}`: allowed are controllers, nodes, domains, profile, reckoned_by, seed, grace, without_bmc, \
+                     without_watchdog, softdog"
                 ));
             }
         }
@@ -186,10 +181,6 @@ fn cluster(words: &[&str]) -> Result<Plan, String> {
         return Err("a cluster has 1, 3 or 5 controllers and 1 to 1000 nodes".to_owned());
     }
     Ok(plan)
-}
-
-fn nodes(list: &str) -> Result<Vec<u16>, String> {
-    list.split(',').map(|name| deeds::node(name, 1000)).collect()
 }
 
 fn profile(word: &str, value: &str) -> Result<Profile, String> {
@@ -201,26 +192,25 @@ fn profile(word: &str, value: &str) -> Result<Profile, String> {
     }
 }
 
+fn nodes(list: &str) -> Result<Vec<u16>, String> {
+    list.split(',').map(|name| deeds::node(name, 1000)).collect()
+}
+
 fn command(plan: &Plan, first: &str, words: &[&str]) -> Result<Command, String> {
     match (first, words) {
-        ("vm", [name, "on", node]) => {
-            Ok(Command::Vm { name: (*name).to_owned(), node: deeds::node(node, plan.nodes)? })
+        ("vm", [name, "on", node, size @ ..]) if matches!(size, [] | ["big"]) => {
+            let flavor = if size.is_empty() { Flavor::Tiny } else { Flavor::Big };
+            Ok(Command::Vm {
+                name: (*name).to_owned(),
+                node: deeds::node(node, plan.nodes)?,
+                flavor,
+            })
         }
-        ("vm", [name, "dies-at-start"]) => afflict(name, Affliction::DiesAtStart),
-        ("vm", [name, "fails-claim"]) => afflict(name, Affliction::FailsClaim),
-        ("vm", [name, "fails-after-spawn"]) => afflict(name, Affliction::FailsAfterSpawn),
-        ("user", ["starts", name, "on", node]) => {
-            afflict(name, Affliction::StartedBy(deeds::node(node, plan.nodes)?))
-        }
-        ("vm", _) => {
-            Err("write `vm NAME on NODE`, or `vm NAME dies-at-start|fails-claim|fails-after-spawn`"
-                .to_owned())
-        }
+        ("vm", _) => Err("write `vm NAME on NODE [big]`".to_owned()),
         ("run", [span]) => Ok(Command::Run(duration(span)?)),
         ("run", _) => Err("write `run DURATION`, such as `run 90s`".to_owned()),
         ("calm", []) => Ok(Command::Calm),
         ("may", ["halt"]) => Ok(Command::MayHalt),
-        ("user", ["migrates", vm]) => Ok(Command::UserMigrates((*vm).to_owned())),
         ("hactl", words) => orders::order(words).map(Command::Order),
         ("expect", words) => expectation(plan, &words.join(" ")).map(Command::Expect),
         (first, words) => match deeds::doer(plan, first, words)? {
@@ -230,16 +220,16 @@ fn command(plan: &Plan, first: &str, words: &[&str]) -> Result<Command, String> 
     }
 }
 
-fn afflict(name: &str, affliction: Affliction) -> Result<Command, String> {
-    Ok(Command::Afflict(name.to_owned(), affliction))
-}
-
 fn expectation(plan: &Plan, text: &str) -> Result<Expectation, String> {
     let words: Vec<&str> = text.split_whitespace().collect();
     Ok(match words.as_slice() {
         ["no", "reset"] => Expectation::NoReset,
         ["no", "fence"] => Expectation::NoFence,
         ["no", "evacuation"] => Expectation::NoEvacuation,
+        [number, "evacuations"] => Expectation::Evacuations(many(number)?),
+        [number, "resets"] => Expectation::Resets(many(number)?),
+        ["told", ..] => Expectation::Told(words[1..].join(" ")),
+        ["not", "told", ..] => Expectation::NotTold(words[2..].join(" ")),
         ["vm", name, "runs", "once"] => Expectation::Runs { vm: (*name).to_owned(), node: None },
         ["vm", name, "on", node] => {
             Expectation::Runs { vm: (*name).to_owned(), node: Some(deeds::node(node, plan.nodes)?) }
@@ -251,12 +241,17 @@ fn expectation(plan: &Plan, text: &str) -> Result<Expectation, String> {
         _ => {
             let oracles: Vec<_> = crate::oracle::all().iter().map(|oracle| oracle.name()).collect();
             return Err(format!(
-                "`expect {text}`: allowed are no reset, no fence, no evacuation, vm NAME runs once, vm NAME on NODE, \
+                "`expect {text}`: allowed are no reset, no fence, no evacuation, N resets, N evacuations, \
+                 [not] told TEXT, vm NAME runs once, vm NAME on NODE, \
                  vm NAME down, and the oracles {}",
                 oracles.join(", ")
             ));
         }
     })
+}
+
+fn many(number: &str) -> Result<u32, String> {
+    number.parse().map_err(|_| format!("`{number}` is no number"))
 }
 
 /// A span such as `3s` or `2min`.
@@ -276,6 +271,10 @@ impl fmt::Display for Expectation {
             Expectation::Down { vm } => write!(f, "expect vm {vm} down"),
             Expectation::NoReset => f.write_str("expect no reset"),
             Expectation::NoFence => f.write_str("expect no fence"),
+            Expectation::Evacuations(posts) => write!(f, "expect {posts} evacuations"),
+            Expectation::Resets(resets) => write!(f, "expect {resets} resets"),
+            Expectation::Told(text) => write!(f, "expect told {text}"),
+            Expectation::NotTold(text) => write!(f, "expect not told {text}"),
             Expectation::NoEvacuation => f.write_str("expect no evacuation"),
         }
     }

@@ -47,6 +47,8 @@ pub struct Plan {
     pub without_bmc: Vec<u16>,
     /// Nodes without a watchdog.
     pub without_watchdog: Vec<u16>,
+    /// Nodes with a watchdog in their kernel alone.
+    pub softdog: Vec<u16>,
 }
 
 /// The matrix that Holdfast brings along.
@@ -70,6 +72,7 @@ impl Plan {
             waits: Waits { grace: Duration::from_secs(30), ..Waits::default() },
             without_bmc: Vec::new(),
             without_watchdog: Vec::new(),
+            softdog: Vec::new(),
         }
     }
 
@@ -123,6 +126,11 @@ impl World {
                 && let Some(node) = self.node_mut(number)
             {
                 node.watchdog.kind = crate::node::Kind::Absent;
+            }
+            if self.plan.softdog.contains(&number)
+                && let Some(node) = self.node_mut(number)
+            {
+                node.watchdog.kind = crate::node::Kind::Soft;
             }
             self.switch_on(number);
         }

@@ -22,11 +22,16 @@ const CANNOT_CONNECT: Duration = Duration::from_secs(5);
 impl World {
     /// A VM that runs on a node, as if Nova had booted it there long ago.
     pub fn place_vm(&mut self, name: &str, node: u16) -> Uuid {
+        self.place_vm_of(name, node, Flavor::Tiny)
+    }
+
+    /// The same, of any size.
+    pub fn place_vm_of(&mut self, name: &str, node: u16, flavor: Flavor) -> Uuid {
         self.orders += 1;
         let vm = Uuid::from_u128(0x7e << 120 | u128::from(self.orders));
         self.story.name(vm, name);
         self.vms.insert(vm, name.to_owned());
-        self.cloud.place(vm, name, &Place::Node(node).to_string(), Flavor::Tiny);
+        self.cloud.place(vm, name, &Place::Node(node).to_string(), flavor);
         if let Some(machine) = self.node_mut(node) {
             machine.guests.insert(vm);
         }

@@ -4,8 +4,11 @@ mod agents;
 mod build;
 mod compute;
 mod controllers;
+mod disks;
+mod links;
 mod power;
 mod sentinels;
+mod users;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -127,6 +130,8 @@ enum Happening {
     Resume(Program),
     /// A controller that was stopped takes one of the events that waited for it.
     Waited { controller: u8, starts: u32, event: Box<controller::event::Event> },
+    /// A port that flaps goes down, or up again.
+    Flaps { place: Place, network: Network, every: Duration },
     /// A second has passed.
     Second,
 }
@@ -204,6 +209,12 @@ impl World {
     pub fn leader(&self) -> Option<u8> {
         let leading = self.seats.iter().filter(|seat| seat.leads());
         leading.max_by_key(|seat| seat.disk.term()).map(|seat| seat.number)
+    }
+
+    /// The highest term in which a controller leads.
+    pub fn term(&self) -> u64 {
+        let leading = self.seats.iter().filter(|seat| seat.leads());
+        leading.map(|seat| seat.disk.term().0).max().unwrap_or_default()
     }
 
     /// The registry that ever was furthest: what it holds is committed, also when who held it is dead.
@@ -307,6 +318,7 @@ impl World {
                     self.tell_controller(controller, *event);
                 }
             }
+            Happening::Flaps { place, network, every } => self.flap(place, network, every),
             Happening::Second => {
                 self.facts.push(Fact::Second);
                 self.later(Duration::from_secs(1), Happening::Second);
@@ -332,6 +344,10 @@ impl World {
             return;
         }
         if let Some(flight) = self.wire.carry(&mut self.rng, from, to, network) {
+            if let Some(flight) = self.wire.copy(&mut self.rng, from, to, network) {
+                let body = body.clone();
+                self.later(flight, Happening::Datagram { from, to, network, sender, body });
+            }
             self.later(flight, Happening::Datagram { from, to, network, sender, body });
         }
     }
