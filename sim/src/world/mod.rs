@@ -98,6 +98,8 @@ pub struct Ghost {
     pub orders: BTreeMap<Ticket, Request>,
     /// Since when no more faults happen: from then on everything must come to a good end.
     pub calm: Option<Duration>,
+    /// VMs whose guests die as soon as they start.
+    pub doomed: BTreeSet<Uuid>,
     /// Whether controllers may find that their state contradicts the others'.
     pub may_halt: bool,
 }
