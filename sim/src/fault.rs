@@ -46,6 +46,10 @@ pub enum Deed {
     DiskFails(u8),
     /// A user has a VM migrated, live.
     UserMigrates(Uuid),
+    /// The guest of a VM dies as soon as it starts anywhere, and nobody tells Nova.
+    GuestDies(Uuid),
+    /// Somebody starts the guest of a VM here, past Nova.
+    GuestByHand(Uuid, u16),
     /// A node loses its power; with its feed, its BMC too.
     PowerOff(u16, bool),
     /// A node's power and feed are back, and it boots.
@@ -198,6 +202,10 @@ impl World {
                 }
             }
             Deed::UserMigrates(vm) => self.user_migrates(vm),
+            Deed::GuestDies(vm) => {
+                self.ghost.doomed.insert(vm);
+            }
+            Deed::GuestByHand(vm, node) => self.start_by_hand(vm, node),
             Deed::PowerOff(node, feed) => self.switch_off(node, feed),
             Deed::PowerOn(node) => self.switch_on(node),
             Deed::Bmc(node, behaviour) => {

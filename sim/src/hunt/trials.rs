@@ -6,6 +6,6 @@ use mutants::Mutant;
 pub(super) type Trial = fn() -> Result<(), String>;
 
 /// A mutant's trial.
-pub(super) fn of(_mutant: Mutant) -> Option<Trial> {
-    None
+pub(super) fn of(mutant: Mutant) -> Option<Trial> {
+    (mutant == Mutant::M45).then_some(super::canary::is_noticed as Trial)
 }

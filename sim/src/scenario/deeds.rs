@@ -31,6 +31,8 @@ pub(super) enum VmDeed {
     Deleted,
     Migrated,
     Set { state: String, task: Option<String> },
+    DiesAtStart,
+    StartedOn(u16),
 }
 
 impl VmDeed {
@@ -43,6 +45,8 @@ impl VmDeed {
             VmDeed::Deleted => Deed::DeleteVm(vm),
             VmDeed::Migrated => Deed::UserMigrates(vm),
             VmDeed::Set { state, task } => Deed::SetVm(vm, state.clone(), task.clone()),
+            VmDeed::DiesAtStart => Deed::GuestDies(vm),
+            VmDeed::StartedOn(node) => Deed::GuestByHand(vm, *node),
         }
     }
 }

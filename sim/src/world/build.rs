@@ -47,6 +47,8 @@ pub struct Plan {
     pub without_bmc: Vec<u16>,
     /// Nodes without a watchdog.
     pub without_watchdog: Vec<u16>,
+    /// Whether gossip knows all its members when the nodes start; for large clusters.
+    pub warm: bool,
     /// Nodes with a watchdog in their kernel alone.
     pub softdog: Vec<u16>,
 }
@@ -72,6 +74,7 @@ impl Plan {
             waits: Waits { grace: Duration::from_secs(30), ..Waits::default() },
             without_bmc: Vec::new(),
             without_watchdog: Vec::new(),
+            warm: false,
             softdog: Vec::new(),
         }
     }

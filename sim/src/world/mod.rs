@@ -9,6 +9,7 @@ mod links;
 mod power;
 mod sentinels;
 mod users;
+mod warm;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -85,6 +86,8 @@ pub struct Ghost {
     pub registry: Option<Registry>,
     /// Nodes of which an operator cleared forced_down behind our back.
     pub forced_up: BTreeSet<u16>,
+    /// How far their VMs came.
+    pub progress: BTreeSet<(IncidentId, Uuid, &'static str)>,
     /// Resets by watchdogs and sentinels.
     pub resets: u32,
     /// Calls that Nova got, by kind.
@@ -97,6 +100,8 @@ pub struct Ghost {
     pub orders: BTreeMap<Ticket, Request>,
     /// Since when no more faults happen: from then on everything must come to a good end.
     pub calm: Option<Duration>,
+    /// VMs whose guests die as soon as they start.
+    pub doomed: BTreeSet<Uuid>,
     /// Whether controllers may find that their state contradicts the others'.
     pub may_halt: bool,
 }
@@ -177,22 +182,22 @@ impl World {
         self.events
     }
 
-    /// Lets the next thing happen that is due by `until`; the facts that came of it. `None` when there is none: then it
-    /// is `until`.
-    pub fn step(&mut self, until: Duration) -> Option<Vec<Fact>> {
+    /// Lets the next thing happen that is due by `until`. False when there is none: then it is `until`.
+    pub fn step(&mut self, until: Duration) -> bool {
         let Some((at, what)) = self.queue.pop(until) else {
             self.now = self.now.max(until);
-            return None;
+            return false;
         };
         self.now = self.now.max(at);
         self.events += 1;
         self.happen(what);
-        Some(self.take_facts())
+        true
     }
 
-    /// Facts of what was done to the world from outside.
-    pub fn take_facts(&mut self) -> Vec<Fact> {
-        std::mem::take(&mut self.facts)
+    /// Puts the facts that were not taken yet into `facts`, which is emptied first.
+    pub fn take_facts(&mut self, facts: &mut Vec<Fact>) {
+        facts.clear();
+        std::mem::swap(&mut self.facts, facts);
     }
 
     /// A node by its number.
