@@ -192,11 +192,14 @@ fn bmc(plan: &Plan, words: &[&str]) -> Read<Vec<Deed>> {
 }
 
 fn program(plan: &Plan, verb: &str, words: &[&str]) -> Read<Vec<Deed>> {
-    if let (["at-feed", target, span], "stall") = (words, verb) {
-        let name = target
-            .strip_prefix("sentinel@")
-            .ok_or_else(|| usage("stall at-feed sentinel@NODE SPAN"))?;
-        return Ok(vec![Deed::StallAtFeed(node(name, plan.nodes)?, duration(span)?)]);
+    if let ([point @ ("at-feed" | "after-feed"), target, span], "stall") = (words, verb) {
+        let usage = || usage("stall at-feed|after-feed sentinel@NODE DURATION");
+        let name = target.strip_prefix("sentinel@").ok_or_else(usage)?;
+        let (number, span) = (node(name, plan.nodes)?, duration(span)?);
+        return Ok(vec![match *point {
+            "at-feed" => Deed::StallAtFeed(number, span),
+            _ => Deed::StallAfterFeed(number, span),
+        }]);
     }
     let [target] = words else {
         return Err(usage("stall|resume|kill|start NODE|sentinel@NODE|agent@NODE"));

@@ -16,7 +16,7 @@ use super::{Ghost, Happening, World};
 use crate::bmc::Bmc;
 use crate::clock::Clock;
 use crate::fact::Fact;
-use crate::node::Machine;
+use crate::node::{Kind, Machine};
 use crate::place::{Place, Port, boot_id, cluster, controller_id, node_id};
 use crate::queue::Queue;
 use crate::seat::Seat;
@@ -47,6 +47,8 @@ pub struct Plan {
     pub without_bmc: Vec<u16>,
     /// Nodes without a watchdog.
     pub without_watchdog: Vec<u16>,
+    /// Nodes whose watchdog cannot be opened.
+    pub broken_watchdog: Vec<u16>,
 }
 
 /// The matrix that Holdfast brings along.
@@ -70,6 +72,7 @@ impl Plan {
             waits: Waits { grace: Duration::from_secs(30), ..Waits::default() },
             without_bmc: Vec::new(),
             without_watchdog: Vec::new(),
+            broken_watchdog: Vec::new(),
         }
     }
 
@@ -119,10 +122,10 @@ impl World {
             self.story.name(node_id(number), &host);
             self.cloud.add_compute(self.now, &host);
             self.cloud.compute_stopped(self.now, &host);
-            if self.plan.without_watchdog.contains(&number)
-                && let Some(node) = self.node_mut(number)
-            {
-                node.watchdog.kind = crate::node::Kind::Absent;
+            let absent = self.plan.without_watchdog.contains(&number);
+            let broken = self.plan.broken_watchdog.contains(&number);
+            if let Some(node) = self.node_mut(number).filter(|_| absent || broken) {
+                node.watchdog.kind = if absent { Kind::Absent } else { Kind::Broken };
             }
             self.switch_on(number);
         }
@@ -246,7 +249,7 @@ impl World {
             booted_at: Duration::ZERO,
             times: self.plan.profile.times(),
             controllers: pinned.collect(),
-            has_watchdog: node.is_some_and(|node| node.watchdog.kind != crate::node::Kind::Absent),
+            has_watchdog: node.is_some_and(|node| node.watchdog.kind != Kind::Absent),
             start,
             highest_epoch: node.and_then(|node| node.highest_epoch),
             seed: self.seed_for(place, 1).wrapping_add(u64::from(life)),
