@@ -56,7 +56,9 @@ pub(super) fn sum(rows: &[Row]) -> String {
     let alive = rows.iter().filter(|row| row.is_alive()).count();
     let harmless = rows.iter().filter(|row| matches!(row.end, End::Harmless(_))).count();
     let killed = rows.len() - absent - alive - harmless;
-    format!("{killed} killed, {alive} alive, {harmless} harmless, {absent} without anything to break")
+    format!(
+        "{killed} killed, {alive} alive, {harmless} harmless, {absent} without anything to break"
+    )
 }
 
 impl fmt::Display for Row {
