@@ -212,7 +212,8 @@ fn quarantine(asked: &Asked<'_>) -> Option<Refusal> {
 
 fn in_flight(asked: &Asked<'_>) -> Option<Refusal> {
     let most = asked.registry.most_in_flight();
-    (asked.registry.fences_in_flight() >= most).then_some(Refusal::InFlight(most))
+    let full = asked.registry.fences_in_flight() >= most;
+    (full && !mutants::is_on(mutants::Mutant::M32)).then_some(Refusal::InFlight(most))
 }
 
 fn budget(asked: &Asked<'_>) -> Option<Refusal> {
@@ -240,6 +241,7 @@ pub fn is_storm(registry: &Registry, domain: &str, suspected: &[NodeId]) -> bool
     let here = suspected.iter().filter(|node| members.contains(node)).count();
     let (least, tenths) = match members.len() {
         0..=2 => return false,
+        _ if mutants::is_on(mutants::Mutant::M33) => return false,
         3..=4 => (2, 5),
         _ => (3, 3),
     };

@@ -12,6 +12,10 @@ pub struct Clock {
 
 /// Readings are scaled by millionths.
 const MILLION: i128 = 1_000_000;
+/// Rate error of a clock that stands still.
+const STANDS_STILL: i32 = -1_000_000;
+/// When a clock that stands still reads more than it does: after the end of every run.
+const NEVER: Duration = Duration::from_secs(1 << 32);
 
 impl Clock {
     /// A clock that read `read_then` at the true time `began`; `ppm` is its rate error in millionths.
@@ -30,10 +34,24 @@ impl Clock {
         Self { began: at, read_then: self.read(at), ppm: (times - 1) * 1_000_000 }
     }
 
+    /// The same clock, from a true time on with another rate error.
+    pub fn drifting(&self, at: Duration, ppm: i32) -> Self {
+        Self { began: at, read_then: self.read(at), ppm }
+    }
+
+    /// The same clock, which stands still from a true time on, and its rate error until then. Nothing is due by it
+    /// before it goes on.
+    pub fn stopped(&self, at: Duration) -> (Self, i32) {
+        (self.drifting(at, STANDS_STILL), self.ppm)
+    }
+
     /// The first true time at which it reads at least `reading`.
     pub fn when(&self, reading: Duration) -> Duration {
         let wanted = signed(reading.saturating_sub(self.read_then));
         let rate = MILLION + i128::from(self.ppm);
+        if rate <= 0 {
+            return self.began + NEVER;
+        }
         let mut at = self.began + unsigned(wanted * MILLION / rate);
         while self.read(at) < reading {
             at += Duration::from_nanos(1);
@@ -53,6 +71,18 @@ fn unsigned(nanos: i128) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_that_was_stopped_goes_on_where_it_was() {
+        let second = Duration::from_secs(1);
+        let clock = Clock::new(Duration::ZERO, Duration::ZERO, 0);
+        let (stopped, ppm) = clock.stopped(second * 10);
+        assert_eq!(stopped.read(second * 70), second * 10);
+        assert!(stopped.when(second * 11) > second * 1_000_000);
+        let again = stopped.drifting(second * 70, ppm);
+        assert_eq!(again.read(second * 75), second * 15);
+        assert_eq!(again.when(second * 15), second * 75);
+    }
 
     #[test]
     fn a_timer_is_never_early_on_its_own_clock() {

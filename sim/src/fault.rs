@@ -7,8 +7,9 @@ use controller::effect::Network;
 use uuid::Uuid;
 
 use crate::bmc::Behaviour;
+use crate::node::Kind;
 use crate::place::Place;
-use crate::seat::Trap;
+use crate::seat::{DiskFault, Trap};
 use crate::wire::Way;
 use crate::world::World;
 
@@ -25,6 +26,16 @@ pub enum Deed {
     Delay(Place, Network, Way, Duration),
     /// So many of a thousand datagrams are lost everywhere.
     Background(u32),
+    /// So many of a thousand datagrams of a link arrive twice.
+    Twice(Place, Network, u32),
+    /// Datagrams of a link take up to so much longer, and overtake each other.
+    Jitter(Place, Network, Duration),
+    /// The first no longer receives what the second sends.
+    Deaf(Place, Place, Network),
+    /// A switch port goes down and up again, each time for so long.
+    Flap(Place, Network, Duration),
+    /// These machines reach each other and nobody else, Nova and the BMCs included; none: it is over.
+    Island(Vec<Place>),
     /// A whole network goes down or comes back.
     Dark(Network, bool),
     /// Two controllers no longer reach each other, or do again.
@@ -35,6 +46,10 @@ pub enum Deed {
     DiskFails(u8),
     /// A user has a VM migrated, live.
     UserMigrates(Uuid),
+    /// The guest of a VM dies as soon as it starts anywhere, and nobody tells Nova.
+    GuestDies(Uuid),
+    /// Somebody starts the guest of a VM here, past Nova.
+    GuestByHand(Uuid, u16),
     /// A node loses its power; with its feed, its BMC too.
     PowerOff(u16, bool),
     /// A node's power and feed are back, and it boots.
@@ -71,8 +86,18 @@ pub enum Deed {
     StartController(u8),
     /// A controller's process is stopped.
     StallController(u8, Option<Duration>),
+    /// A controller's whole machine is paused, clock included.
+    PauseController(u8, Option<Duration>),
     /// It goes on.
     ResumeController(u8),
+    /// What is wrong with a controller's disk from now on.
+    Disk(u8, Option<DiskFault>),
+    /// A controller's disk is copied, or the copy takes its place.
+    DiskImage(u8, bool),
+    /// A machine's monotonic clock runs so many millionths too fast.
+    Drift(Place, i32),
+    /// A node's watchdog takes every feed from now on and never fires.
+    DeadWatchdog(u16),
     /// Something waits for a controller at a place in its effects.
     Trap(u8, Trap),
     /// A machine's wall clock steps, by milliseconds.
@@ -91,6 +116,16 @@ pub enum Deed {
     NovaFailsClaim(Uuid),
     /// Rebuilds of this VM fail after the spawn: its guest is left running.
     NovaFailsAfterSpawn(Uuid),
+    /// Nova's messages to its computes are lost.
+    NovaLosesMessages,
+    /// Nova refuses to evacuate this VM.
+    NovaRefuses(Uuid),
+    /// A user deletes a VM.
+    DeleteVm(Uuid),
+    /// A VM is in another `vm_state`, with a `task_state` or none.
+    SetVm(Uuid, String, Option<String>),
+    /// An operator enables a node's nova-compute or not, or forces it down or not.
+    Compute(u16, Option<bool>, Option<bool>),
     /// Nova is as good as new.
     NovaMends,
     /// From now on something is done wrong that the cores rely on, to see that an oracle notices.
@@ -141,6 +176,20 @@ impl World {
                 self.wire.set_background(permille);
                 self.trouble_all();
             }
+            Deed::Twice(place, network, permille) => self.wire.set_twice(place, network, permille),
+            Deed::Jitter(place, network, most) => {
+                self.wire.set_jitter(place, network, most);
+                self.trouble(place);
+            }
+            Deed::Deaf(to, from, network) => {
+                self.wire.set_deaf(to, from, network);
+                self.trouble(to);
+            }
+            Deed::Flap(place, network, every) => self.start_flapping(place, network, every),
+            Deed::Island(ref places) => {
+                self.wire.set_island(places.iter().copied().collect());
+                self.trouble_all();
+            }
             Deed::Dark(network, dark) => {
                 self.wire.set_dark(network, dark);
                 self.trouble_all();
@@ -151,10 +200,14 @@ impl World {
             }
             Deed::DiskFails(number) => {
                 if let Some(seat) = self.seats.get_mut(usize::from(number) - 1) {
-                    seat.disk_fails = true;
+                    seat.disk_fault = Some(DiskFault::Once);
                 }
             }
             Deed::UserMigrates(vm) => self.user_migrates(vm),
+            Deed::GuestDies(vm) => {
+                self.ghost.doomed.insert(vm);
+            }
+            Deed::GuestByHand(vm, node) => self.start_by_hand(vm, node),
             Deed::PowerOff(node, feed) => self.switch_off(node, feed),
             Deed::PowerOn(node) => self.switch_on(node),
             Deed::Bmc(node, behaviour) => {
@@ -187,7 +240,21 @@ impl World {
             Deed::StopController(number) => self.stop_controller(number),
             Deed::StartController(number) => self.start_controller(number),
             Deed::StallController(number, span) => self.stall_controller(number, span),
+            Deed::PauseController(number, span) => self.pause_controller(number, span),
             Deed::ResumeController(number) => self.resume_controller(number),
+            Deed::Disk(number, fault) => {
+                if let Some(seat) = self.seats.get_mut(usize::from(number) - 1) {
+                    seat.disk_fault = fault;
+                }
+            }
+            Deed::DiskImage(number, restore) => self.image_disk(number, restore),
+            Deed::Drift(place, ppm) => self.drift(place, ppm),
+            Deed::DeadWatchdog(number) => {
+                self.ghost.lied_about.insert(number);
+                if let Some(node) = self.nodes.get_mut(usize::from(number) - 1) {
+                    node.watchdog.kind = Kind::Dead;
+                }
+            }
             Deed::Trap(number, trap) => {
                 if let Some(seat) = self.seats.get_mut(usize::from(number) - 1) {
                     seat.trap = Some(trap);
@@ -207,6 +274,15 @@ impl World {
             Deed::NovaFailsAfterSpawn(vm) => {
                 self.cloud.faults.fail_after_spawn.insert(vm);
             }
+            Deed::NovaLosesMessages => self.cloud.faults.lose_messages = true,
+            Deed::NovaRefuses(vm) => {
+                self.cloud.faults.refuse.insert(vm);
+            }
+            Deed::DeleteVm(vm) => self.delete_vm(vm),
+            Deed::SetVm(vm, ref state, ref task) => self.set_vm_state(vm, state, task.as_deref()),
+            Deed::Compute(number, enabled, forced_down) => {
+                self.update_compute(number, enabled, forced_down);
+            }
             Deed::Sabotage(sabotage) => {
                 self.sabotage.insert(sabotage);
                 if sabotage == Sabotage::FastClocks {
@@ -216,6 +292,23 @@ impl World {
             Deed::NovaMends => self.cloud.faults = crate::standin::nova::Faults::default(),
         }
         self.see_computes();
+    }
+
+    /// From now on a machine's clock has another rate.
+    fn drift(&mut self, place: Place, ppm: i32) {
+        let now = self.now;
+        match place {
+            Place::Node(number) => {
+                if let Some(node) = self.nodes.get_mut(usize::from(number) - 1) {
+                    (node.clock, node.ppm) = (node.clock.drifting(now, ppm), ppm);
+                }
+            }
+            Place::Controller(number) => {
+                if let Some(seat) = self.seats.get_mut(usize::from(number) - 1) {
+                    seat.clock = seat.clock.drifting(now, ppm);
+                }
+            }
+        }
     }
 
     fn step_clock(&mut self, place: Place, ms: i64) {
@@ -232,7 +325,7 @@ impl World {
         }
     }
 
-    fn trouble(&mut self, place: Place) {
+    pub(crate) fn trouble(&mut self, place: Place) {
         let now = self.now;
         match place {
             Place::Node(number) => {

@@ -26,10 +26,14 @@ pub struct Seat {
     pub starts: u32,
     /// Its disk.
     pub disk: Restored,
-    /// Whether its disk will not take the next write.
-    pub disk_fails: bool,
+    /// What is wrong with its disk.
+    pub disk_fault: Option<DiskFault>,
+    /// A copy of its disk, as a backup or a VM's snapshot holds it.
+    pub image: Option<Restored>,
     /// Whether the process is stopped (SIGSTOP).
     pub stalled: bool,
+    /// Rate error of its clock, while the whole machine is paused and the clock with it.
+    pub paused: Option<i32>,
     /// What came meanwhile.
     pub backlog: VecDeque<Event>,
     /// Effects that it was carrying out when it was stopped.
@@ -53,6 +57,23 @@ pub struct Trap {
     pub after: bool,
     /// Stopped for this long; `None` for dead.
     pub stall: Option<Duration>,
+    /// Stopped with its whole machine, clock included.
+    pub pause: bool,
+}
+
+/// What is wrong with a controller's disk. All but the last strike at the next write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiskFault {
+    /// No space, until it is mended.
+    Full,
+    /// A sync fails once; the next would succeed.
+    Once,
+    /// The power fails in the middle of a write: half of the record is there.
+    Torn,
+    /// The power fails before a write is synced: nothing of it is there.
+    Unsynced,
+    /// What was kept reads wrongly at the next start.
+    Damaged,
 }
 
 /// An effect, by its kind.
@@ -104,8 +125,10 @@ impl Seat {
             core: None,
             starts: 0,
             disk: Restored::default(),
-            disk_fails: false,
+            disk_fault: None,
+            image: None,
             stalled: false,
+            paused: None,
             backlog: VecDeque::new(),
             suspended: VecDeque::new(),
             wakes_at: None,

@@ -93,7 +93,9 @@ fn every_story_of_a_mutant_can_be_read_and_names_an_oracle() {
             let number = name.split('_').next().unwrap_or_default().to_uppercase();
             let head = text.strip_prefix(&format!("# {number}, killed by "));
             let Some((oracle, _)) = head.and_then(|head| head.split_once(": ")) else {
-                return Some(format!("{name}: the first line is `# {number}, killed by ORACLE: why`"));
+                return Some(format!(
+                    "{name}: the first line is `# {number}, killed by ORACLE: why`"
+                ));
             };
             if sim::oracle::all().iter().all(|known| known.name() != oracle) {
                 return Some(format!("{name}: there is no oracle {oracle}"));

@@ -135,14 +135,15 @@ impl Case {
         };
         let blind = |controller: bool| sound(controller).filter(|seen| seen.cannot_reach()).count();
         let answering = sound(false).count();
-        let needed = CONTROLLERS.max(controllers / 2 + 1);
+        let one = mutants::is_on(mutants::Mutant::M15);
+        let needed = if one { 1 } else { CONTROLLERS.max(controllers / 2 + 1) };
         let by_controllers = blind(true) >= needed;
         self.is_silent = by_controllers;
         let there = self.witnesses.len().saturating_sub(lost);
-        let enough = WITNESSES.min(there);
+        let enough = if one { 1 } else { WITNESSES.min(there) };
         let agreeing = blind(false);
-        let by_witnesses =
-            there == 0 || answering >= enough && agreeing >= enough && agreeing > answering / 2;
+        let by_witnesses = there == 0
+            || answering >= enough && agreeing >= enough && (one || agreeing > answering / 2);
         let down = by_controllers && by_witnesses;
         let reaching = sound(true).filter(|seen| !seen.cannot_reach()).count();
         let all_witnesses = answering >= enough && enough > 0 && blind(false) == 0;

@@ -16,6 +16,7 @@ pub(super) type Trial = fn() -> Result<(), String>;
 pub(super) fn of(mutant: Mutant) -> Option<Trial> {
     #[allow(clippy::wildcard_enum_match_arm, reason = "few of many")]
     match mutant {
+        Mutant::M45 => Some(super::canary::is_noticed),
         Mutant::M48 => Some(silent_promisers),
         Mutant::M49 => Some(promiser_rebooted),
         Mutant::M60 => Some(victim_promises),

@@ -11,6 +11,8 @@ pub enum Kind {
     Soft,
     /// There, and it cannot be opened.
     Broken,
+    /// A timer in the chipset that takes every feed and never fires. Outside of the fault model: only a fire test shows it.
+    Dead,
     /// None.
     Absent,
 }

@@ -112,6 +112,9 @@ impl SelfFenceDeadline {
         if node.power != Power::Running || !guarded {
             return Ok(());
         }
+        if world.ghost.lied_about.contains(&node.number) {
+            return Ok(());
+        }
         self.judged += 1;
         let times = world.plan().profile.times();
         let needed = world.seats.len() / 2 + 1;

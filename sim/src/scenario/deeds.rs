@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use controller::effect::Network;
+use uuid::Uuid;
 
 use super::parse::duration;
+use super::{links, nova};
 use crate::bmc::Behaviour;
 use crate::fault::{Deed, Sabotage};
 use crate::place::Place;
-use crate::seat::{Point, Trap};
-use crate::wire::Way;
+use crate::seat::{DiskFault, Point, Trap};
 use crate::world::Plan;
 
 /// Deeds, or deeds to the leader, whoever that is by then.
@@ -17,47 +18,68 @@ use crate::world::Plan;
 pub(super) enum Doer {
     Deeds(Vec<Deed>),
     Leader(LeaderDeed),
+    /// To the VM of this name.
+    Vm(String, VmDeed),
+}
+
+/// What happens to a VM, or to what Nova makes of it.
+#[derive(Clone, Debug)]
+pub(super) enum VmDeed {
+    FailsClaim,
+    FailsAfterSpawn,
+    Refused,
+    Deleted,
+    Migrated,
+    Set { state: String, task: Option<String> },
+    DiesAtStart,
+    StartedOn(u16),
+}
+
+impl VmDeed {
+    /// The deed to the VM with this id.
+    pub(super) fn of(&self, vm: Uuid) -> Deed {
+        match self {
+            VmDeed::FailsClaim => Deed::NovaFailsClaim(vm),
+            VmDeed::FailsAfterSpawn => Deed::NovaFailsAfterSpawn(vm),
+            VmDeed::Refused => Deed::NovaRefuses(vm),
+            VmDeed::Deleted => Deed::DeleteVm(vm),
+            VmDeed::Migrated => Deed::UserMigrates(vm),
+            VmDeed::Set { state, task } => Deed::SetVm(vm, state.clone(), task.clone()),
+            VmDeed::DiesAtStart => Deed::GuestDies(vm),
+            VmDeed::StartedOn(node) => Deed::GuestByHand(vm, *node),
+        }
+    }
 }
 
 /// What happens to the leader.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum LeaderDeed {
     Stop,
-    Stall,
+    Stall(Option<Duration>),
+    Pause(Option<Duration>),
     Trap(Trap),
     Partition,
+    Disk(DiskFault),
     Split,
 }
 
 /// A controller that stalls somewhere in its effects goes on after this time.
 const LONG: Duration = Duration::from_secs(300);
 
-type Read<T> = Result<T, String>;
+pub(super) type Read<T> = Result<T, String>;
 
 /// Reads a deed; `None` when there is no such command.
 pub(super) fn doer(plan: &Plan, first: &str, words: &[&str]) -> Read<Option<Doer>> {
     let deeds = match first {
-        "cut" => links(plan, words)?.map_or(
-            Err(usage("cut NODE NETWORK[, NETWORK] [in|out]")),
-            |links| {
-                Ok(links
-                    .into_iter()
-                    .map(|(place, network, way)| Deed::Cut(place, network, way))
-                    .collect())
-            },
-        ),
-        "heal" => links(plan, words)?.map_or(Err(usage("heal NODE NETWORK[, NETWORK]")), |links| {
-            Ok(links.into_iter().map(|(place, network, _)| Deed::Heal(place, network)).collect())
-        }),
-        "apart" => apart(plan, words, true),
-        "together" => apart(plan, words, false),
-        "lossy" => lossy(plan, words),
-        "delay" => delay(plan, words),
-        "network" => dark(plan, words),
+        "cut" | "heal" | "lossy" | "delay" | "twice" | "jitter" | "deaf" | "flap" | "island"
+        | "network" | "split" | "join" | "apart" | "together" => links::deeds(plan, first, words),
         "power" => power(plan, words),
         "bmc" => bmc(plan, words),
         "stall" | "resume" | "kill" | "start" => program(plan, first, words),
-        "nova" => nova(words),
+        "nova" | "user" => return nova::doer(plan, first, words).map(Some),
+        "watchdog" => watchdog(plan, words),
+        "drift" => drift(plan, words),
+        "disk" => return disk(plan, words).map(Some),
         "sabotage" => sabotage(words),
         "step-clock" => step_clock(plan, words),
         "controller" => return controller(plan, words).map(Some),
@@ -66,7 +88,7 @@ pub(super) fn doer(plan: &Plan, first: &str, words: &[&str]) -> Read<Option<Doer
     deeds.map(|deeds| Some(Doer::Deeds(deeds)))
 }
 
-fn usage(text: &str) -> String {
+pub(super) fn usage(text: &str) -> String {
     format!("write `{text}`")
 }
 
@@ -80,7 +102,7 @@ pub(super) fn node(name: &str, most: u16) -> Read<u16> {
     }
 }
 
-fn place(plan: &Plan, name: &str) -> Read<Place> {
+pub(super) fn place(plan: &Plan, name: &str) -> Read<Place> {
     match Place::named(name) {
         Some(Place::Controller(number)) if number <= plan.controllers => {
             Ok(Place::Controller(number))
@@ -89,78 +111,12 @@ fn place(plan: &Plan, name: &str) -> Read<Place> {
     }
 }
 
-fn network(plan: &Plan, name: &str) -> Read<Network> {
+pub(super) fn network(plan: &Plan, name: &str) -> Read<Network> {
     let networks = plan.matrix.networks();
     let place = networks.iter().position(|known| known == name);
     let place = place
         .ok_or_else(|| format!("`{name}` is no network; there are {}", networks.join(", ")))?;
     Ok(Network(u8::try_from(place).unwrap_or(u8::MAX)))
-}
-
-type Link = (Place, Network, Option<Way>);
-
-fn links(plan: &Plan, words: &[&str]) -> Read<Option<Vec<Link>>> {
-    let Some((name, rest)) = words.split_first() else { return Ok(None) };
-    let (rest, way) = match rest.split_last() {
-        Some((&"in", rest)) => (rest, Some(Way::In)),
-        Some((&"out", rest)) => (rest, Some(Way::Out)),
-        _ => (rest, None),
-    };
-    if rest.is_empty() {
-        return Ok(None);
-    }
-    let place = place(plan, name)?;
-    let names = rest.iter().flat_map(|word| word.split(',')).filter(|name| !name.is_empty());
-    names.map(|name| Ok((place, network(plan, name)?, way))).collect::<Read<_>>().map(Some)
-}
-
-fn lossy(plan: &Plan, words: &[&str]) -> Read<Vec<Deed>> {
-    let usage = || usage("lossy NODE NETWORK PERCENT, or lossy everywhere PERCENT");
-    let percent = |text: &str| text.trim_end_matches('%').parse::<u32>().map_err(|_| usage());
-    if let ["everywhere", all] = words {
-        return Ok(vec![Deed::Background(percent(all)?.min(100) * 10)]);
-    }
-    let [name, on, text] = words else { return Err(usage()) };
-    let percent = percent(text)?;
-    Ok(vec![Deed::Lossy(place(plan, name)?, network(plan, on)?, percent.min(100) * 10)])
-}
-
-fn delay(plan: &Plan, words: &[&str]) -> Read<Vec<Deed>> {
-    let usage = || usage("delay NODE NETWORK[,NETWORK] in|out DURATION");
-    let [name, on, way, by] = words else { return Err(usage()) };
-    let (place, by) = (place(plan, name)?, duration(by)?);
-    let way = match *way {
-        "in" => Way::In,
-        "out" => Way::Out,
-        _ => return Err(usage()),
-    };
-    let networks = on.split(',');
-    networks.map(|on| Ok(Deed::Delay(place, network(plan, on)?, way, by))).collect()
-}
-
-fn apart(plan: &Plan, words: &[&str], apart: bool) -> Read<Vec<Deed>> {
-    let usage = || usage("apart|together NODE[,NODE] NODE[,NODE] NETWORK[,NETWORK]");
-    let [some, others, networks] = words else { return Err(usage()) };
-    let places =
-        |list: &str| list.split(',').map(|name| place(plan, name)).collect::<Read<Vec<_>>>();
-    let (some, others) = (places(some)?, places(others)?);
-    let networks = networks.split(',').map(|name| network(plan, name)).collect::<Read<Vec<_>>>()?;
-    let mut deeds = Vec::new();
-    for one in &some {
-        for other in others.iter().filter(|other| *other != one) {
-            let deed = |network: &Network| Deed::Apart(*one, *other, *network, apart);
-            deeds.extend(networks.iter().map(deed));
-        }
-    }
-    Ok(deeds)
-}
-
-fn dark(plan: &Plan, words: &[&str]) -> Read<Vec<Deed>> {
-    match words {
-        [name, "off"] => Ok(vec![Deed::Dark(network(plan, name)?, true)]),
-        [name, "on"] => Ok(vec![Deed::Dark(network(plan, name)?, false)]),
-        _ => Err(usage("network NETWORK off|on")),
-    }
 }
 
 fn power(plan: &Plan, words: &[&str]) -> Read<Vec<Deed>> {
@@ -192,53 +148,44 @@ fn bmc(plan: &Plan, words: &[&str]) -> Read<Vec<Deed>> {
 }
 
 fn program(plan: &Plan, verb: &str, words: &[&str]) -> Read<Vec<Deed>> {
-    if let ([point @ ("at-feed" | "after-feed"), target, span], "stall") = (words, verb) {
-        let usage = || usage("stall at-feed|after-feed sentinel@NODE DURATION");
-        let name = target.strip_prefix("sentinel@").ok_or_else(usage)?;
-        let (number, span) = (node(name, plan.nodes)?, duration(span)?);
-        return Ok(vec![match *point {
-            "at-feed" => Deed::StallAtFeed(number, span),
-            _ => Deed::StallAfterFeed(number, span),
-        }]);
-    }
-    let [target] = words else {
-        return Err(usage("stall|resume|kill|start NODE|sentinel@NODE|agent@NODE"));
+    let usage = || {
+        usage(
+            "stall|resume NODE, or stall|resume|kill|start sentinel@NODE|agent@NODE [at=feed|at=after-feed] [for=3s]",
+        )
+    };
+    let (target, at, span) = match words {
+        [target] => (target, "", None),
+        [target, at @ ("at=feed" | "at=after-feed"), span] => {
+            (target, *at, Some(lasting(span).ok_or_else(usage)?))
+        }
+        [target, span] => (target, "", Some(lasting(span).ok_or_else(usage)?)),
+        _ => return Err(usage()),
     };
     let (program, name) = target.split_once('@').unwrap_or(("node", target));
     let number = node(name, plan.nodes)?;
     let deed = match (verb, program) {
         ("stall", "node") => Deed::Hang(number),
         ("resume", "node") => Deed::Unhang(number),
-        ("stall", "sentinel") => Deed::StallSentinel(number, None),
+        ("stall", "sentinel") => match (span, at) {
+            (Some(span), "at=feed") => Deed::StallAtFeed(number, span),
+            (Some(span), "at=after-feed") => Deed::StallAfterFeed(number, span),
+            (span, _) => Deed::StallSentinel(number, span),
+        },
         ("resume", "sentinel") => Deed::ResumeSentinel(number),
         ("kill", "sentinel") => Deed::KillSentinel(number),
         ("start", "sentinel") => Deed::StartSentinel(number),
-        ("stall", "agent") => Deed::StallAgent(number, None),
+        ("stall", "agent") => Deed::StallAgent(number, span),
         ("resume", "agent") => Deed::ResumeAgent(number),
         ("kill", "agent") => Deed::KillAgent(number),
         ("start", "agent") => Deed::StartAgent(number),
-        _ => {
-            return Err(usage(
-                "stall|resume NODE, or stall|resume|kill|start sentinel@NODE|agent@NODE",
-            ));
-        }
+        _ => return Err(usage()),
     };
     Ok(vec![deed])
 }
 
-fn nova(words: &[&str]) -> Read<Vec<Deed>> {
-    let usage = || usage("nova down|slow=5s|loses=N|fails=N|ok");
-    let [word] = words else { return Err(usage()) };
-    Ok(match word.split_once('=') {
-        None if *word == "down" => vec![Deed::NovaDown(true)],
-        None if *word == "ok" => {
-            vec![Deed::NovaDown(false), Deed::NovaSlow(Duration::ZERO)]
-        }
-        Some(("slow", by)) => vec![Deed::NovaSlow(duration(by)?)],
-        Some(("loses", n)) => vec![Deed::NovaLoses(n.parse().map_err(|_| usage())?)],
-        Some(("fails", n)) => vec![Deed::NovaFails(n.parse().map_err(|_| usage())?)],
-        Some(_) | None => return Err(usage()),
-    })
+/// `for=3s`.
+fn lasting(word: &str) -> Option<Duration> {
+    duration(word.strip_prefix("for=")?).ok()
 }
 
 fn sabotage(words: &[&str]) -> Read<Vec<Deed>> {
@@ -270,29 +217,79 @@ fn step_clock(plan: &Plan, words: &[&str]) -> Read<Vec<Deed>> {
     Ok(vec![Deed::StepClock(place, sign * ms)])
 }
 
+fn watchdog(plan: &Plan, words: &[&str]) -> Read<Vec<Deed>> {
+    match words {
+        [name, "dead"] => Ok(vec![Deed::DeadWatchdog(node(name, plan.nodes)?)]),
+        _ => Err(usage("watchdog NODE dead")),
+    }
+}
+
+fn drift(plan: &Plan, words: &[&str]) -> Read<Vec<Deed>> {
+    let usage = || usage("drift NODE|controller-N +900ppm|-900ppm");
+    let [name, by] = words else { return Err(usage()) };
+    let ppm = by.strip_suffix("ppm").and_then(|ppm| ppm.parse().ok()).ok_or_else(usage)?;
+    Ok(vec![Deed::Drift(place(plan, name)?, ppm)])
+}
+
+fn disk(plan: &Plan, words: &[&str]) -> Read<Doer> {
+    let usage = || {
+        usage(
+            "disk controller-N|leader full|eio|torn|unsynced|damaged|ok, or disk controller-N copy|restore",
+        )
+    };
+    let [name, word] = words else { return Err(usage()) };
+    let fault = match *word {
+        "full" => Some(DiskFault::Full),
+        "eio" => Some(DiskFault::Once),
+        "torn" => Some(DiskFault::Torn),
+        "unsynced" => Some(DiskFault::Unsynced),
+        "damaged" => Some(DiskFault::Damaged),
+        _ => None,
+    };
+    if let ("leader", Some(fault)) = (*name, fault) {
+        return Ok(Doer::Leader(LeaderDeed::Disk(fault)));
+    }
+    let Place::Controller(number) = place(plan, name)? else { return Err(usage()) };
+    let deed = match (*word, fault) {
+        (_, Some(_)) | ("ok", None) => Deed::Disk(number, fault),
+        ("copy", None) => Deed::DiskImage(number, false),
+        ("restore", None) => Deed::DiskImage(number, true),
+        _ => return Err(usage()),
+    };
+    Ok(Doer::Deeds(vec![deed]))
+}
+
 fn controller(plan: &Plan, words: &[&str]) -> Read<Doer> {
     let usage = || {
         usage(
-            "controller N|leader|all stop|start|stall|resume|partition|heal|split|join|disk-fails [at=[after-]off|read|force-down|evacuate]",
+            "controller N|leader|all stop|start|stall|pause|resume|partition|heal|split|join|disk-fails \
+             [at=[after-]off|read|force-down|evacuate|persist] [for=5s]",
         )
     };
-    let (who, verb, at) = match words {
-        [who, verb] => (*who, *verb, None),
-        [who, verb, at] => (*who, *verb, Some(trap(at)?)),
-        _ => return Err(usage()),
-    };
-    if who == "leader" {
-        return Ok(Doer::Leader(match (verb, at) {
+    let [who, verb, rest @ ..] = words else { return Err(usage()) };
+    let (mut at, mut span) = (None, None);
+    for word in rest {
+        match word.split_once('=') {
+            Some(("at", _)) => at = Some(trap(word)?),
+            Some(("for", text)) => span = Some(duration(text)?),
+            _ => return Err(usage()),
+        }
+    }
+    let pause = *verb == "pause";
+    let held = |trap: Trap| Trap { stall: Some(span.unwrap_or(LONG)), pause, ..trap };
+    if *who == "leader" {
+        return Ok(Doer::Leader(match (*verb, at) {
             ("stop", None) => LeaderDeed::Stop,
             ("stop", Some(trap)) => LeaderDeed::Trap(trap),
-            ("stall", None) => LeaderDeed::Stall,
-            ("stall", Some(trap)) => LeaderDeed::Trap(Trap { stall: Some(LONG), ..trap }),
+            ("stall", None) => LeaderDeed::Stall(span),
+            ("pause", None) => LeaderDeed::Pause(span),
+            ("stall" | "pause", Some(trap)) => LeaderDeed::Trap(held(trap)),
             ("partition", None) => LeaderDeed::Partition,
             ("split", None) => LeaderDeed::Split,
             _ => return Err(usage()),
         }));
     }
-    let numbers: Vec<u8> = if who == "all" {
+    let numbers: Vec<u8> = if *who == "all" {
         (1..=plan.controllers).collect()
     } else {
         let number = who.parse().ok().filter(|number| (1..=plan.controllers).contains(number));
@@ -302,11 +299,13 @@ fn controller(plan: &Plan, words: &[&str]) -> Read<Doer> {
     };
     let mut deeds = Vec::new();
     for number in numbers {
-        match (verb, at) {
+        match (*verb, at) {
             ("stop", None) => deeds.push(Deed::StopController(number)),
             ("stop", Some(trap)) => deeds.push(Deed::Trap(number, trap)),
             ("start", None) => deeds.push(Deed::StartController(number)),
-            ("stall", None) => deeds.push(Deed::StallController(number, None)),
+            ("stall", None) => deeds.push(Deed::StallController(number, span)),
+            ("pause", None) => deeds.push(Deed::PauseController(number, span)),
+            ("stall" | "pause", Some(trap)) => deeds.push(Deed::Trap(number, held(trap))),
             ("resume", None) => deeds.push(Deed::ResumeController(number)),
             ("disk-fails", None) => deeds.push(Deed::DiskFails(number)),
             ("partition", None) => deeds.extend(partition(plan, number, true)),
@@ -336,8 +335,8 @@ pub(super) fn split(plan: &Plan, number: u8, apart: bool) -> Vec<Deed> {
 
 fn trap(at: &str) -> Read<Trap> {
     let allowed = || {
-        "at=POINT is one of off, after-off, read, after-read, force-down, after-force-down, evacuate, after-evacuate, \
-         persist, after-persist"
+        "at=POINT is one of off, after-off, read, after-read, force-down, after-force-down, evacuate, \
+         after-evacuate, persist, after-persist"
             .to_owned()
     };
     let point = at.strip_prefix("at=").ok_or_else(allowed)?;
@@ -353,5 +352,5 @@ fn trap(at: &str) -> Read<Trap> {
         "persist" => Point::Persist,
         _ => return Err(allowed()),
     };
-    Ok(Trap { point, after, stall: None })
+    Ok(Trap { point, after, stall: None, pause: false })
 }

@@ -4,6 +4,8 @@
 //! that the cluster's journal and hardware told while the commands ran. `docs/simulator.md` has the commands.
 
 mod deeds;
+mod links;
+mod nova;
 mod orders;
 mod parse;
 mod play;

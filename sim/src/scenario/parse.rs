@@ -7,6 +7,7 @@ use fencing::lease::Profile;
 
 use super::deeds::Doer;
 use super::{deeds, orders};
+use crate::standin::nova::Flavor;
 use crate::world::Plan;
 
 /// A scenario that was read.
@@ -35,6 +36,7 @@ pub(super) enum Command {
     Vm {
         name: String,
         node: u16,
+        flavor: Flavor,
     },
     Do(Doer),
     Run(Duration),
@@ -43,8 +45,6 @@ pub(super) enum Command {
     Calm,
     /// A controller may find that its state contradicts the others'.
     MayHalt,
-    /// A user has a VM migrated, live.
-    UserMigrates(String),
     Expect(Expectation),
 }
 
@@ -63,6 +63,14 @@ pub(super) enum Expectation {
     NoFence,
     /// Nothing was evacuated.
     NoEvacuation,
+    /// So many POSTs of evacuations left.
+    Evacuations(u32),
+    /// So many nodes were reset by watchdog or sentinel.
+    Resets(u32),
+    /// A line of the story contains this.
+    Told(String),
+    /// No line of it does.
+    NotTold(String),
 }
 
 /// A line that is not a command. The scenario is not run.
@@ -76,8 +84,9 @@ pub struct BadScenario {
 }
 
 /// What a line may begin with.
-const COMMANDS: &str = "cluster, vm, cut, heal, lossy, delay, network, power, boot, stall, resume, kill, start, bmc, \
-                        nova, controller, step-clock, sabotage, apart, together, user, calm, may, run, hactl, expect";
+const COMMANDS: &str = "cluster, vm, cut, heal, lossy, delay, twice, jitter, deaf, flap, island, network, split, join, \
+                        apart, together, power, boot, stall, resume, kill, start, bmc, watchdog, nova, user, controller, \
+                        disk, step-clock, drift, sabotage, calm, may, run, hactl, expect";
 
 impl Scenario {
     /// Reads a file's text.
@@ -159,11 +168,12 @@ fn cluster(words: &[&str]) -> Result<Plan, String> {
             }
             "without_bmc" => plan.without_bmc = nodes(value)?,
             "broken_watchdog" => plan.broken_watchdog = nodes(value)?,
+            "softdog" => plan.softdog = nodes(value)?,
             "without_watchdog" => plan.without_watchdog = nodes(value)?,
             _ => {
                 return Err(format!(
-                    "`{word}`: allowed are controllers, nodes, domains, profile, reckoned_by, seed, grace, \
-                     without_bmc, without_watchdog, broken_watchdog"
+                    "`{word}`: allowed are controllers, nodes, domains, profile, reckoned_by, seed, grace, without_bmc, \
+                     without_watchdog, broken_watchdog, softdog"
                 ));
             }
         }
@@ -189,15 +199,19 @@ fn nodes(list: &str) -> Result<Vec<u16>, String> {
 
 fn command(plan: &Plan, first: &str, words: &[&str]) -> Result<Command, String> {
     match (first, words) {
-        ("vm", [name, "on", node]) => {
-            Ok(Command::Vm { name: (*name).to_owned(), node: deeds::node(node, plan.nodes)? })
+        ("vm", [name, "on", node, size @ ..]) if matches!(size, [] | ["big"]) => {
+            let flavor = if size.is_empty() { Flavor::Tiny } else { Flavor::Big };
+            Ok(Command::Vm {
+                name: (*name).to_owned(),
+                node: deeds::node(node, plan.nodes)?,
+                flavor,
+            })
         }
-        ("vm", _) => Err("write `vm NAME on NODE`".to_owned()),
+        ("vm", _) => Err("write `vm NAME on NODE [big]`".to_owned()),
         ("run", [span]) => Ok(Command::Run(duration(span)?)),
         ("run", _) => Err("write `run DURATION`, such as `run 90s`".to_owned()),
         ("calm", []) => Ok(Command::Calm),
         ("may", ["halt"]) => Ok(Command::MayHalt),
-        ("user", ["migrates", vm]) => Ok(Command::UserMigrates((*vm).to_owned())),
         ("hactl", words) => orders::order(words).map(Command::Order),
         ("expect", words) => expectation(plan, &words.join(" ")).map(Command::Expect),
         (first, words) => match deeds::doer(plan, first, words)? {
@@ -213,6 +227,10 @@ fn expectation(plan: &Plan, text: &str) -> Result<Expectation, String> {
         ["no", "reset"] => Expectation::NoReset,
         ["no", "fence"] => Expectation::NoFence,
         ["no", "evacuation"] => Expectation::NoEvacuation,
+        [number, "evacuations"] => Expectation::Evacuations(many(number)?),
+        [number, "resets"] => Expectation::Resets(many(number)?),
+        ["told", ..] => Expectation::Told(words[1..].join(" ")),
+        ["not", "told", ..] => Expectation::NotTold(words[2..].join(" ")),
         ["vm", name, "runs", "once"] => Expectation::Runs { vm: (*name).to_owned(), node: None },
         ["vm", name, "on", node] => {
             Expectation::Runs { vm: (*name).to_owned(), node: Some(deeds::node(node, plan.nodes)?) }
@@ -224,12 +242,17 @@ fn expectation(plan: &Plan, text: &str) -> Result<Expectation, String> {
         _ => {
             let oracles: Vec<_> = crate::oracle::all().iter().map(|oracle| oracle.name()).collect();
             return Err(format!(
-                "`expect {text}`: allowed are no reset, no fence, no evacuation, vm NAME runs once, vm NAME on NODE, \
+                "`expect {text}`: allowed are no reset, no fence, no evacuation, N resets, N evacuations, \
+                 [not] told TEXT, vm NAME runs once, vm NAME on NODE, \
                  vm NAME down, and the oracles {}",
                 oracles.join(", ")
             ));
         }
     })
+}
+
+fn many(number: &str) -> Result<u32, String> {
+    number.parse().map_err(|_| format!("`{number}` is no number"))
 }
 
 /// A span such as `3s` or `2min`.
@@ -249,6 +272,10 @@ impl fmt::Display for Expectation {
             Expectation::Down { vm } => write!(f, "expect vm {vm} down"),
             Expectation::NoReset => f.write_str("expect no reset"),
             Expectation::NoFence => f.write_str("expect no fence"),
+            Expectation::Evacuations(posts) => write!(f, "expect {posts} evacuations"),
+            Expectation::Resets(resets) => write!(f, "expect {resets} resets"),
+            Expectation::Told(text) => write!(f, "expect told {text}"),
+            Expectation::NotTold(text) => write!(f, "expect not told {text}"),
             Expectation::NoEvacuation => f.write_str("expect no evacuation"),
         }
     }

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use uuid::Uuid;
+
 use super::deeds::{Doer, LeaderDeed, partition, split};
 use super::parse::{Block, Command, Expectation, Scenario};
 use crate::fault::Deed;
@@ -112,8 +114,12 @@ impl Scenario {
     fn carry_out(&self, run: &mut Run, command: &Command) -> Result<(), Broken> {
         match command {
             Command::Cluster => {}
-            Command::Vm { name, node } => {
-                run.world.place_vm(name, *node);
+            Command::Vm { name, node, flavor } => {
+                run.world.place_vm_of(name, *node, *flavor);
+            }
+            Command::Do(Doer::Vm(name, deed)) => {
+                let vm = vm_named(&run.world, name)?;
+                run.world.inflict(&deed.of(vm));
             }
             Command::Do(Doer::Deeds(deeds)) => {
                 deeds.iter().for_each(|deed| run.world.inflict(deed))
@@ -130,11 +136,6 @@ impl Scenario {
             }
             Command::Calm => run.world.calm_down(),
             Command::MayHalt => run.world.ghost.may_halt = true,
-            Command::UserMigrates(name) => {
-                let vm = run.world.vms.iter().find(|(_, known)| *known == name);
-                let vm = vm.map(|(id, _)| *id).ok_or_else(|| format!("there is no vm {name}"))?;
-                run.world.inflict(&Deed::UserMigrates(vm));
-            }
             Command::Expect(expectation) => meet(run, expectation)?,
         }
         Ok(())
@@ -146,7 +147,9 @@ impl Scenario {
                 run.world.tell("raft", &format!("controller-{leader} dies"));
                 vec![Deed::StopController(leader)]
             }
-            LeaderDeed::Stall => vec![Deed::StallController(leader, None)],
+            LeaderDeed::Stall(span) => vec![Deed::StallController(leader, span)],
+            LeaderDeed::Pause(span) => vec![Deed::PauseController(leader, span)],
+            LeaderDeed::Disk(fault) => vec![Deed::Disk(leader, Some(fault))],
             LeaderDeed::Trap(trap) => vec![Deed::Trap(leader, trap)],
             LeaderDeed::Partition => partition(&self.plan, leader, true),
             LeaderDeed::Split => split(&self.plan, leader, true),
@@ -157,11 +160,9 @@ impl Scenario {
 
 fn meet(run: &Run, expectation: &Expectation) -> Result<(), String> {
     let world = &run.world;
-    let vm_on = |name: &str| -> Result<Vec<u16>, String> {
-        let found = world.vms.iter().find(|(_, known)| *known == name);
-        let (id, _) = found.ok_or_else(|| format!("there is no vm {name}"))?;
-        Ok(world.runs_on(*id))
-    };
+    let vm_on =
+        |name: &str| -> Result<Vec<u16>, String> { Ok(world.runs_on(vm_named(world, name)?)) };
+    let told = |text: &str| world.story.lines().iter().any(|line| line.text.contains(text));
     let holds = match expectation {
         Expectation::Oracle(name) => run.judged(name).is_some_and(|judged| judged > 0),
         Expectation::Runs { vm, node: None } => vm_on(vm)?.len() == 1,
@@ -170,8 +171,17 @@ fn meet(run: &Run, expectation: &Expectation) -> Result<(), String> {
         Expectation::NoReset => world.ghost.resets == 0,
         Expectation::NoFence => world.ghost.intended.is_empty(),
         Expectation::NoEvacuation => world.ghost.evacuations == 0,
+        Expectation::Evacuations(posts) => world.ghost.evacuations == *posts,
+        Expectation::Resets(resets) => world.ghost.resets == *resets,
+        Expectation::Told(text) => told(text),
+        Expectation::NotTold(text) => !told(text),
     };
     if holds { Ok(()) } else { Err(format!("not met: {expectation}")) }
+}
+
+fn vm_named(world: &World, name: &str) -> Result<Uuid, String> {
+    let found = world.vms.iter().find(|(_, known)| *known == name);
+    found.map(|(id, _)| *id).ok_or_else(|| format!("there is no vm {name}"))
 }
 
 fn story(world: &World, after: usize) -> String {

@@ -49,6 +49,8 @@ pub struct Plan {
     pub without_watchdog: Vec<u16>,
     /// Nodes whose watchdog cannot be opened.
     pub broken_watchdog: Vec<u16>,
+    /// Nodes with a watchdog in their kernel alone.
+    pub softdog: Vec<u16>,
 }
 
 /// The matrix that Holdfast brings along.
@@ -73,6 +75,7 @@ impl Plan {
             without_bmc: Vec::new(),
             without_watchdog: Vec::new(),
             broken_watchdog: Vec::new(),
+            softdog: Vec::new(),
         }
     }
 
@@ -122,10 +125,15 @@ impl World {
             self.story.name(node_id(number), &host);
             self.cloud.add_compute(self.now, &host);
             self.cloud.compute_stopped(self.now, &host);
-            let absent = self.plan.without_watchdog.contains(&number);
-            let broken = self.plan.broken_watchdog.contains(&number);
-            if let Some(node) = self.node_mut(number).filter(|_| absent || broken) {
-                node.watchdog.kind = if absent { Kind::Absent } else { Kind::Broken };
+            let kinds = [
+                (&self.plan.without_watchdog, Kind::Absent),
+                (&self.plan.broken_watchdog, Kind::Broken),
+                (&self.plan.softdog, Kind::Soft),
+            ];
+            let kind = kinds.iter().find(|(nodes, _)| nodes.contains(&number));
+            let kind = kind.map(|(_, kind)| *kind);
+            if let (Some(kind), Some(node)) = (kind, self.node_mut(number)) {
+                node.watchdog.kind = kind;
             }
             self.switch_on(number);
         }

@@ -22,11 +22,16 @@ const CANNOT_CONNECT: Duration = Duration::from_secs(5);
 impl World {
     /// A VM that runs on a node, as if Nova had booted it there long ago.
     pub fn place_vm(&mut self, name: &str, node: u16) -> Uuid {
+        self.place_vm_of(name, node, Flavor::Tiny)
+    }
+
+    /// The same, of any size.
+    pub fn place_vm_of(&mut self, name: &str, node: u16, flavor: Flavor) -> Uuid {
         self.orders += 1;
         let vm = Uuid::from_u128(0x7e << 120 | u128::from(self.orders));
         self.story.name(vm, name);
         self.vms.insert(vm, name.to_owned());
-        self.cloud.place(vm, name, &Place::Node(node).to_string(), Flavor::Tiny);
+        self.cloud.place(vm, name, &Place::Node(node).to_string(), flavor);
         if let Some(machine) = self.node_mut(node) {
             machine.guests.insert(vm);
         }
@@ -39,6 +44,14 @@ impl World {
         let now = self.now;
         self.cloud.serve(now, &Request::LiveMigrate(vm));
         self.follow_cloud();
+    }
+
+    /// A human starts a guest past Nova.
+    pub(crate) fn start_by_hand(&mut self, vm: Uuid, number: u16) {
+        if let Some(node) = self.node_mut(number).filter(|node| node.runs()) {
+            node.guests.insert(vm);
+            self.facts.push(Fact::GuestStarted { vm, node: number });
+        }
     }
 
     pub(super) fn call_nova(&mut self, to: Asker, call: &Call) {
@@ -125,6 +138,11 @@ impl World {
             self.facts.push(Fact::GuestStarted { vm: server, node: number });
         }
         self.cloud.guest_started(now, &host, server);
+        if self.ghost.doomed.contains(&server)
+            && let Some(node) = self.node_mut(number)
+        {
+            node.guests.remove(&server);
+        }
     }
 
     /// The gate has let nova-compute start: it cleans up, and then starts the guests that Nova places here, as with

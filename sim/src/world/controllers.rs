@@ -31,9 +31,10 @@ impl World {
         let settings = self.controller_settings(number);
         let inventory = self.inventory();
         let Some(seat) = self.seat_mut(number) else { return };
-        if seat.core.is_some() || seat.halted.is_some() {
+        if seat.core.is_some() || seat.halted.is_some() || !self.can_read_disk(number) {
             return;
         }
+        let Some(seat) = self.seat_mut(number) else { return };
         seat.starts += 1;
         let reading = seat.clock.read(now);
         let (settings, disk) = (settings(seat.starts), seat.disk.clone());
@@ -46,9 +47,13 @@ impl World {
 
     /// Its process is gone; its disk stays.
     pub fn stop_controller(&mut self, number: u8) {
+        let now = self.now;
         if let Some(seat) = self.seat_mut(number) {
             seat.core = None;
             seat.stalled = false;
+            if let Some(ppm) = seat.paused.take() {
+                seat.clock = seat.clock.drifting(now, ppm);
+            }
             seat.backlog.clear();
             seat.suspended.clear();
             seat.trap = None;
@@ -65,10 +70,26 @@ impl World {
         }
     }
 
+    /// Its whole machine is paused, as a VM is, and its clock with it.
+    pub fn pause_controller(&mut self, number: u8, span: Option<Duration>) {
+        let now = self.now;
+        self.stall_controller(number, span);
+        if let Some(seat) =
+            self.seat_mut(number).filter(|seat| seat.stalled && seat.paused.is_none())
+        {
+            let (clock, ppm) = seat.clock.stopped(now);
+            (seat.clock, seat.paused) = (clock, Some(ppm));
+        }
+    }
+
     /// A stopped process goes on, where it was.
     pub fn resume_controller(&mut self, number: u8) {
+        let now = self.now;
         let Some(seat) = self.seat_mut(number).filter(|seat| seat.stalled) else { return };
         seat.stalled = false;
+        if let Some(ppm) = seat.paused.take() {
+            seat.clock = seat.clock.drifting(now, ppm);
+        }
         let suspended = std::mem::take(&mut seat.suspended);
         let backlog = std::mem::take(&mut seat.backlog);
         let starts = seat.starts;
@@ -175,6 +196,7 @@ impl World {
 
     fn spring(&mut self, number: u8, trap: Trap) {
         match trap.stall {
+            Some(span) if trap.pause => self.pause_controller(number, Some(span)),
             Some(span) => self.stall_controller(number, Some(span)),
             None => {
                 self.tell("raft", &format!("{} dies", Place::Controller(number)));
@@ -187,18 +209,7 @@ impl World {
         let place = Place::Controller(number);
         let now = self.now;
         match effect {
-            Effect::Persist(_) if self.sabotage.contains(&Sabotage::ForgetfulDisks) => {}
-            Effect::Persist(write) => {
-                let Some(seat) = self.seat_mut(number) else { return };
-                if std::mem::take(&mut seat.disk_fails) {
-                    self.write_failed(number);
-                    return;
-                }
-                if let Err(gap) = seat.disk.absorb(&write) {
-                    let why = format!("its own write does not fit its disk: {gap}");
-                    self.facts.push(Fact::Halted { controller: number, why });
-                }
-            }
+            Effect::Persist(write) => self.persist(number, &write),
             Effect::Peer { to, message } => {
                 let to = u8::try_from(to.0).unwrap_or(0);
                 if self.wire.is_open(place, Place::Controller(to), MANAGEMENT) {
@@ -275,16 +286,6 @@ impl World {
                 self.facts.push(Fact::Halted { controller: number, why });
             }
         }
-    }
-
-    /// The process ends: it may have given its word for what its disk does not hold (S21).
-    fn write_failed(&mut self, number: u8) {
-        self.facts.push(Fact::WriteFailed { controller: number });
-        if is_on(Mutant::M37) {
-            return;
-        }
-        self.tell("raft", &format!("{} ends: its disk has failed", Place::Controller(number)));
-        self.stop_controller(number);
     }
 
     /// Tells the oracles how far a controller is, and what is new in the registry.

@@ -4,8 +4,11 @@ mod agents;
 mod build;
 mod compute;
 mod controllers;
+mod disks;
+mod links;
 mod power;
 mod sentinels;
+mod users;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -92,6 +95,8 @@ pub struct Ghost {
     pub orders: BTreeMap<Ticket, Request>,
     /// Since when no more faults happen: from then on everything must come to a good end.
     pub calm: Option<Duration>,
+    /// VMs whose guests die as soon as they start.
+    pub doomed: BTreeSet<Uuid>,
     /// Whether controllers may find that their state contradicts the others'.
     pub may_halt: bool,
 }
@@ -127,6 +132,8 @@ enum Happening {
     Resume(Program),
     /// A controller that was stopped takes one of the events that waited for it.
     Waited { controller: u8, starts: u32, event: Box<controller::event::Event> },
+    /// A port that flaps goes down, or up again.
+    Flaps { place: Place, network: Network, every: Duration },
     /// A second has passed.
     Second,
 }
@@ -314,6 +321,7 @@ impl World {
                     self.tell_controller(controller, *event);
                 }
             }
+            Happening::Flaps { place, network, every } => self.flap(place, network, every),
             Happening::Second => {
                 self.facts.push(Fact::Second);
                 self.later(Duration::from_secs(1), Happening::Second);
@@ -339,6 +347,10 @@ impl World {
             return;
         }
         if let Some(flight) = self.wire.carry(&mut self.rng, from, to, network) {
+            if let Some(flight) = self.wire.copy(&mut self.rng, from, to, network) {
+                let body = body.clone();
+                self.later(flight, Happening::Datagram { from, to, network, sender, body });
+            }
             self.later(flight, Happening::Datagram { from, to, network, sender, body });
         }
     }

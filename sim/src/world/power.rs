@@ -160,7 +160,11 @@ impl World {
             node.watchdog.feed(now);
         }
         let due = node.watchdog.fires_at().is_some_and(|at| at <= now);
-        let fires = due && node.watchdog.kind == Kind::Hardware;
+        let fires = match node.watchdog.kind {
+            Kind::Hardware => due,
+            Kind::Soft => due && !node.hung,
+            Kind::Dead | Kind::Broken | Kind::Absent => false,
+        };
         if fires {
             self.reset_node(number, "hardware", "reset by watchdog");
         } else if !due {

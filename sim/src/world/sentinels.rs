@@ -233,7 +233,7 @@ impl World {
             Effect::StoreEpoch(epoch) => node.highest_epoch = Some(epoch),
             Effect::OpenWatchdog => {
                 if node.watchdog.open(now) {
-                    let counts_for_e2 = node.watchdog.kind == Kind::Hardware;
+                    let counts_for_e2 = matches!(node.watchdog.kind, Kind::Hardware | Kind::Dead);
                     let timeout = node.watchdog.timeout();
                     self.watch_watchdog(number);
                     events.push(Event::WatchdogOpened { timeout, counts_for_e2 });

@@ -158,7 +158,7 @@ impl Dice {
         let points =
             [count, Point::Off, Point::Read, Point::ForceDown, Point::Evacuate, Point::Persist];
         let point = points[self.rng.random_range(0..points.len())];
-        Trap { point, after: self.rng.random_bool(0.5), stall }
+        Trap { point, after: self.rng.random_bool(0.5), stall, pause: false }
     }
 
     fn disarm(&mut self, world: &mut World, node: u16, span: Duration) -> Throw {
