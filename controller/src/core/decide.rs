@@ -258,7 +258,8 @@ impl Controller {
         self.asked(node, &[node], guard::refuse_order)
     }
 
-    /// Rows that disable or migrate touch Nova alone, so only the guards that mean "hands off" concern them.
+    /// Rows that disable or migrate touch Nova alone, so only the guards that mean "hands off" concern them. These come
+    /// first in the order in which they are asked, so that no other one hides them.
     fn soft_refusal(&self, node: NodeId) -> Option<Refusal> {
         self.refusal(node).filter(|refusal| {
             matches!(
@@ -270,6 +271,8 @@ impl Controller {
                     | Refusal::AllSuspected
                     | Refusal::Storm(_)
                     | Refusal::NotProtected
+                    | Refusal::Quorum
+                    | Refusal::Stale(_)
             )
         })
     }
@@ -325,6 +328,9 @@ impl Controller {
     fn note_storms(&mut self, out: &mut Vec<Effect>) {
         let nobody = NodeId(uuid::Uuid::nil());
         let suspected = self.suspected(nobody);
+        if suspected.is_empty() {
+            return;
+        }
         let until = self.now + self.settings.waits.storm_over;
         let mut domains: Vec<String> =
             self.registry.nodes().values().map(|node| node.record.domain.clone()).collect();

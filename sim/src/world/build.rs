@@ -49,6 +49,8 @@ pub struct Plan {
     pub without_watchdog: Vec<u16>,
     /// Nodes whose watchdog cannot be opened.
     pub broken_watchdog: Vec<u16>,
+    /// Whether gossip knows all its members when the nodes start; for large clusters.
+    pub warm: bool,
     /// Nodes with a watchdog in their kernel alone.
     pub softdog: Vec<u16>,
 }
@@ -75,6 +77,7 @@ impl Plan {
             without_bmc: Vec::new(),
             without_watchdog: Vec::new(),
             broken_watchdog: Vec::new(),
+            warm: false,
             softdog: Vec::new(),
         }
     }

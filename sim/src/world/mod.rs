@@ -9,6 +9,7 @@ mod links;
 mod power;
 mod sentinels;
 mod users;
+mod warm;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -83,6 +84,8 @@ pub struct Ghost {
     pub lied_about: BTreeSet<u16>,
     /// The registry that ever was furthest: what is applied anywhere is committed.
     pub registry: Option<Registry>,
+    /// How far their VMs came.
+    pub progress: BTreeSet<(IncidentId, Uuid, &'static str)>,
     /// Resets by watchdogs and sentinels.
     pub resets: u32,
     /// Calls that Nova got, by kind.
@@ -179,22 +182,22 @@ impl World {
         self.events
     }
 
-    /// Lets the next thing happen that is due by `until`; the facts that came of it. `None` when there is none: then it
-    /// is `until`.
-    pub fn step(&mut self, until: Duration) -> Option<Vec<Fact>> {
+    /// Lets the next thing happen that is due by `until`. False when there is none: then it is `until`.
+    pub fn step(&mut self, until: Duration) -> bool {
         let Some((at, what)) = self.queue.pop(until) else {
             self.now = self.now.max(until);
-            return None;
+            return false;
         };
         self.now = self.now.max(at);
         self.events += 1;
         self.happen(what);
-        Some(self.take_facts())
+        true
     }
 
-    /// Facts of what was done to the world from outside.
-    pub fn take_facts(&mut self) -> Vec<Fact> {
-        std::mem::take(&mut self.facts)
+    /// Puts the facts that were not taken yet into `facts`, which is emptied first.
+    pub fn take_facts(&mut self, facts: &mut Vec<Fact>) {
+        facts.clear();
+        std::mem::swap(&mut self.facts, facts);
     }
 
     /// A node by its number.

@@ -134,6 +134,9 @@ impl World {
         }
         self.start_sentinel(number);
         self.start_agent(number);
+        if self.plan.warm && boots == 1 && self.nodes.iter().all(|node| node.boots == 1) {
+            self.tell_everybody_of_everybody();
+        }
         if self.sabotage.contains(&Sabotage::NoGate)
             && let Some(node) = self.node_mut(number)
         {

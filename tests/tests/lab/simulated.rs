@@ -1,0 +1,148 @@
+//! The same story in the simulator and by real processes: the leader must say the same kinds of lines in the same order.
+//!
+//! Times, ids and the choice of destinations are left out, and what depends on them alone: which network was suspected
+//! first, how often a BMC that takes its time was read, and which VM came when. The lines about the way to evidence that
+//! run beside each other (`fence`) are compared as a set.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use controller::effect::Network;
+use fencing::lease::Profile;
+use sim::fault::Deed;
+use sim::place::Place;
+use sim::run::Run;
+use sim::world::Plan;
+
+use crate::records;
+use crate::run::Closing;
+
+/// As many as a lab has, if it is not told otherwise.
+const NODES: u16 = 6;
+const VMS_OF_A_NODE: u16 = 2;
+const SEED: u64 = 1;
+
+/// What was said of a node.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Kinds {
+    /// In their order, each once.
+    ordered: Vec<String>,
+    /// What each VM went through.
+    vms: Vec<Vec<String>>,
+    beside: BTreeSet<String>,
+}
+
+/// Fails with both stories if they are not the same. All records of the lab are replayed on the way.
+pub(crate) fn told_the_same(closing: &Closing, fail: &str) {
+    let records = records::replayed(closing);
+    assert_eq!(records.len(), 3, "{closing}");
+    let led = records.iter().find(|told| told.leads).expect("one leads");
+    let since = led.decisions.iter().filter(|line| line.wall_ms >= closing.fault_ms());
+    let node = closing.node();
+    let real = kinds(node, since.map(|line| (line.subject.as_str(), line.text.as_str())));
+    let simulated = simulate(node, fail);
+    eprintln!("--fail {fail}: {real:#?}");
+    assert!(
+        real == simulated,
+        "--fail {fail}, seed {SEED}\nthe lab: {real:#?}\nthe simulator: {simulated:#?}\n{closing}"
+    );
+}
+
+fn simulate(node: &str, fail: &str) -> Kinds {
+    let Some(Place::Node(number)) = Place::named(node) else { panic!("{node} is no node") };
+    let mut plan = Plan::new(SEED, NODES);
+    // As the lab's configuration has them.
+    let second = Duration::from_secs(1);
+    (plan.profile, plan.domains) = (Profile::Fast, 2);
+    plan.waits.hold = second / 2;
+    plan.waits.grace = 3 * second;
+    plan.waits.new_leader = 5 * second;
+    plan.waits.unknown = 20 * second;
+    plan.waits.effect = 10 * second;
+    let mut run = Run::settled(plan).expect("it settles");
+    for number in 1..=NODES {
+        for vm in 0..VMS_OF_A_NODE {
+            run.world.place_vm(&format!("vm-{number}-{vm}"), number);
+        }
+    }
+    let cut = |network| Deed::Cut(Place::Node(number), Network(network), None);
+    let (deed, last) = match fail {
+        "power" => (Deed::PowerOff(number, false), "Recovered"),
+        "bmc-and-power" => (Deed::PowerOff(number, true), "Recovered"),
+        "storage" => (cut(1), "Recovered"),
+        "tenant" => (cut(2), "Recovered"),
+        "management" => (cut(0), "Opened"),
+        "agent" => (Deed::KillAgent(number), "nothing"),
+        _ => panic!("no story of {fail}"),
+    };
+    run.world.inflict(&deed);
+    let told = |run: &Run| {
+        let lines = run.world.story.lines().iter();
+        let lines: Vec<_> = lines.filter_map(|line| line.text.split_once(' ')).collect();
+        kinds(node, lines.into_iter())
+    };
+    // As long as the lab goes on: a little longer than to its end.
+    for _ in 0..150 {
+        run.go_on(second).unwrap_or_else(|broken| panic!("{broken}"));
+        if told(&run).ordered.iter().any(|kind| kind.starts_with(last)) {
+            run.go_on(2 * second).unwrap_or_else(|broken| panic!("{broken}"));
+            break;
+        }
+    }
+    told(&run)
+}
+
+fn kinds<'a>(node: &str, lines: impl Iterator<Item = (&'a str, &'a str)>) -> Kinds {
+    let mut kinds = Kinds::default();
+    let mut vms: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for (subject, text) in lines {
+        let text = text.trim().trim_end_matches("  PAGE");
+        let who = text.split(' ').take_while(|word| word.starts_with("node-"));
+        let of_node = who.map(|name| name.trim_end_matches(',')).any(|name| name == node);
+        // What the simulator tells of machines and sentinels stands in no controller's journal.
+        if !of_node || ["sentinel", "hardware", "answer"].contains(&subject) {
+            continue;
+        }
+        let what = text.split(' ').skip_while(|word| word.starts_with("node-"));
+        let what: Vec<&str> = what.collect();
+        let first = what.first().copied().unwrap_or_default();
+        let after = |key: &str| {
+            let all = text.split_once(key).map(|(_, rest)| rest).unwrap_or_default();
+            all.split("  ").next().unwrap_or_default()
+        };
+        let kind = match subject {
+            "observe" if first == "suspect" => "suspected".to_owned(),
+            // The verdict has the letters, once they hold still.
+            "observe" => continue,
+            "verdict" => {
+                format!("verdict {first} row {}", after("row ").split('.').next().unwrap())
+            }
+            "registry" => match first {
+                "Attempt" | "Sent" | "Moved" | "Void" | "Parked" => {
+                    let vm = after("vm=").split([' ', ':']).next().unwrap_or_default();
+                    let steps = vms.entry(vm).or_default();
+                    steps.push(first.to_owned());
+                    continue;
+                }
+                "FenceIntent" | "Opened" => format!("{first} row={}", after("row=")),
+                "Fenced" => format!("Fenced {}", what.get(2).copied().unwrap_or_default()),
+                "Planned" => format!("Planned vms={}", after("vms=")),
+                other => other.to_owned(),
+            },
+            "bmc" if text.ends_with("reads on") => continue,
+            "bmc" => format!("bmc {}", what.join(" ").split(':').next().unwrap()),
+            "fence" => {
+                let plain = what.iter().filter(|word| !word.contains(|c: char| c.is_ascii_digit()));
+                kinds.beside.insert(plain.copied().collect::<Vec<_>>().join(" "));
+                continue;
+            }
+            other => format!("{other} {}", what.join(" ")),
+        };
+        if !kinds.ordered.contains(&kind) {
+            kinds.ordered.push(kind);
+        }
+    }
+    kinds.vms = vms.into_values().collect();
+    kinds.vms.sort();
+    kinds
+}
