@@ -12,6 +12,7 @@ mod bless;
 mod check;
 mod docs;
 mod lab_times;
+mod model;
 mod nova;
 mod place;
 mod setup;
@@ -51,6 +52,12 @@ enum Command {
         #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(3..=12))]
         nodes: u32,
     },
+    /// Search the models of the protocols, whole and with one rule broken after the other
+    Model {
+        /// Passed on to the program: names of models or breaks, `--quick`, `--trace`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -61,6 +68,7 @@ fn main() -> ExitCode {
         Some(Command::Bless { arguments }) => bless::command(&arguments),
         Some(Command::Docs) => docs::command(),
         Some(Command::LabTimes { runs, nodes }) => lab_times::command(runs, nodes),
+        Some(Command::Model { arguments }) => model::command(&arguments),
         None => Arguments::command().print_help().map_err(Into::into),
     };
     match result {
