@@ -2,7 +2,7 @@
 
 use super::leader::Standing;
 use super::log::{Entry, majority, members};
-use super::state::{Late, Life, NEVER, NOBODY, State};
+use super::state::{Feeding, Late, Life, NEVER, NOBODY, State};
 use super::{Lease, Mutant};
 
 /// A step. Voters and controllers by their number.
@@ -24,8 +24,10 @@ pub enum Action {
     Arrives(u8),
     /// The sentinel finds that somebody stands for its node; the feed follows when it gets to it.
     Checks,
-    /// The feed, and the clock read again.
+    /// The feed.
     Feeds,
+    /// The clock is read again after it.
+    Rereads,
     /// A mutant's feed.
     TimerFeeds,
     /// The sentinel is killed and begins anew.
@@ -112,11 +114,11 @@ impl Lease {
                 actions.push(Action::Arrives(slot));
             }
         }
-        if node.open && !node.pending && self.stands(s) {
-            actions.push(Action::Checks);
-        }
-        if node.open && node.pending {
-            actions.push(Action::Feeds);
+        match node.feeding {
+            Feeding::Idle if node.open && self.stands(s) => actions.push(Action::Checks),
+            Feeding::Checked => actions.push(Action::Feeds),
+            Feeding::Fed => actions.push(Action::Rereads),
+            Feeding::Idle => {}
         }
         if node.open && node.fed != 0 && self.breaks(Mutant::FeedFromTimer) {
             actions.push(Action::TimerFeeds);
@@ -286,5 +288,5 @@ impl Lease {
 
 /// The mutant that takes another's word for T0.
 fn knew_wrongly(model: &Lease, s: &State, intent: u8, held: u8) -> bool {
-    model.breaks(Mutant::RestartKeepsT0) && s.committed >= intent && held >= intent
+    model.breaks(Mutant::HeirKeepsT0) && s.committed >= intent && held >= intent
 }

@@ -1,6 +1,6 @@
 //! The rules that can be broken, one at a time.
 
-use super::scope::{CORE, ELECTORATE, MIRROR, PEERS, SETS, Scope, TRIO};
+use super::scope::{ELECTORATE, LATE, MIRROR, PEERS, SETS, Scope, TRIO, WATCH};
 
 macro_rules! mutants {
     ($($name:ident: $breaks:literal, $scope:ident, $number:literal;)*) => {
@@ -33,18 +33,18 @@ macro_rules! mutants {
 }
 
 mutants! {
-    TwoW: "two W in the waits, not three", CORE, "M01";
-    OneW: "one W in the waits", CORE, "M01";
-    NoQuiet: "no K in the waits", CORE, "";
-    NoMargin: "nothing in the waits for a clock that runs ahead", CORE, "";
-    LeaseFromReceipt: "the lease counts from the receipt of the ack", CORE, "M02";
-    FeedFromTimer: "a timer feeds, whoever stands for the node", CORE, "M03";
-    AnyAck: "the ack of any one controller is a lease", CORE, "M04";
-    ForgetsPromise: "a controller forgets its promise in a restart", CORE, "M05";
-    AcksAfterIntent: "acks go on after the intent", CORE, "M06";
-    WaitFromProposal: "the wait begins with the leader's own entry, not with the commit", CORE, "M07";
-    OpensWithoutLease: "a restarted sentinel opens the device without a lease", CORE, "M62";
-    RestartKeepsT0: "a restarted controller counts T0 from the commit that it did not see", SETS, "";
+    TwoW: "two W in the waits, not three", WATCH, "M01";
+    OneW: "one W in the waits", WATCH, "M01";
+    NoQuiet: "no K in the waits", WATCH, "";
+    NoMargin: "nothing in the waits for a clock that runs ahead", WATCH, "";
+    LeaseFromReceipt: "the lease counts from the receipt of the ack", LATE, "M02";
+    FeedFromTimer: "a timer feeds, whoever stands for the node", WATCH, "M03";
+    AnyAck: "the ack of any one controller is a lease", WATCH, "M04";
+    ForgetsPromise: "a controller forgets its promise in a restart", WATCH, "M05";
+    AcksAfterIntent: "acks go on after the intent", WATCH, "M06";
+    WaitFromProposal: "the wait begins with the leader's own entry, not with the commit", WATCH, "M07";
+    OpensWithoutLease: "a restarted sentinel opens the device without a lease", WATCH, "M62";
+    HeirKeepsT0: "a new leader counts T0 from the commit although the controller set changed", SETS, "";
     NoPromise: "no promise of peers is needed", PEERS, "M46";
     NoWaitAfterPromise: "no wait wC after the promise", PEERS, "M47";
     NoVerify: "no VERIFY", PEERS, "M48";

@@ -3,7 +3,7 @@
 use fencing::lease::vouches_needed;
 
 use super::log::{majority, members};
-use super::state::{Late, Life, NEVER, Node, State};
+use super::state::{Feeding, Late, Life, NEVER, Node, State};
 use super::{CONTROLLERS, LEASE, Lease, Mutant, QUIET, VOTERS, VOUCH, WATCHDOG};
 
 /// The `nth` smallest age, counted from 1.
@@ -127,9 +127,9 @@ impl Lease {
         }
     }
 
-    /// A feed, and the clock read again after it.
-    pub(super) fn feed(&self, s: &mut State) {
-        (s.node.fed, s.node.pending) = (0, false);
+    /// The clock is read again after a feed; no longer valid is the end.
+    pub(super) fn reread(&self, s: &mut State) {
+        s.node.feeding = Feeding::Idle;
         if !self.stands(s) {
             self.reset(s);
         }
@@ -181,7 +181,7 @@ pub(super) const NOTHING: Node = Node {
     life: Life::Off,
     open: false,
     fed: NEVER,
-    pending: false,
+    feeding: Feeding::Idle,
     acked: [NEVER; CONTROLLERS],
     believes_acked: [NEVER; CONTROLLERS],
     vouched: [NEVER; VOTERS],

@@ -89,6 +89,12 @@ pub(super) const CORE: Scope = Scope {
     ..NOTHING
 };
 
+/// A part of `core` for the breaks of its sums.
+pub(super) const WATCH: Scope = Scope { name: "watch", late: 0, elections: 0, ..CORE };
+
+/// A part of `core` for the break that needs a late ack.
+pub(super) const LATE: Scope = Scope { name: "late", elections: 0, restarts: 0, kills: 0, ..CORE };
+
 /// Two peers, no acks: vouches, promises, VERIFY, a voter that reboots.
 pub(super) const PEERS: Scope = Scope {
     name: "peers",
@@ -140,7 +146,6 @@ pub(super) const SETS: Scope = Scope {
     begins: Begins::Armed,
     changes: &[Entry::Set(0b0011), Entry::Set(0b1011)],
     elections: 1,
-    restarts: 1,
     vouches: false,
     ..NOTHING
 };

@@ -46,8 +46,8 @@ pub struct Node {
     pub open: bool,
     /// Ticks since the device was fed; [`NEVER`] while it is not armed.
     pub fed: u8,
-    /// The check before a feed has passed; the feed may come late.
-    pub pending: bool,
+    /// How far the sentinel is with its next feed.
+    pub feeding: Feeding,
     /// Age of the newest renewal that each controller acked.
     pub acked: [u8; CONTROLLERS],
     /// The same, as the node believes it.
@@ -62,6 +62,17 @@ pub struct Node {
     pub n: u8,
     /// Its watchdog fired although it was disarmed and knew it.
     pub reset_though_disarmed: bool,
+}
+
+/// Check, feed, and the clock read again: the sentinel may stall between any two.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Feeding {
+    /// Neither.
+    Idle,
+    /// The check has passed; the feed may come late.
+    Checked,
+    /// It has fed, or opened the device, and has not read the clock again.
+    Fed,
 }
 
 /// Whether the node can write to its disks.
@@ -230,7 +241,7 @@ impl Hash for State {
             controllers.sort_unstable();
         }
         voters.iter().chain(&controllers).for_each(|key| hasher.write_u128(*key));
-        let Node { life, open, fed, pending, over, n, reset_though_disarmed, .. } = self.node;
+        let Node { life, open, fed, feeding, over, n, reset_though_disarmed, .. } = self.node;
         let life = match life {
             Life::Up => 0,
             Life::Dying(left) => 1 + left,
@@ -240,7 +251,7 @@ impl Hash for State {
         let mut rest = Key(0);
         for byte in [
             life,
-            u8::from(reset_though_disarmed) << 2 | u8::from(open) << 1 | u8::from(pending),
+            u8::from(reset_though_disarmed) << 2 | u8::from(open) << 6 | feeding as u8,
             fed,
             over,
             n,

@@ -4,7 +4,9 @@ use super::actions::Action;
 use super::log::{Entry, Log, members};
 use super::node::NOTHING;
 use super::scope::Begins;
-use super::state::{Controller, Late, Leader, Left, Life, NEVER, NOBODY, Node, State, Voter};
+use super::state::{
+    Controller, Feeding, Late, Leader, Left, Life, NEVER, NOBODY, Node, State, Voter,
+};
 use super::{CONTROLLERS, Lease, Mutant, VOTERS};
 
 /// A leader that knows nothing yet.
@@ -76,8 +78,9 @@ impl Lease {
             Action::Vouched(voter) => self.vouched(&mut s, usize::from(voter), 0),
             Action::VouchLate(voter) => keep(&mut s, Late::Vouch(voter, 0)),
             Action::Arrives(slot) => self.arrives(&mut s, usize::from(slot)),
-            Action::Checks => s.node.pending = true,
-            Action::Feeds => self.feed(&mut s),
+            Action::Checks => s.node.feeding = Feeding::Checked,
+            Action::Feeds => (s.node.fed, s.node.feeding) = (0, Feeding::Fed),
+            Action::Rereads => self.reread(&mut s),
             Action::TimerFeeds => s.node.fed = 0,
             Action::Killed => {
                 s.left.kills -= 1;
@@ -85,10 +88,10 @@ impl Lease {
             }
             Action::Opens => {
                 s.node.open = true;
-                (s.node.fed, s.node.pending) = (0, false);
+                (s.node.fed, s.node.feeding) = (0, Feeding::Fed);
             }
             Action::Closes => {
-                (s.node.open, s.node.pending) = (false, false);
+                (s.node.open, s.node.feeding) = (false, Feeding::Idle);
                 s.node.fed = NEVER;
             }
             Action::NodeAdopts => self.node_adopts(&mut s),

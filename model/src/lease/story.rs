@@ -22,6 +22,7 @@ impl Lease {
             Action::Arrives(slot) => arrival(before.late[usize::from(slot)]),
             Action::Checks => "the sentinel finds that somebody stands for its node".to_owned(),
             Action::Feeds => "the sentinel feeds".to_owned(),
+            Action::Rereads => "the sentinel reads the clock again".to_owned(),
             Action::TimerFeeds => "a timer feeds".to_owned(),
             Action::Killed => "the sentinel is killed; the kernel feeds once more".to_owned(),
             Action::Opens => "the sentinel opens the device".to_owned(),
