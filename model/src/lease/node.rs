@@ -70,7 +70,9 @@ impl Lease {
         match s.node.life {
             Life::Up if s.node.fed != NEVER && s.node.fed >= WATCHDOG => {
                 let version = s.log.at(s.node.n);
-                s.node.reset_though_disarmed = version.held && !version.armed && !version.open;
+                // A sentinel that holds the device and stalls cannot be helped; one that runs without it could.
+                let knows = version.held && !version.armed && !version.open;
+                s.node.reset_though_disarmed = knows && !s.node.open;
                 self.die(s, QUIET.checked_sub(1).map_or(Life::Off, Life::Dying));
             }
             Life::Up => {

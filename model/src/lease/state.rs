@@ -60,7 +60,7 @@ pub struct Node {
     pub over: u8,
     /// n.
     pub n: u8,
-    /// Its watchdog fired although it was disarmed and knew it.
+    /// Its watchdog fired although its sentinel knew that it is disarmed, and did not hold the device.
     pub reset_though_disarmed: bool,
 }
 
