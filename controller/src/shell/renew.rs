@@ -10,7 +10,7 @@ use crate::raft::Restored;
 use crate::record::{Frame, Head};
 
 /// A leader gives its role away for this at most so often.
-const GIVE_AWAY_AGAIN: Duration = Duration::from_secs(60);
+const GIVE_AWAY_AGAIN: Duration = Duration::from_secs(10);
 
 impl Shell {
     /// Begins anew if the record is long, and nothing would be lost by it: no incident is open, nobody waits for an

@@ -1,7 +1,7 @@
 //! The same story in the simulator and by real processes: the leader must say the same kinds of lines in the same order.
 //!
 //! Times, ids and the choice of destinations are left out, and what depends on them alone: which network was suspected
-//! first, how often a BMC that takes its time was read, and which VM came when. The lines about the way to evidence that
+//! first, how often a BMC that takes its time was read, which VM came when, and what was proposed again. The lines about the way to evidence that
 //! run beside each other (`fence`) are compared as a set.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -121,7 +121,12 @@ fn kinds<'a>(node: &str, lines: impl Iterator<Item = (&'a str, &'a str)>) -> Kin
                 "Attempt" | "Sent" | "Moved" | "Void" | "Parked" => {
                     let vm = after("vm=").split([' ', ':']).next().unwrap_or_default();
                     let steps = vms.entry(vm).or_default();
-                    steps.push(first.to_owned());
+                    // Proposed again, as the commit took its time: it changes nothing.
+                    let again =
+                        text.contains(" rejected: ") && steps.iter().any(|step| step == first);
+                    if !again {
+                        steps.push(first.to_owned());
+                    }
                     continue;
                 }
                 "FenceIntent" | "Opened" => format!("{first} row={}", after("row=")),
