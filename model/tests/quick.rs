@@ -23,8 +23,9 @@ fn every_model_holds_within_small_bounds_and_reaches_what_it_must() {
 #[test]
 fn one_break_of_each_kind_is_seen() {
     let named = [
-        "PresentVersion",
-        "FloorNotFrozen",
+        "TwoW",
+        "ForgetsPromise",
+        "AcksAfterIntent",
         "ClosesEarly",
         "NoRearmFloor",
         "AsksForLeases",

@@ -165,7 +165,8 @@ impl Scope {
     /// All bounds of the whole check.
     pub const ALL: &[Scope] = &[CORE, PEERS, TRIO, BOTH, ELECTORATE, REARMED, SETS, MIRROR];
     /// Bounds for a test of a few seconds.
-    pub const QUICK: &[Scope] = &[ELECTORATE, MIRROR];
+    pub const QUICK: &[Scope] =
+        &[BOTH, Scope { name: "mirror, in time", late: 0, kills: 0, ..MIRROR }];
     /// The bounds with S22 in a crash of the sentinel, where it does not hold.
     pub const HOLE: Scope = Scope { name: "mirror, S22 in a crash", disarm_holds: true, ..MIRROR };
 }
