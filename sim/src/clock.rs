@@ -12,6 +12,7 @@ pub struct Clock {
 
 /// Readings are scaled by millionths.
 const MILLION: i128 = 1_000_000;
+const MILLION_64: i64 = 1_000_000;
 /// Rate error of a clock that stands still.
 const STANDS_STILL: i32 = -1_000_000;
 /// When a clock that stands still reads more than it does: after the end of every run.
@@ -25,7 +26,11 @@ impl Clock {
 
     /// What it reads at a true time; before it began, what it read then.
     pub fn read(&self, at: Duration) -> Duration {
-        let passed = signed(at.saturating_sub(self.began));
+        let passed = at.saturating_sub(self.began);
+        if let Some(read) = short(passed, MILLION_64 + i64::from(self.ppm), MILLION_64) {
+            return self.read_then + read;
+        }
+        let passed = signed(passed);
         self.read_then + unsigned(passed * (MILLION + i128::from(self.ppm)) / MILLION)
     }
 
@@ -47,17 +52,27 @@ impl Clock {
 
     /// The first true time at which it reads at least `reading`.
     pub fn when(&self, reading: Duration) -> Duration {
-        let wanted = signed(reading.saturating_sub(self.read_then));
         let rate = MILLION + i128::from(self.ppm);
         if rate <= 0 {
             return self.began + NEVER;
         }
-        let mut at = self.began + unsigned(wanted * MILLION / rate);
+        let wanted = reading.saturating_sub(self.read_then);
+        let after = short(wanted, MILLION_64, MILLION_64 + i64::from(self.ppm));
+        let after = after.unwrap_or_else(|| unsigned(signed(wanted) * MILLION / rate));
+        let mut at = self.began + after;
         while self.read(at) < reading {
             at += Duration::from_nanos(1);
         }
         at
     }
+}
+
+/// `time * times / by` in 64 bits, where it fits there: it is asked for after each event.
+fn short(time: Duration, times: i64, by: i64) -> Option<Duration> {
+    let (times, by) = (u64::try_from(times).ok()?, u64::try_from(by).ok()?);
+    let nanos = time.as_secs().checked_mul(1_000_000_000)?;
+    let nanos = nanos.checked_add(u64::from(time.subsec_nanos()))?;
+    Some(Duration::from_nanos(nanos.checked_mul(times)?.checked_div(by)?))
 }
 
 fn signed(time: Duration) -> i128 {

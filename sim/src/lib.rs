@@ -33,7 +33,9 @@ pub mod oracle;
 pub mod run;
 pub mod story;
 
+pub mod ci;
 pub mod explore;
+pub mod fleet;
 pub mod scenario;
 
 #[cfg(feature = "mutants")]

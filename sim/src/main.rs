@@ -1,5 +1,7 @@
 //! `cargo run -p sim -- FILE.scn` tells the story of a scenario. `--explore SEED` runs one exploration and tells its story,
-//! `--seeds N` runs many and prints what they met. `replay RECORD` runs the core of a real controller once more.
+//! `--seeds N` runs many and prints what they met, `--shrink SEED` leaves out what a failing one does not need. `--ci` is
+//! what CI runs, `--nodes 1000 --hours 1` a large cluster, and `--bench SECONDS` measures. `replay RECORD` runs the core of
+//! a real controller once more.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line program prints")]
@@ -12,7 +14,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Parser;
-use sim::explore::{Exploration, Totals};
+use sim::ci::Ci;
+use sim::explore::{Exploration, Many, Totals};
+use sim::fleet::Fleet;
 use sim::scenario::Scenario;
 
 /// The simulator: scenarios and explorations of a whole cloud under virtual time.
@@ -35,12 +39,33 @@ struct Arguments {
     /// First seed of --seeds.
     #[arg(long, value_name = "SEED", default_value_t = 1)]
     from: u64,
-    /// Simulated minutes in which faults happen.
-    #[arg(long, default_value_t = 15)]
-    minutes: u64,
-    /// Nodes; 5 to 9 by the seed without it.
+    /// Simulated minutes in which faults happen; 15, and 4 in what CI runs.
     #[arg(long)]
+    minutes: Option<u64>,
+    /// Nodes; 5 to 9 by the seed without it.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=4000))]
     nodes: Option<u16>,
+    /// Small clusters, faults that follow each other soon, operators who order fences.
+    #[arg(long)]
+    dense: bool,
+    /// Explorations at a time; what comes of them does not depend on it.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    threads: u16,
+    /// What is left of a failing seed when everything is left out that it does not need.
+    #[arg(long, value_name = "SEED")]
+    shrink: Option<u64>,
+    /// The explorations that CI runs, from --from; asks for --seeds, 2000 without it.
+    #[arg(long)]
+    ci: bool,
+    /// A large cluster for so many hours: needs --nodes.
+    #[arg(long, requires = "nodes")]
+    hours: Option<f64>,
+    /// Seed of --hours.
+    #[arg(long, value_name = "SEED", default_value_t = 7)]
+    seed: u64,
+    /// How fast a quiet cluster of --nodes is, measured for so many seconds of the processor.
+    #[arg(long, value_name = "SECONDS", requires = "nodes")]
+    bench: Option<f64>,
     /// Hunt deliberate breaks: all, or those that are named, such as M01,M18.
     #[cfg(feature = "mutants")]
     #[arg(long, value_name = "NAMES", num_args = 0..=1, default_missing_value = "")]
@@ -89,42 +114,100 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
             print!("{}", played.text);
         }
     }
-    let (from, many) = match (arguments.explore, arguments.seeds) {
-        (Some(seed), _) => (seed, 1),
-        (None, Some(many)) => (arguments.from, many),
-        (None, None) => return Ok(()),
-    };
-    explore(arguments, from, many)
+    if let Some(seconds) = arguments.bench {
+        return bench(arguments, seconds);
+    }
+    if let Some(hours) = arguments.hours {
+        return fleet(arguments, hours);
+    }
+    if let Some(seed) = arguments.shrink {
+        return shrink(exploration(arguments, seed));
+    }
+    if arguments.ci {
+        return ci(arguments);
+    }
+    match (arguments.explore, arguments.seeds) {
+        (Some(seed), _) => explore(exploration(arguments, seed)),
+        (None, Some(seeds)) => many(arguments, seeds),
+        (None, None) => Ok(()),
+    }
 }
 
-fn explore(arguments: &Arguments, from: u64, many: u64) -> anyhow::Result<()> {
-    let span = Duration::from_secs(arguments.minutes * 60);
-    let (begin, mut totals, mut failed) = (Instant::now(), Totals::default(), 0);
-    for seed in from..from + many {
-        let exploration = Exploration { seed, span, nodes: arguments.nodes };
-        match std::panic::catch_unwind(|| exploration.run()) {
-            Ok(Ok(of_seed)) => totals.add(&of_seed),
-            Ok(Err(why)) if many == 1 => anyhow::bail!("{why}"),
-            Ok(Err(why)) => {
-                failed += 1;
-                println!("seed {seed}: {}", why.what);
-            }
-            Err(_) => {
-                failed += 1;
-                println!("seed {seed}: panicked");
-            }
-        }
+fn exploration(arguments: &Arguments, seed: u64) -> Exploration {
+    let span = Duration::from_secs(arguments.minutes.unwrap_or(15) * 60);
+    Exploration { seed, span, nodes: arguments.nodes, dense: arguments.dense }
+}
+
+fn explore(exploration: Exploration) -> anyhow::Result<()> {
+    let begin = Instant::now();
+    let totals = exploration.run().map_err(|failed| anyhow::anyhow!("{failed}"))?;
+    print_totals(&totals, begin);
+    println!("  trace {:016x}", totals.hash);
+    Ok(())
+}
+
+fn many(arguments: &Arguments, seeds: u64) -> anyhow::Result<()> {
+    let begin = Instant::now();
+    let first = exploration(arguments, arguments.from);
+    let of = Many { first, seeds, threads: usize::from(arguments.threads) }.run(|_| {});
+    for (seed, what) in &of.broken {
+        println!("seed {seed}: {what}");
     }
-    let took = begin.elapsed();
+    print_totals(&of.totals, begin);
+    anyhow::ensure!(of.broken.is_empty(), "{} of {seeds} seeds failed", of.broken.len());
+    Ok(())
+}
+
+fn print_totals(totals: &Totals, begin: Instant) {
+    let took = begin.elapsed().as_secs_f64();
     println!("{totals}");
+    println!("  {took:.1} s, {:.0} times real time", totals.simulated.as_secs_f64() / took);
+}
+
+fn shrink(exploration: Exploration) -> anyhow::Result<()> {
+    let left = |throws| eprintln!("  {throws} throws are left");
+    let shrunk =
+        exploration.shrink(left).context("it does not fail: there is nothing to shrink")?;
+    let (before, after) = shrunk.throws;
+    println!("# {}", shrunk.failed.what);
+    println!("# {after} of {before} throws are left after {} runs", shrunk.attempts);
+    println!("{}", shrunk.scenario);
+    Ok(())
+}
+
+fn ci(arguments: &Arguments) -> anyhow::Result<()> {
+    let ci = Ci {
+        from: arguments.from,
+        seeds: arguments.seeds.unwrap_or(2000),
+        minutes: arguments.minutes.unwrap_or(4),
+        threads: usize::from(arguments.threads),
+    };
+    let (report, well) = ci.run();
+    print!("{report}");
+    anyhow::ensure!(well, "see FAILED above");
+    Ok(())
+}
+
+fn fleet(arguments: &Arguments, hours: f64) -> anyhow::Result<()> {
+    let span = Duration::from_secs_f64(hours * 3600.0);
+    let fleet = Fleet { seed: arguments.seed, nodes: arguments.nodes.unwrap_or(9), span };
+    let table = fleet.run(|text| eprintln!("  {text}"))?;
+    println!("{table}");
+    anyhow::ensure!(table.wrong == 0, "a node was fenced that was not dead");
+    Ok(())
+}
+
+fn bench(arguments: &Arguments, seconds: f64) -> anyhow::Result<()> {
+    let nodes = arguments.nodes.unwrap_or(9);
+    let fleet = Fleet { seed: arguments.seed, nodes, span: Duration::ZERO };
+    let (settled, measured) = fleet.bench(seconds)?;
     println!(
-        "  {:.1} s, {:.0} times real time",
-        took.as_secs_f64(),
-        totals.simulated.as_secs_f64() / took.as_secs_f64()
-    );
-    anyhow::ensure!(
-        failed == 0,
-        "{failed} of {many} seeds failed; --explore SEED tells the story of one"
+        "nodes {nodes} factor {:.2} events {} peak-mib {} simulated {:.0} cpu {:.1} settled-cpu {settled:.1}",
+        measured.factor(),
+        measured.events,
+        measured.peak,
+        measured.simulated,
+        measured.cpu
     );
     Ok(())
 }

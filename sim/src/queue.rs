@@ -1,26 +1,30 @@
 //! What is going to happen, ordered by time and, at equal times, by who was first to be put in.
 
-use std::cmp::Ordering;
+use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
 /// A queue of happenings.
 #[derive(Debug)]
 pub struct Queue<T> {
-    heap: BinaryHeap<Due<T>>,
+    heap: BinaryHeap<Reverse<Due>>,
+    /// What is due, by its slot: a happening is large, and a heap moves what it holds.
+    slots: Vec<Option<T>>,
+    free: Vec<u32>,
     sequence: u64,
 }
 
-#[derive(Debug)]
-struct Due<T> {
+/// Ordered by time, then by who was first; no two have the same sequence number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Due {
     at: Duration,
     sequence: u64,
-    what: T,
+    slot: u32,
 }
 
 impl<T> Default for Queue<T> {
     fn default() -> Self {
-        Self { heap: BinaryHeap::new(), sequence: 0 }
+        Self { heap: BinaryHeap::new(), slots: Vec::new(), free: Vec::new(), sequence: 0 }
     }
 }
 
@@ -28,38 +32,37 @@ impl<T> Queue<T> {
     /// Puts a happening in.
     pub fn push(&mut self, at: Duration, what: T) {
         self.sequence += 1;
-        self.heap.push(Due { at, sequence: self.sequence, what });
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX)
+        });
+        if let Some(place) = self.slots.get_mut(slot as usize) {
+            *place = Some(what);
+        }
+        self.heap.push(Reverse(Due { at, sequence: self.sequence, slot }));
     }
 
     /// The next happening that is due by `until`.
     pub fn pop(&mut self, until: Duration) -> Option<(Duration, T)> {
-        if self.heap.peek()?.at > until {
+        if self.heap.peek()?.0.at > until {
             return None;
         }
-        self.heap.pop().map(|due| (due.at, due.what))
+        let Reverse(due) = self.heap.pop()?;
+        let what = self.slots.get_mut(due.slot as usize)?.take()?;
+        self.free.push(due.slot);
+        Some((due.at, what))
+    }
+
+    /// How many happenings wait.
+    pub fn len(&self) -> usize {
+        self.heap.len()
+    }
+
+    /// Whether nothing is going to happen.
+    pub fn is_empty(&self) -> bool {
+        self.heap.is_empty()
     }
 }
-
-impl<T> Ord for Due<T> {
-    /// The heap gives its greatest: the earliest is the greatest.
-    fn cmp(&self, other: &Self) -> Ordering {
-        (other.at, other.sequence).cmp(&(self.at, self.sequence))
-    }
-}
-
-impl<T> PartialOrd for Due<T> {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl<T> PartialEq for Due<T> {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl<T> Eq for Due<T> {}
 
 #[cfg(test)]
 mod tests {

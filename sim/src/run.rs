@@ -11,6 +11,8 @@ pub struct Run {
     /// The world.
     pub world: World,
     oracles: Vec<Box<dyn Oracle>>,
+    /// Facts of the last event; kept for its memory.
+    facts: Vec<Fact>,
     /// The first word of each oracle, in a run that goes on past it.
     past: Option<Vec<Violation>>,
 }
@@ -38,7 +40,7 @@ impl Run {
     /// # Errors
     /// [`NotSettled`]: there is no run.
     pub fn settled(plan: Plan) -> Result<Self, NotSettled> {
-        Self { world: World::new(plan), oracles: oracle::all(), past: None }.settle()
+        Self::new(plan, None).settle()
     }
 
     /// The same, but a broken property ends neither the settling nor the run: each oracle's first word is kept.
@@ -46,7 +48,11 @@ impl Run {
     /// # Errors
     /// [`NotSettled::Late`]: there is no run.
     pub fn settled_going_past(plan: Plan) -> Result<Self, NotSettled> {
-        Self { world: World::new(plan), oracles: oracle::all(), past: Some(Vec::new()) }.settle()
+        Self::new(plan, Some(Vec::new())).settle()
+    }
+
+    fn new(plan: Plan, past: Option<Vec<Violation>>) -> Self {
+        Self { world: World::new(plan), oracles: oracle::all(), facts: Vec::new(), past }
     }
 
     fn settle(self) -> Result<Self, NotSettled> {
@@ -71,11 +77,10 @@ impl Run {
     /// The first property that was broken; the run is over.
     pub fn go_on(&mut self, span: Duration) -> Result<(), Violation> {
         let until = self.world.now() + span;
-        let facts = self.world.take_facts();
-        self.judge(&facts)?;
+        self.judge()?;
         let mut here = (self.world.now(), 0);
-        while let Some(facts) = self.world.step(until) {
-            self.judge(&facts)?;
+        while self.world.step(until) {
+            self.judge()?;
             here = if here.0 == self.world.now() {
                 (here.0, here.1 + 1)
             } else {
@@ -105,8 +110,9 @@ impl Run {
         self.oracles.iter().map(AsRef::as_ref)
     }
 
-    fn judge(&mut self, facts: &[Fact]) -> Result<(), Violation> {
-        for fact in facts {
+    fn judge(&mut self) -> Result<(), Violation> {
+        self.world.take_facts(&mut self.facts);
+        for fact in &self.facts {
             for oracle in &mut self.oracles {
                 let Err(what) = oracle.judge(&self.world, fact) else { continue };
                 let at = self.world.now().saturating_sub(self.world.story.began());

@@ -1,5 +1,6 @@
 //! The story of a run: what a reader sees, and a hash over all that happened.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// A line.
@@ -17,9 +18,12 @@ pub struct Story {
     lines: Vec<Line>,
     began: Option<Duration>,
     /// Ids that stand in lines, and the names that readers know.
-    names: Vec<(String, String)>,
+    names: BTreeMap<String, String>,
     hash: Hash,
 }
+
+/// Lengths of ids in a line: in full, and of a boot.
+const IDS: [usize; 2] = [36, 8];
 
 /// FNV-1a: it only has to differ when a run differs.
 #[derive(Clone, Copy, Debug)]
@@ -48,22 +52,44 @@ impl Story {
 
     /// An id is told by this name.
     pub fn name(&mut self, id: impl ToString, name: impl Into<String>) {
-        self.names.push((id.to_string(), name.into()));
+        self.names.insert(id.to_string(), name.into());
     }
 
     /// A line.
     pub fn tell(&mut self, at: Duration, subject: &str, text: &str) {
-        let mut text = format!("{subject:<10}  {text}");
-        for (id, name) in &self.names {
-            if text.contains(id) {
-                text = text.replace(id, name);
-            }
-        }
+        let text = self.with_names(format!("{subject:<10}  {text}"));
         self.note(at, text.as_bytes());
         let at = at.saturating_sub(self.began.unwrap_or_default());
         if !is_repeated(&self.lines, &text) && !fold(&mut self.lines, at, &text) {
             self.lines.push(Line { at, text });
         }
+    }
+
+    /// The text with names for the ids in it. An id stands where a word begins.
+    fn with_names(&self, text: String) -> String {
+        let mut named = String::new();
+        let (mut begin, mut inside) = (0, false);
+        for (at, letter) in text.char_indices() {
+            let starts = !inside && letter.is_ascii_hexdigit() && at >= begin;
+            inside = letter.is_ascii_alphanumeric() || letter == '-';
+            if !starts {
+                continue;
+            }
+            let known = IDS.iter().find_map(|length| {
+                let id = text.get(at..at + length)?;
+                self.names.get(id).map(|name| (name, at + length))
+            });
+            if let Some((name, end)) = known {
+                named.push_str(text.get(begin..at).unwrap_or_default());
+                named.push_str(name);
+                begin = end;
+            }
+        }
+        if begin == 0 {
+            return text;
+        }
+        named.push_str(text.get(begin..).unwrap_or_default());
+        named
     }
 
     /// Something that only the hash knows of.
@@ -196,6 +222,16 @@ mod tests {
             (9000, "bmc", "node-1 reads on"),
         ]);
         assert_eq!(lines.len(), 3);
+    }
+
+    #[test]
+    fn ids_are_told_by_their_names() {
+        let mut story = Story::default();
+        let (id, other) = (uuid::Uuid::from_u128(7), uuid::Uuid::from_u128(8));
+        story.name(id, "node-7");
+        story.tell(Duration::ZERO, "a", &format!("well-known {id}, at={id}; {other}"));
+        let expected = format!("a           well-known node-7, at=node-7; {other}");
+        assert_eq!(story.lines().first().map(|line| line.text.as_str()), Some(expected.as_str()));
     }
 
     #[test]

@@ -17,7 +17,7 @@ fn number(name: &str, otherwise: u64) -> u64 {
 }
 
 fn exploration(seed: u64) -> Exploration {
-    Exploration { seed, span: SPAN, nodes: None }
+    Exploration { seed, span: SPAN, nodes: None, dense: false }
 }
 
 #[test]

@@ -8,14 +8,17 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+mod bench_sim;
 mod bless;
 mod check;
 mod docs;
 mod lab_times;
+mod model;
 mod mutants;
 mod nova;
 mod place;
 mod setup;
+mod sim_ci;
 mod steps;
 mod test;
 mod tool;
@@ -52,6 +55,20 @@ enum Command {
         #[arg(long)]
         write: bool,
     },
+    /// How fast the simulator is, for 9 to 1000 nodes; fails when a goal is missed
+    BenchSim,
+    /// The explorations that CI runs; fails also where something was never met
+    SimCi {
+        /// Seeds
+        #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u64).range(1..))]
+        seeds: u64,
+        /// First seed
+        #[arg(long, default_value_t = 1)]
+        from: u64,
+        /// Threads
+        #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
+        threads: u16,
+    },
     /// How long a recovery takes in the lab, phase by phase
     LabTimes {
         /// How often each failure is run
@@ -60,6 +77,12 @@ enum Command {
         /// Nodes of the lab
         #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(3..=12))]
         nodes: u32,
+    },
+    /// Search the models of the protocols, whole and with one rule broken after the other
+    Model {
+        /// Passed on to the program: names of models or breaks, `--quick`, `--trace`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
     },
 }
 
@@ -71,7 +94,10 @@ fn main() -> ExitCode {
         Some(Command::Bless { arguments }) => bless::command(&arguments),
         Some(Command::Docs) => docs::command(),
         Some(Command::Mutants { names, write }) => mutants::command(&names, write),
+        Some(Command::BenchSim) => bench_sim::command(),
+        Some(Command::SimCi { seeds, from, threads }) => sim_ci::command(seeds, from, threads),
         Some(Command::LabTimes { runs, nodes }) => lab_times::command(runs, nodes),
+        Some(Command::Model { arguments }) => model::command(&arguments),
         None => Arguments::command().print_help().map_err(Into::into),
     };
     match result {

@@ -117,10 +117,10 @@ impl Restored {
     /// Index, term and command of each entry after `after`.
     pub fn entries_after(&self, after: Index) -> impl Iterator<Item = (Index, Term, &[u8])> {
         let skip = after.0.saturating_sub(self.snapshot.index);
-        let first = self.snapshot.index + 1;
+        let rest = self.entries.get(usize::try_from(skip).unwrap_or(usize::MAX)..);
+        let first = self.snapshot.index.saturating_add(skip).saturating_add(1);
         (first..)
-            .zip(&self.entries)
-            .skip(usize::try_from(skip).unwrap_or(usize::MAX))
+            .zip(rest.unwrap_or_default())
             .map(|(index, record)| (Index(index), Term(record.term), record.command.as_slice()))
     }
 

@@ -15,6 +15,8 @@ use crate::node::Power;
 use crate::place::Place;
 use crate::world::World;
 
+use super::script::Step;
+
 macro_rules! kinds {
     ($($kind:ident),* $(,)?) => {
         /// Kinds of fault.
@@ -25,6 +27,11 @@ macro_rules! kinds {
         impl Kind {
             /// All of them.
             pub const ALL: &[Kind] = &[$(Kind::$kind),*];
+
+            /// Whether it is no fault but something that an operator does; only dense explorations throw those.
+            pub fn is_operators(self) -> bool {
+                matches!(self, Kind::OperatorFences | Kind::OperatorConfirms | Kind::Noop)
+            }
         }
     };
 }
@@ -63,6 +70,9 @@ kinds![
     NovaFailsAfterSpawn,
     Disarm,
     Maintenance,
+    OperatorFences,
+    OperatorConfirms,
+    Noop,
 ];
 
 /// The dice of one seed.
@@ -70,37 +80,45 @@ pub struct Dice {
     rng: ChaCha8Rng,
     on: Vec<Kind>,
     next: Duration,
-    undo: Vec<(Duration, Undo)>,
+    /// What ends throws, and when.
+    undo: Vec<Step>,
     thrown: BTreeMap<Kind, u64>,
+    throws: usize,
+    done: Vec<Step>,
     pace: u64,
-}
-
-#[derive(Clone, Debug)]
-enum Undo {
-    Deeds(Vec<Deed>),
-    Order(Request),
 }
 
 impl Dice {
     /// Draws which faults are on.
     pub fn new(world: &World, mut rng: ChaCha8Rng) -> Self {
-        let mut on: Vec<Kind> =
-            Kind::ALL.iter().copied().filter(|_| rng.random_bool(0.4)).collect();
+        let faults = Kind::ALL.iter().copied().filter(|kind| !kind.is_operators());
+        let mut on: Vec<Kind> = faults.filter(|_| rng.random_bool(0.4)).collect();
         // Without nodes that die, and come back, there is little to see.
         on.extend([Kind::NodePower, Kind::NodeFeed, Kind::CutAll, Kind::NodeRepaired].repeat(2));
         let pace = rng.random_range(8..40);
         Self::with(world, rng, on, pace)
     }
 
+    /// The same, but faults follow each other soon, and an operator orders fences besides.
+    pub fn dense(world: &World, mut rng: ChaCha8Rng) -> Self {
+        let mut on: Vec<Kind> =
+            Kind::ALL.iter().copied().filter(|_| rng.random_bool(0.25)).collect();
+        on.extend([Kind::NodePower, Kind::NodeFeed, Kind::CutAll, Kind::NodeRepaired]);
+        on.extend([Kind::OperatorFences].repeat(on.len() / 2));
+        let pace = rng.random_range(5..14);
+        Self::with(world, rng, on, pace)
+    }
+
     /// Dice with these kinds of fault, one of them every `pace` seconds on average.
     pub fn with(world: &World, mut rng: ChaCha8Rng, on: Vec<Kind>, pace: u64) -> Self {
         let next = world.now() + Duration::from_secs(rng.random_range(1..pace.max(2)));
-        Self { rng, on, next, undo: Vec::new(), thrown: BTreeMap::new(), pace }
+        let (undo, done) = (Vec::new(), Vec::new());
+        Self { rng, on, next, undo, thrown: BTreeMap::new(), throws: 0, done, pace }
     }
 
     /// When something is to be done next.
     pub fn next_at(&self) -> Duration {
-        self.undo.iter().map(|(at, _)| *at).min().map_or(self.next, |undo| undo.min(self.next))
+        self.undo.iter().map(|step| step.at).min().map_or(self.next, |undo| undo.min(self.next))
     }
 
     /// How often each kind was met.
@@ -112,10 +130,10 @@ impl Dice {
     pub fn throw(&mut self, world: &mut World) {
         let now = world.now();
         let (due, left) =
-            std::mem::take(&mut self.undo).into_iter().partition(|(at, _)| *at <= now);
+            std::mem::take(&mut self.undo).into_iter().partition(|step| step.at <= now);
         self.undo = left;
-        let due: Vec<(Duration, Undo)> = due;
-        due.into_iter().for_each(|(_, undo)| carry_out(world, &undo));
+        let due: Vec<Step> = due;
+        due.into_iter().for_each(|step| self.carry_out(world, step));
         if self.next > now {
             return;
         }
@@ -123,61 +141,65 @@ impl Dice {
         let kind = self.on[self.rng.random_range(0..self.on.len())];
         *self.thrown.entry(kind).or_default() += 1;
         let throw = self.draw(world, kind);
-        for deed in &throw.deeds {
-            world.tell("dice", &deed.to_string());
-            world.inflict(deed);
+        let begins = Step { at: now, throw: self.throws, kind, acts: throw.acts };
+        if let Some(acts) = throw.undo {
+            let at = now + throw.span;
+            self.undo.push(Step { at, throw: self.throws, kind, acts });
         }
-        if let Some(undo) = throw.undo {
-            self.undo.push((now + throw.span, undo));
-        }
+        self.throws += 1;
+        self.carry_out(world, begins);
     }
 
     /// No more faults: everything works again.
     pub fn end(&mut self, world: &mut World) {
-        world.tell("dice", "the faults end");
-        for (_, undo) in std::mem::take(&mut self.undo) {
-            carry_out(world, &undo);
+        for step in std::mem::take(&mut self.undo) {
+            self.carry_out(world, step);
         }
-        world.wire.heal_all();
-        world.inflict(&Deed::NovaMends);
-        for number in 1..=world.plan().controllers {
-            world.inflict(&Deed::ResumeController(number));
-            if let Some(seat) = world.seats.get_mut(usize::from(number) - 1) {
-                seat.trap = None;
-            }
-            world.inflict(&Deed::StartController(number));
-        }
-        for number in 1..=world.plan().nodes {
-            for deed in [
-                Deed::Bmc(number, Behaviour::Obeys),
-                Deed::Unhang(number),
-                Deed::ResumeSentinel(number),
-                Deed::ResumeAgent(number),
-            ] {
-                world.inflict(&deed);
-            }
-        }
-        let person = || "dice".to_owned();
-        order(world, Request::Arm { scope: Scope::All, person: person() });
-        for number in 1..=world.plan().nodes {
-            let (node, reason) = (Place::Node(number).to_string(), person());
-            order(world, Request::Maintenance { node, on: false, reason, person: person() });
-        }
-        mend(world);
-        world.calm_down();
+        end(world);
+    }
+
+    /// Everything that was done so far, in order.
+    pub fn steps(&self) -> &[Step] {
+        &self.done
+    }
+
+    fn carry_out(&mut self, world: &mut World, step: Step) {
+        step.carry_out(world);
+        self.done.push(Step { at: world.now(), ..step });
     }
 }
 
-fn carry_out(world: &mut World, undo: &Undo) {
-    match undo {
-        Undo::Deeds(deeds) => {
-            for deed in deeds {
-                world.tell("dice", &deed.to_string());
-                world.inflict(deed);
-            }
+/// No fault is left: everything works again, as far as it does so without a human.
+pub(super) fn end(world: &mut World) {
+    world.tell("dice", "the faults end");
+    world.wire.heal_all();
+    world.inflict(&Deed::NovaMends);
+    for number in 1..=world.plan().controllers {
+        world.inflict(&Deed::ResumeController(number));
+        if let Some(seat) = world.seats.get_mut(usize::from(number) - 1) {
+            seat.trap = None;
         }
-        Undo::Order(request) => order(world, request.clone()),
+        world.inflict(&Deed::StartController(number));
     }
+    for number in 1..=world.plan().nodes {
+        for deed in [
+            Deed::Bmc(number, Behaviour::Obeys),
+            Deed::Unhang(number),
+            Deed::ResumeSentinel(number),
+            Deed::ResumeAgent(number),
+        ] {
+            world.inflict(&deed);
+        }
+    }
+    let person = || "dice".to_owned();
+    order(world, Request::Arm { scope: Scope::All, person: person() });
+    for number in 1..=world.plan().nodes {
+        let (node, reason) = (Place::Node(number).to_string(), person());
+        order(world, Request::Maintenance { node, on: false, reason, person: person() });
+    }
+    order(world, Request::Noop { on: false });
+    mend(world);
+    world.calm_down();
 }
 
 fn order(world: &mut World, request: Request) {

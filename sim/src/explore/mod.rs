@@ -2,6 +2,9 @@
 //! everything must come to a good end.
 
 mod dice;
+mod many;
+mod script;
+mod shrink;
 mod swarm;
 mod totals;
 
@@ -19,8 +22,11 @@ use crate::run::Run;
 use crate::world::{Plan, World};
 
 pub use dice::{Dice, Kind};
+pub use many::{Many, Of};
+pub use script::{Act, Step};
+pub use shrink::Shrunk;
 pub use swarm::Swarm;
-pub use totals::Totals;
+pub use totals::{GUARDS, Totals};
 
 /// After the faults end everything must have come to an end within this time.
 const ENDS_WITHIN: Duration = Duration::from_secs(25 * 60);
@@ -28,7 +34,7 @@ const ENDS_WITHIN: Duration = Duration::from_secs(25 * 60);
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// What an exploration is like.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exploration {
     /// Everything follows from it.
     pub seed: u64,
@@ -36,25 +42,33 @@ pub struct Exploration {
     pub span: Duration,
     /// How many nodes; `None`: 5 to 9, by the seed.
     pub nodes: Option<u16>,
+    /// Small clusters, faults that follow each other soon, and operators who order fences: to meet much in little time.
+    pub dense: bool,
 }
 
 /// An exploration that failed.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error(
-    "seed {seed}: {what}\nagain: cargo run -p sim -- --explore {seed} --minutes {minutes}{nodes}\n{story}"
+    "seed {seed}: {what}\nagain: cargo run -p sim -- --explore {seed}{options}\n\
+     less of it: cargo run -p sim -- --shrink {seed}{options}\n{story}"
 )]
 pub struct Failed {
     /// Its seed.
     pub seed: u64,
+    /// By whose judgement; `None` when it never began.
+    pub oracle: Option<&'static str>,
     /// What was broken.
     pub what: String,
-    /// How long faults were to happen.
-    pub minutes: u64,
-    /// How many nodes were asked for.
-    pub nodes: String,
+    /// What was asked for beside the seed, as options.
+    pub options: String,
     /// The end of its story.
     pub story: String,
+    /// What was done to it.
+    pub steps: Vec<Step>,
 }
+
+/// Oracle of a cluster that does not come to an end.
+const NOTHING_STUCK: &str = "nothing_stuck";
 
 impl Exploration {
     /// Runs it.
@@ -62,61 +76,116 @@ impl Exploration {
     /// # Errors
     /// The first property that was broken, with the command that runs the seed again.
     pub fn run(&self) -> Result<Totals, Box<Failed>> {
+        let (mut run, rng) = self.begin()?;
+        let mut dice =
+            if self.dense { Dice::dense(&run.world, rng) } else { Dice::new(&run.world, rng) };
+        match self.with_dice(&mut run, &mut dice) {
+            Ok(()) => Ok(Totals::of(&run, &dice)),
+            Err(broken) => Err(self.failed(&broken, &run, dice.steps())),
+        }
+    }
+
+    /// Does what was done to it in an earlier run, or a part of that, and sees whether it ends well.
+    ///
+    /// # Errors
+    /// The first property that was broken.
+    pub fn replay(&self, steps: &[Step]) -> Result<(), Box<Failed>> {
+        let (mut run, _) = self.begin()?;
+        self.with_steps(&mut run, steps).map_err(|broken| self.failed(&broken, &run, steps))
+    }
+
+    /// What its cluster is made from.
+    pub fn plan(&self) -> Plan {
+        self.plan_and_rng().0
+    }
+
+    fn plan_and_rng(&self) -> (Plan, ChaCha8Rng) {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed ^ 0x5eed);
-        let nodes = self.nodes.unwrap_or_else(|| rng.random_range(5..=9));
+        let few = if self.dense { 3..=6 } else { 5..=9 };
+        let nodes = self.nodes.unwrap_or_else(|| rng.random_range(few));
         let mut plan = Plan::new(self.seed, nodes);
         plan.domains = [1, 3, nodes, nodes][rng.random_range(0..4)];
         plan.profile = if rng.random_bool(0.7) { Profile::Fast } else { Profile::Balanced };
         plan.without_watchdog = if rng.random_bool(0.2) { vec![2] } else { Vec::new() };
         plan.without_bmc = if rng.random_bool(0.2) { vec![3] } else { Vec::new() };
-        let mut run = Run::settled(plan).map_err(|why| self.failed(&why.to_string(), None))?;
+        if self.dense && rng.random_bool(0.03) {
+            plan.controllers = 1;
+        }
+        (plan, rng)
+    }
+
+    fn begin(&self) -> Result<(Run, ChaCha8Rng), Box<Failed>> {
+        let (plan, rng) = self.plan_and_rng();
+        let nodes = plan.nodes;
+        let mut run = Run::settled(plan).map_err(|why| self.never_began(&why.to_string()))?;
         for n in 0..nodes * 2 {
             run.world.place_vm(&format!("vm-{}", n + 1), n % nodes + 1);
         }
-        let mut dice = Dice::new(&run.world, rng);
-        let begin = run.world.now();
-        while run.world.now() < begin + self.span {
-            let next = dice.next_at().min(begin + self.span);
-            let span = next.saturating_sub(run.world.now());
-            run.go_on(span).map_err(|broken| self.broken(&broken, &run))?;
+        Ok((run, rng))
+    }
+
+    fn with_dice(&self, run: &mut Run, dice: &mut Dice) -> Result<(), Violation> {
+        let end = run.world.now() + self.span;
+        while run.world.now() < end {
+            let next = dice.next_at().min(end);
+            run.go_on(next.saturating_sub(run.world.now()))?;
             dice.throw(&mut run.world);
         }
         dice.end(&mut run.world);
-        self.must_end(&mut run)?;
-        Ok(Totals::of(&run, &dice))
+        must_end(run)
     }
 
-    /// The faults are over: everything ends well, and soon.
-    fn must_end(&self, run: &mut Run) -> Result<(), Box<Failed>> {
-        let deadline = run.world.now() + ENDS_WITHIN;
-        loop {
-            run.go_on(LOOK_EVERY).map_err(|broken| self.broken(&broken, run))?;
-            dice::mend(&mut run.world);
-            match unfinished(&run.world) {
-                None => return Ok(()),
-                Some(what) if run.world.now() >= deadline => {
-                    let what = format!("nothing_stuck is broken: {what}");
-                    return Err(self.failed(&what, Some(&run.world)));
-                }
-                Some(_) => {}
-            }
+    fn with_steps(&self, run: &mut Run, steps: &[Step]) -> Result<(), Violation> {
+        let end = run.world.now() + self.span;
+        for step in steps {
+            run.go_on(step.at.saturating_sub(run.world.now()))?;
+            step.carry_out(&mut run.world);
         }
+        run.go_on(end.saturating_sub(run.world.now()))?;
+        dice::end(&mut run.world);
+        must_end(run)
     }
 
-    fn broken(&self, broken: &Violation, run: &Run) -> Box<Failed> {
-        self.failed(&broken.to_string(), Some(&run.world))
+    fn failed(&self, broken: &Violation, run: &Run, steps: &[Step]) -> Box<Failed> {
+        let story: Vec<String> = run.world.story.lines().iter().map(ToString::to_string).collect();
+        let (what, story, steps) = (broken.to_string(), story.join("\n"), steps.to_vec());
+        let oracle = Some(broken.oracle);
+        Box::new(Failed { oracle, story, steps, ..*self.never_began(&what) })
     }
 
-    fn failed(&self, what: &str, world: Option<&World>) -> Box<Failed> {
-        let lines = world.map_or(&[][..], |world| world.story.lines());
-        let story: Vec<String> = lines.iter().map(ToString::to_string).collect();
+    fn never_began(&self, what: &str) -> Box<Failed> {
         Box::new(Failed {
             seed: self.seed,
+            oracle: None,
             what: what.to_owned(),
-            minutes: self.span.as_secs() / 60,
-            nodes: self.nodes.map_or(String::new(), |nodes| format!(" --nodes {nodes}")),
-            story: story.join("\n"),
+            options: self.options(),
+            story: String::new(),
+            steps: Vec::new(),
         })
+    }
+
+    /// The options that ask for it again, beside its seed.
+    fn options(&self) -> String {
+        let nodes = self.nodes.map_or(String::new(), |nodes| format!(" --nodes {nodes}"));
+        let dense = if self.dense { " --dense" } else { "" };
+        format!(" --minutes {}{nodes}{dense}", self.span.as_secs() / 60)
+    }
+}
+
+/// The faults are over: everything ends well, and soon.
+fn must_end(run: &mut Run) -> Result<(), Violation> {
+    let deadline = run.world.now() + ENDS_WITHIN;
+    loop {
+        run.go_on(LOOK_EVERY)?;
+        dice::mend(&mut run.world);
+        match unfinished(&run.world) {
+            None => return Ok(()),
+            Some(what) if run.world.now() >= deadline => {
+                let at = run.world.now().saturating_sub(run.world.story.began());
+                return Err(Violation { oracle: NOTHING_STUCK, at, what });
+            }
+            Some(_) => {}
+        }
     }
 }
 

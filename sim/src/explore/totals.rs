@@ -34,6 +34,12 @@ pub struct Totals {
     pub faults: BTreeMap<String, u64>,
     /// Refusals by guard.
     pub refusals: BTreeMap<String, u64>,
+    /// Incidents that were in a state, by state.
+    pub states: BTreeMap<String, u64>,
+    /// VMs of incidents, by how far they came.
+    pub progress: BTreeMap<&'static str, u64>,
+    /// Actions of the rows that incidents came from.
+    pub actions: BTreeMap<&'static str, u64>,
     /// What oracles had to judge.
     pub judged: BTreeMap<&'static str, u64>,
     /// Hash over the stories, in order.
@@ -63,6 +69,12 @@ impl Totals {
                     Progress::Waiting | Progress::Attempted { .. } | Progress::Sent { .. } => {}
                 }
             }
+            for (state, _, _) in &incident.phases {
+                *totals.states.entry(state.to_string()).or_default() += 1;
+            }
+            for action in &incident.verdict.actions {
+                *totals.actions.entry(action.word()).or_default() += 1;
+            }
             let Some(fence) = incident.fence() else { continue };
             totals.intents += 1;
             if let Some(evidence) = &fence.evidence {
@@ -72,9 +84,13 @@ impl Totals {
         for (kind, times) in dice.thrown() {
             totals.faults.insert(format!("{kind:?}"), *times);
         }
-        for line in world.story.lines().iter().filter(|line| line.text.starts_with("guard")) {
-            let refusal = line.text.split("): ").nth(1).and_then(|rest| rest.split(':').next());
-            *totals.refusals.entry(refusal.unwrap_or("storm").to_owned()).or_default() += 1;
+        for (_, _, progress) in &world.ghost.progress {
+            *totals.progress.entry(*progress).or_default() += 1;
+        }
+        for line in world.story.lines() {
+            if let Some(refusal) = refusal(&line.text) {
+                *totals.refusals.entry(refusal.to_owned()).or_default() += 1;
+            }
         }
         for oracle in run.oracles() {
             totals.judged.insert(oracle.name(), oracle.judged());
@@ -93,6 +109,9 @@ impl Totals {
         self.left_behind += other.left_behind;
         self.resets += other.resets;
         self.hash = self.hash.rotate_left(7) ^ other.hash;
+        sum(&mut self.states, &other.states);
+        sum(&mut self.progress, &other.progress);
+        sum(&mut self.actions, &other.actions);
         sum(&mut self.evidence, &other.evidence);
         sum(&mut self.faults, &other.faults);
         sum(&mut self.refusals, &other.refusals);
@@ -104,6 +123,33 @@ impl Totals {
         self.simulated.as_secs_f64() / 3600.0
     }
 }
+
+/// The name of the guard that said no, of a verdict or of an operator's order.
+fn refusal(line: &str) -> Option<&str> {
+    let name = if line.starts_with("guard") {
+        line.split("): ").nth(1).map_or(Some("storm"), |rest| rest.split(':').next())
+    } else {
+        line.split_once("Refused { why: \"").and_then(|(_, rest)| rest.split(':').next())
+    };
+    name.filter(|name| GUARDS.contains(name))
+}
+
+/// All guards, as [`controller::guard::Refusal::name`] has them.
+pub const GUARDS: [&str; 13] = [
+    "grace",
+    "quorum",
+    "disarmed",
+    "maintenance",
+    "noop",
+    "in_flight",
+    "budget",
+    "storm",
+    "all_suspected",
+    "quarantine",
+    "left_alone",
+    "stale",
+    "not_protected",
+];
 
 fn sum<K: Ord + Clone>(into: &mut BTreeMap<K, u64>, from: &BTreeMap<K, u64>) {
     for (key, value) in from {
@@ -136,6 +182,9 @@ impl fmt::Display for Totals {
             self.resets
         )?;
         writeln!(f, "  refusals: {}", row(&self.refusals))?;
+        writeln!(f, "  states of incidents: {}", row(&self.states))?;
+        writeln!(f, "  VMs of incidents: {}", row(&self.progress))?;
+        writeln!(f, "  actions: {}", row(&self.actions))?;
         writeln!(f, "  faults: {}", row(&self.faults))?;
         write!(f, "  judged: {}", row(&self.judged))
     }

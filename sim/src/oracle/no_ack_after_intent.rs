@@ -32,10 +32,13 @@ impl Oracle for NoAckAfterIntent {
         let known = registry.incident_of(*node);
         let out =
             known.is_some_and(|incident| incident.fence().is_some() && incident.state.is_out());
-        let fences = registry.incidents().values().filter(|incident| incident.node == *node);
-        let fenced = fences
-            .filter(|incident| incident.boot == *boot)
-            .any(|incident| incident.fence().is_some_and(|fence| fence.evidence.is_some()));
+        // What no registry ever held this one does not hold either.
+        let fenced = world.ghost.fenced_boots.contains(&(*node, *boot))
+            && registry
+                .incidents()
+                .values()
+                .filter(|incident| incident.node == *node && incident.boot == *boot)
+                .any(|incident| incident.fence().is_some_and(|fence| fence.evidence.is_some()));
         let tail = seat.disk.entries_after(Index(registry.index()));
         let in_tail = tail.into_iter().any(|(_, _, bytes)| {
             postcard::from_bytes::<Entry>(bytes).is_ok_and(

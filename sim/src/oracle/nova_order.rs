@@ -8,7 +8,7 @@ use crate::place::{Place, node_id};
 use crate::world::World;
 
 /// S19: forced_down is set before the first evacuation and unset only after the release; and no nova-compute starts
-/// while an evacuation from its node is queued.
+/// while an evacuation from its node is queued, or while a VM that Nova places there runs elsewhere.
 #[derive(Debug, Default)]
 pub(super) struct NovaOrder {
     judged: u64,
@@ -63,6 +63,19 @@ impl Oracle for NovaOrder {
                             MigrationStatus::Accepted | MigrationStatus::PreMigrating
                         )
                 });
+                // Its user may start a VM here that Nova places here, wherever a guest of it runs.
+                let mut here = world.cloud.servers().into_iter();
+                let elsewhere = here.find(|server| {
+                    let on = world.runs_on(server.id);
+                    server.host.as_ref() == Some(&host) && on.iter().any(|on| on != node)
+                });
+                if let Some(server) = elsewhere {
+                    let on = world.runs_on(server.id);
+                    return Err(format!(
+                        "{host} starts its nova-compute, Nova places {} there, and it runs on {on:?}",
+                        server.name
+                    ));
+                }
                 match queued {
                     Some(record) => Err(format!(
                         "{host} starts its nova-compute while its {} {} is {:?}",

@@ -9,6 +9,8 @@ mod nova;
 mod orders;
 mod parse;
 mod play;
+mod written;
 
 pub use parse::{BadScenario, Scenario};
 pub use play::{Endured, Failed, Played};
+pub use written::written;

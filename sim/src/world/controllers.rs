@@ -8,6 +8,7 @@ use std::time::Duration;
 use controller::core::Controller;
 use controller::effect::{Effect, Network};
 use controller::event::Event;
+use controller::registry::Progress;
 use fencing::bmc::{Ask, Failure, Identity, Reply};
 use fencing::lease::Message;
 use fencing::sign::Signer;
@@ -291,6 +292,7 @@ impl World {
     /// Tells the oracles how far a controller is, and what is new in the registry.
     fn tell_applied(&mut self, number: u8) {
         let now = self.now;
+        let furthest = self.ghost.registry.as_ref().map(|known| known.index());
         let Some(seat) = self.seat_mut(number) else { return };
         let Some(core) = &seat.core else { return };
         let index = core.registry().index();
@@ -308,8 +310,13 @@ impl World {
                 boots.push((incident.node, incident.boot));
             }
         }
-        let registry = core.registry().clone();
-        if self.ghost.registry.as_ref().is_none_or(|known| known.index() < index) {
+        let further = furthest.is_none_or(|known| known < index);
+        if let Some(registry) = further.then(|| core.registry().clone()) {
+            for incident in registry.open_incidents() {
+                let vms = incident.vms.iter();
+                let met = vms.map(|(vm, known)| (incident.id, *vm, name_of(&known.progress)));
+                self.ghost.progress.extend(met);
+            }
             self.ghost.registry = Some(registry);
         }
         for incident in intended {
@@ -359,6 +366,16 @@ impl World {
         if self.seat(to.controller).is_some_and(|seat| seat.starts == to.starts) {
             self.tell_controller(to.controller, Event::Bmc { ticket: to.ticket, reply });
         }
+    }
+}
+
+fn name_of(progress: &Progress) -> &'static str {
+    match progress {
+        Progress::Waiting => "waiting",
+        Progress::Attempted { .. } => "attempted",
+        Progress::Sent { .. } => "sent",
+        Progress::Moved { .. } => "moved",
+        Progress::Parked { .. } => "parked",
     }
 }
 

@@ -9,6 +9,7 @@ mod links;
 mod power;
 mod sentinels;
 mod users;
+mod warm;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -83,6 +84,8 @@ pub struct Ghost {
     pub lied_about: BTreeSet<u16>,
     /// The registry that ever was furthest: what is applied anywhere is committed.
     pub registry: Option<Registry>,
+    /// How far their VMs came.
+    pub progress: BTreeSet<(IncidentId, Uuid, &'static str)>,
     /// Resets by watchdogs and sentinels.
     pub resets: u32,
     /// Calls that Nova got, by kind.
@@ -95,6 +98,8 @@ pub struct Ghost {
     pub orders: BTreeMap<Ticket, Request>,
     /// Since when no more faults happen: from then on everything must come to a good end.
     pub calm: Option<Duration>,
+    /// VMs whose guests die as soon as they start.
+    pub doomed: BTreeSet<Uuid>,
     /// Whether controllers may find that their state contradicts the others'.
     pub may_halt: bool,
 }
@@ -122,6 +127,8 @@ enum Happening {
     Written { node: u16, life: u32, saved: Box<node_agent::sentinel::Saved> },
     /// A node's power ends.
     PowerEnds { node: u16, boot: BootId },
+    /// The second half of a power cycle.
+    PowerReturns { node: u16 },
     /// A node's programs start.
     BootDone { node: u16, boots: u32 },
     /// A stopped program goes on.
@@ -175,22 +182,22 @@ impl World {
         self.events
     }
 
-    /// Lets the next thing happen that is due by `until`; the facts that came of it. `None` when there is none: then it
-    /// is `until`.
-    pub fn step(&mut self, until: Duration) -> Option<Vec<Fact>> {
+    /// Lets the next thing happen that is due by `until`. False when there is none: then it is `until`.
+    pub fn step(&mut self, until: Duration) -> bool {
         let Some((at, what)) = self.queue.pop(until) else {
             self.now = self.now.max(until);
-            return None;
+            return false;
         };
         self.now = self.now.max(at);
         self.events += 1;
         self.happen(what);
-        Some(self.take_facts())
+        true
     }
 
-    /// Facts of what was done to the world from outside.
-    pub fn take_facts(&mut self) -> Vec<Fact> {
-        std::mem::take(&mut self.facts)
+    /// Puts the facts that were not taken yet into `facts`, which is emptied first.
+    pub fn take_facts(&mut self, facts: &mut Vec<Fact>) {
+        facts.clear();
+        std::mem::swap(&mut self.facts, facts);
     }
 
     /// A node by its number.
@@ -308,6 +315,7 @@ impl World {
                     node.kept = Some(*saved);
                 }
             }
+            Happening::PowerReturns { node } => self.switch_on(node),
             Happening::PowerEnds { node, boot } => self.power_ends(node, boot),
             Happening::BootDone { node, boots } => self.boot_done(node, boots),
             Happening::Resume(program) => self.resume(program),

@@ -3,11 +3,12 @@
 use crate::{refuse, root, texts};
 
 /// Each crate, and the crates of this workspace that it may depend on.
-const MAY_USE: [(&str, &[&str]); 11] = [
+const MAY_USE: [(&str, &[&str]); 12] = [
     ("action-matrix", &[]),
     ("api", &[]),
     ("fencing", &["mutants"]),
     ("gossip", &["mutants"]),
+    ("model", &["fencing"]),
     ("mutants", &[]),
     ("node-agent", &["fencing", "gossip", "mutants"]),
     ("controller", &["action-matrix", "api", "fencing", "gossip", "mutants"]),

@@ -4,37 +4,44 @@ use std::time::Duration;
 
 use api::{Request, Scope};
 use controller::effect::Network;
+use controller::registry::State;
 use rand::RngExt;
 
-use super::{Dice, Kind, Undo, order};
+use super::{Dice, Kind};
 use crate::bmc::Behaviour;
+use crate::explore::script::{self, Act};
 use crate::fault::Deed;
 use crate::node::Power;
-use crate::place::Place;
+use crate::place::{Place, node_id};
 use crate::seat::{Point, Trap};
 use crate::wire::Way;
 use crate::world::World;
 
 /// What is done, for how long, and what ends it.
 pub(super) struct Throw {
-    pub(super) deeds: Vec<Deed>,
+    pub(super) acts: Vec<Act>,
     pub(super) span: Duration,
-    pub(super) undo: Option<Undo>,
+    pub(super) undo: Option<Vec<Act>>,
 }
 
 impl Throw {
     fn for_a_while(deeds: Vec<Deed>, span: Duration, undo: Vec<Deed>) -> Self {
-        Self { deeds, span, undo: Some(Undo::Deeds(undo)) }
+        Self { acts: script::deeds(deeds), span, undo: Some(script::deeds(undo)) }
     }
 
     /// Something that ends by itself, or never.
     fn once(deeds: Vec<Deed>) -> Self {
-        Self { deeds, span: Duration::ZERO, undo: None }
+        Self { acts: script::deeds(deeds), span: Duration::ZERO, undo: None }
+    }
+
+    /// An order, and the one that takes it back.
+    fn ordered(request: Request, span: Duration, back: Request) -> Self {
+        Self { acts: vec![Act::Order(request)], span, undo: Some(vec![Act::Order(back)]) }
     }
 }
 
 impl Dice {
-    pub(super) fn draw(&mut self, world: &mut World, kind: Kind) -> Throw {
+    pub(super) fn draw(&mut self, world: &World, kind: Kind) -> Throw {
         let node = self.rng.random_range(1..=world.plan().nodes);
         let network = Network(self.rng.random_range(0..world.plan().networks()));
         let (place, number) = (Place::Node(node), self.controller(world));
@@ -126,8 +133,13 @@ impl Dice {
             Kind::NovaLateWrites => while_(vec![Deed::NovaLate(many, short)], long, mends),
             Kind::NovaFailsClaim => while_(vec![Deed::NovaFailsClaim(vm)], long, mends),
             Kind::NovaFailsAfterSpawn => while_(vec![Deed::NovaFailsAfterSpawn(vm)], long, mends),
-            Kind::Disarm => self.disarm(world, node, long),
-            Kind::Maintenance => maintain(world, node, long),
+            Kind::Disarm => self.disarm(node, long),
+            Kind::Maintenance => maintain(node, long),
+            Kind::OperatorFences => self.fence(world, long),
+            Kind::OperatorConfirms => confirm(world),
+            Kind::Noop => {
+                Throw::ordered(Request::Noop { on: true }, short, Request::Noop { on: false })
+            }
         }
     }
 
@@ -161,24 +173,54 @@ impl Dice {
         Trap { point, after: self.rng.random_bool(0.5), stall, pause: false }
     }
 
-    fn disarm(&mut self, world: &mut World, node: u16, span: Duration) -> Throw {
+    fn disarm(&mut self, node: u16, span: Duration) -> Throw {
         let all = self.rng.random_bool(0.5);
         let scope = if all { Scope::All } else { Scope::Node(Place::Node(node).to_string()) };
         let (person, reason) = ("dice".to_owned(), "dice".to_owned());
-        order(world, Request::Disarm { scope: scope.clone(), reason, person: person.clone() });
-        Throw { deeds: Vec::new(), span, undo: Some(Undo::Order(Request::Arm { scope, person })) }
+        let disarm = Request::Disarm { scope: scope.clone(), reason, person: person.clone() };
+        Throw::ordered(disarm, span, Request::Arm { scope, person })
+    }
+
+    /// An operator has a node fenced that serves, and switches it on again later.
+    fn fence(&mut self, world: &World, span: Duration) -> Throw {
+        let out = |number| world.registry().is_some_and(|known| known.is_out(node_id(number)));
+        let serving = world.nodes.iter().filter(|node| node.compute_runs() && !out(node.number));
+        let serving: Vec<u16> = serving.map(|node| node.number).collect();
+        if serving.is_empty() {
+            return Throw::once(Vec::new());
+        }
+        let number = serving[self.rng.random_range(0..serving.len())];
+        let (person, reason) = ("dice".to_owned(), "dice".to_owned());
+        let fence = Request::Fence { node: Place::Node(number).to_string(), reason, person };
+        let on = vec![Act::Deed(Deed::PowerOn(number))];
+        Throw { acts: vec![Act::Order(fence)], span: span / 4, undo: Some(on) }
     }
 }
 
-fn maintain(world: &mut World, node: u16, span: Duration) -> Throw {
+/// An operator has looked, and says of a node that is off that it is off.
+fn confirm(world: &World) -> Throw {
+    let sought = |number| {
+        let incident = world.registry().and_then(|known| known.incident_of(node_id(number)));
+        incident.is_some_and(|incident| incident.state == State::Fencing)
+    };
+    let off = |power| matches!(power, Power::Off | Power::NoFeed);
+    let found = world.nodes.iter().find(|node| off(node.power) && sought(node.number));
+    let acts = found.map(|node| {
+        let (node, person) = (node.place().to_string(), "dice".to_owned());
+        let reason = "it is off".to_owned();
+        Act::Order(Request::Confirm { typed: node.clone(), node, reason, person })
+    });
+    Throw { acts: acts.into_iter().collect(), span: Duration::ZERO, undo: None }
+}
+
+fn maintain(node: u16, span: Duration) -> Throw {
     let switch = |on| Request::Maintenance {
         node: Place::Node(node).to_string(),
         on,
         reason: "dice".to_owned(),
         person: "dice".to_owned(),
     };
-    order(world, switch(true));
-    Throw { deeds: Vec::new(), span, undo: Some(Undo::Order(switch(false))) }
+    Throw::ordered(switch(true), span, switch(false))
 }
 
 fn apart(world: &World, place: Place, span: Duration) -> Throw {

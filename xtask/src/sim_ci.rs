@@ -1,0 +1,15 @@
+//! The explorations that CI runs: thousands of seeds, and the proof that they have met what there is to meet.
+
+use anyhow::{Result, ensure};
+
+use crate::place;
+
+pub(crate) fn command(seeds: u64, from: u64, threads: u16) -> Result<()> {
+    let (seeds, from, threads) = (seeds.to_string(), from.to_string(), threads.to_string());
+    let options = ["--ci", "--seeds", &seeds, "--from", &from, "--threads", &threads];
+    let words: Vec<&str> =
+        ["run", "--quiet", "-p", "sim", "--"].into_iter().chain(options).collect();
+    let status = place::cargo(&words).status()?;
+    ensure!(status.success(), "the explorations failed, or did not meet what they must: see above");
+    Ok(())
+}
