@@ -64,6 +64,8 @@ pub enum Deed {
     StallSentinel(u16, Option<Duration>),
     /// It stops between its next check and the feed.
     StallAtFeed(u16, Duration),
+    /// It stops between its next feed and the look at the clock that follows.
+    StallAfterFeed(u16, Duration),
     /// It goes on.
     ResumeSentinel(u16),
     /// A node's sentinel is killed.
@@ -220,6 +222,12 @@ impl World {
                 self.trouble(Place::Node(node));
                 if let Some(node) = self.nodes.get_mut(usize::from(node) - 1) {
                     node.stall_at_feed = Some(span);
+                }
+            }
+            Deed::StallAfterFeed(node, span) => {
+                self.trouble(Place::Node(node));
+                if let Some(node) = self.nodes.get_mut(usize::from(node) - 1) {
+                    node.stall_after_feed = Some(span);
                 }
             }
             Deed::ResumeSentinel(node) => self.resume_sentinel(node),

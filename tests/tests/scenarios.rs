@@ -84,6 +84,29 @@ fn sabotage_is_noticed_by_the_oracle_that_is_there_for_it() {
     assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
 }
 
+#[test]
+fn every_story_of_a_mutant_can_be_read_and_names_an_oracle() {
+    let complaints: Vec<String> = files("scenarios/mutants")
+        .iter()
+        .filter_map(|file| {
+            let name = file.file_stem().unwrap().to_string_lossy().into_owned();
+            let text = std::fs::read_to_string(file).unwrap();
+            let number = name.split('_').next().unwrap_or_default().to_uppercase();
+            let head = text.strip_prefix(&format!("# {number}, killed by "));
+            let Some((oracle, _)) = head.and_then(|head| head.split_once(": ")) else {
+                return Some(format!(
+                    "{name}: the first line is `# {number}, killed by ORACLE: why`"
+                ));
+            };
+            if sim::oracle::all().iter().all(|known| known.name() != oracle) {
+                return Some(format!("{name}: there is no oracle {oracle}"));
+            }
+            Scenario::parse(&text).err().map(|bad| format!("{name}: {bad}"))
+        })
+        .collect();
+    assert!(complaints.is_empty(), "\n{}\n", complaints.join("\n"));
+}
+
 /// The head of a scenario: what happens, and in brackets the part of the index it belongs to, with its sources.
 struct Head {
     name: String,

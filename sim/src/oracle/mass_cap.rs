@@ -21,8 +21,8 @@ pub(super) struct MassCap {
     judged: u64,
 }
 
-/// Observers need four seconds.
-const SEEN_AFTER: Duration = Duration::from_secs(5);
+/// Observers need four seconds, where nothing is in their way.
+const SEEN_AFTER: Duration = Duration::from_secs(8);
 /// Fifteen minutes, as a registry counts them that begins a new minute with each leader.
 const BUDGET: Duration = Duration::from_secs(12 * 60);
 

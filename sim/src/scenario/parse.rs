@@ -178,12 +178,13 @@ fn cluster(words: &[&str]) -> Result<Plan, String> {
                 plan.profile = profile(word, value)?;
             }
             "without_bmc" => plan.without_bmc = nodes(value)?,
+            "broken_watchdog" => plan.broken_watchdog = nodes(value)?,
             "softdog" => plan.softdog = nodes(value)?,
             "without_watchdog" => plan.without_watchdog = nodes(value)?,
             _ => {
                 return Err(format!(
                     "`{word}`: allowed are controllers, nodes, domains, profile, reckoned_by, seed, grace, without_bmc, \
-                     without_watchdog, softdog"
+                     without_watchdog, broken_watchdog, softdog"
                 ));
             }
         }

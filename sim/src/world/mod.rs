@@ -129,6 +129,8 @@ enum Happening {
     Written { node: u16, life: u32, saved: Box<node_agent::sentinel::Saved> },
     /// A node's power ends.
     PowerEnds { node: u16, boot: BootId },
+    /// The second half of a power cycle.
+    PowerReturns { node: u16 },
     /// A node's programs start.
     BootDone { node: u16, boots: u32 },
     /// A stopped program goes on.
@@ -315,6 +317,7 @@ impl World {
                     node.kept = Some(*saved);
                 }
             }
+            Happening::PowerReturns { node } => self.switch_on(node),
             Happening::PowerEnds { node, boot } => self.power_ends(node, boot),
             Happening::BootDone { node, boots } => self.boot_done(node, boots),
             Happening::Resume(program) => self.resume(program),
