@@ -11,7 +11,6 @@ const LIMITS: Limits = Limits { threads: 1, states: 20_000_000, time: Duration::
 fn run(job: &Job) {
     let outcome = job.run(LIMITS);
     let Job { model, mutant, breaks, .. } = job;
-    println!("{} {mutant}: {} states, depth {}", outcome.name, outcome.states, outcome.depth);
     assert!(job.is_good(&outcome), "{model} {mutant} {breaks}: {outcome:#?}");
 }
 
