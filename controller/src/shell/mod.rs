@@ -124,6 +124,8 @@ struct Shell {
     origin: Instant,
     journal: Journal,
     recorder: Recorder,
+    /// When this core began.
+    began: Duration,
     /// When leadership was given away for a new record.
     gave_away: Option<Duration>,
     /// A core cannot begin anew in this process.

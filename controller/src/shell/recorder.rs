@@ -26,6 +26,8 @@ pub(super) struct Recorder {
     /// Bytes that all files may have; 0: nothing is recorded.
     most: u64,
     open: Option<Open>,
+    /// The last record had to end, and no other has begun.
+    full: bool,
     /// Earlier files, oldest first, with their lengths.
     earlier: VecDeque<(PathBuf, u64)>,
 }
@@ -38,7 +40,8 @@ struct Open {
 
 impl Recorder {
     pub(super) fn new(state_dir: &Path, most: u64) -> Self {
-        Self { dir: state_dir.join("records"), most, open: None, earlier: VecDeque::new() }
+        let dir = state_dir.join("records");
+        Self { dir, most, open: None, full: false, earlier: VecDeque::new() }
     }
 
     /// A core begins: a file of its own.
@@ -48,7 +51,7 @@ impl Recorder {
             return;
         }
         match self.create(head) {
-            Ok(open) => self.open = Some(open),
+            Ok(open) => (self.open, self.full) = (Some(open), false),
             Err(error) => {
                 tracing::warn!(%error, dir = %self.dir.display(), "events are not recorded");
                 return;
@@ -88,7 +91,7 @@ impl Recorder {
 
     /// Whether a new core should begin, so that a record begins that can be replayed.
     pub(super) fn is_long(&self) -> bool {
-        self.open.as_ref().is_some_and(|open| open.to.length() > self.most / PARTS)
+        self.full || self.open.as_ref().is_some_and(|open| open.to.length() > self.most / PARTS)
     }
 
     fn create(&mut self, head: &Head) -> io::Result<Open> {
@@ -127,8 +130,10 @@ impl Recorder {
             let Some((path, _)) = self.earlier.pop_front() else {
                 tracing::warn!(
                     file = %open.path.display(), bytes = length,
-                    "the record is as long as all may be, and ends; the next begins with the next start"
+                    "the record is as long as all may be, and ends; another begins when no incident is open and another \
+                     controller leads"
                 );
+                self.full = true;
                 self.end("it was as long as all records may be");
                 return;
             };

@@ -9,8 +9,12 @@ use crate::event::Event;
 use crate::raft::Restored;
 use crate::record::{Frame, Head};
 
-/// A leader gives its role away for this at most so often.
-const GIVE_AWAY_AGAIN: Duration = Duration::from_secs(60);
+/// No core lives shorter: what it has seen of the nodes is worth more than a record. A lab has no such patience.
+const LIVES: Duration = Duration::from_secs(10 * 60);
+/// A leader gives its role away after this time at the earliest.
+const LEADS: Duration = Duration::from_secs(60 * 60);
+/// A leader tries to give its role away at most so often.
+const GIVE_AWAY_AGAIN: Duration = Duration::from_secs(10);
 
 impl Shell {
     /// Begins anew if the record is long, and nothing would be lost by it: no incident is open, nobody waits for an
@@ -25,8 +29,12 @@ impl Shell {
             return Ok(());
         }
         let now = self.now();
+        let lived = now.saturating_sub(self.began);
         if !self.core.is_leader() {
-            return self.renew(now);
+            return if lived >= LIVES || self.config.lab { self.renew(now) } else { Ok(()) };
+        }
+        if lived < LEADS && !self.config.lab {
+            return Ok(());
         }
         if self.gave_away.is_none_or(|at| now.saturating_sub(at) >= GIVE_AWAY_AGAIN) {
             self.gave_away = Some(now);
@@ -57,7 +65,7 @@ impl Shell {
         settings.waits.grace = settings.waits.grace.saturating_sub(now);
         let restored = self.store.held().clone();
         let (core, effects) = begin(&mut self.recorder, now, settings, restored);
-        (self.core, self.keys_index) = (core, None);
+        (self.core, self.keys_index, self.began) = (core, None, now);
         self.carry_out(effects)?;
         let nodes = self.inventory.nodes.clone().into_iter().collect();
         self.deliver(Event::Inventory { nodes })

@@ -69,6 +69,7 @@ pub(super) async fn start(config: Config) -> Result<Shell, RunError> {
     let mut shell = Shell {
         journal: Journal::new(&config.state_dir),
         recorder,
+        began: Duration::ZERO,
         gave_away: None,
         may_not_renew: false,
         boot,

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use api::{Request, Scope};
+use controller::core::Waits;
 use controller::effect::Network;
 use fencing::lease::Profile;
 
@@ -61,7 +62,11 @@ fn cluster(plan: &Plan) -> String {
             let _ = write!(text, " {key}={}", names.join(","));
         }
     }
-    text + "\n"
+    text.push('\n');
+    if plan.waits.left_alone != Waits::default().left_alone {
+        text.push_str("# it was dense: its waits are shorter than those of a scenario\n");
+    }
+    text
 }
 
 type Line = (Option<String>, Option<(Duration, String)>);

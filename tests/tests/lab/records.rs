@@ -9,15 +9,8 @@ use controller::record::{self, Decision};
 
 use crate::run::{Closing, program};
 
-/// What a record told.
-pub(crate) struct Told {
-    /// Whether its controller led at the end.
-    pub(crate) leads: bool,
-    pub(crate) decisions: Vec<Decision>,
-}
-
-/// Replays the records of all controllers; each must decide as it had.
-pub(crate) fn replayed(closing: &Closing) -> Vec<Told> {
+/// Replays the records of all controllers; each must decide as it had. What each of them told.
+pub(crate) fn replayed(closing: &Closing) -> Vec<Vec<Decision>> {
     let mut all = Vec::new();
     for path in files(closing.dir()) {
         let mut decisions = Vec::new();
@@ -27,7 +20,7 @@ pub(crate) fn replayed(closing: &Closing) -> Vec<Told> {
         eprintln!("{replayed}");
         assert_eq!(replayed.difference, None, "{}: {replayed}", path.display());
         assert!(replayed.events > 100, "nothing was recorded: {replayed}");
-        all.push(Told { leads: replayed.core.is_leader(), decisions });
+        all.push(decisions);
     }
     all
 }
