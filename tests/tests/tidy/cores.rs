@@ -40,8 +40,12 @@ const CORES: &[&str] = &[
 ];
 
 /// Files and directories below those paths that are shells all the same, with the reason.
-const SHELLS: [(&str, &str); 4] = [
+const SHELLS: [(&str, &str); 8] = [
     ("gossip/src/udp", "the socket of a group"),
+    ("sim/src/ci.rs", "measures many explorations, and prints"),
+    ("sim/src/explore/many.rs", "runs explorations on threads, a world in each"),
+    ("sim/src/fleet", "measures a large cluster: time and memory of this process"),
+    ("sim/src/hunt", "reads stories, measures, and prints"),
     ("sim/src/main.rs", "reads scenario files and prints"),
     ("sim/src/replay.rs", "opens records and prints"),
     ("sim/src/standin", "BMC and Nova as real servers, for the lab and for tests with processes"),
