@@ -26,6 +26,8 @@ const PAGE_AFTER: Duration = Duration::from_secs(30);
 /// A leader that inherits a fence looks for the node's trouble itself for this long; then the verdict that it inherited
 /// stands, unless the node is well.
 const LOOKS_FOR: Duration = Duration::from_secs(10);
+/// So long after it slept, a leader's observers have told it anew who is silent.
+const LOOKS_AGAIN: Duration = Duration::from_secs(3);
 /// VERIFY is committed again when its promisers have not answered for this long.
 const VERIFY_AGAIN: Duration = Duration::from_secs(15);
 
@@ -57,7 +59,11 @@ impl Controller {
         let well = !self.healthy_for(node).is_zero();
         let by_row = self.matrix.rows().iter().any(|row| row.name() == incident.verdict.row);
         let Some(leading) = &mut self.leading else { return false };
-        let own = leading.term == epoch.term;
+        // Whoever slept, and still leads since the others slept too, knows nothing new before it has looked again.
+        if leading.slept.is_some_and(|at| now.saturating_sub(at) < LOOKS_AGAIN) {
+            return false;
+        }
+        let own = leading.term == epoch.term && leading.slept.is_none();
         let waited = now.saturating_sub(leading.since) >= LOOKS_FOR && !well;
         let work = leading.works.entry(incident.id).or_default();
         work.confirmed |= own || troubled || waited || !by_row;
@@ -177,6 +183,7 @@ impl Controller {
         match waiting.standing(now, versions.as_deref()) {
             Standing::Verify | Standing::Verifying { .. } if verify_due && begun => {
                 work.verify_at = Some(now);
+                work.verify_since.get_or_insert(now);
                 self.propose(Command::Verify { epoch }, out);
             }
             Standing::Proven(evidence) if begun => {
@@ -247,7 +254,7 @@ impl Controller {
             None if has_bmc => None,
             None => Some("no BMC is enrolled".to_owned()),
         };
-        let verifying = work.verify_at.is_some_and(|at| now.saturating_sub(at) < VERIFY_AGAIN);
+        let verifying = work.verify_since.is_some_and(|at| now.saturating_sub(at) < VERIFY_AGAIN);
         let by_lease = match &work.waiting {
             None => Some("it was not armed".to_owned()),
             Some(waiting) => match waiting.standing(now, versions.as_deref()) {

@@ -21,6 +21,8 @@ use crate::registry::{Command, Course, Incident, Kind, Node, Progress, State};
 const CHANNEL_LIFE: Duration = Duration::from_secs(30);
 /// A renewal older than this does not speak for a node that is to come back.
 const HEARD_WITHIN: Duration = Duration::from_secs(5);
+/// An answer of the census that allows a release is at most this old.
+const CENSUS_FRESH: Duration = Duration::from_secs(5);
 /// Records are read again this often while a node waits to come back.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
@@ -68,9 +70,12 @@ impl Controller {
         if now.saturating_sub(since) < late {
             return Err(format!("{} s, until no order can arrive late", late.as_secs()));
         }
+        let mut since = since;
         if self.settings.nova && self.fence_evacuates(incident) {
-            self.no_order_queued(incident)?;
+            since = since.max(self.no_order_queued(incident)?);
         }
+        // An order that ended between an older answer and the look at the records may have left a guest behind.
+        since = since.max(now.saturating_sub(CENSUS_FRESH));
         self.no_vm_in_doubt(incident, since)?;
         match self.census_of(incident.node, boot, since) {
             None => Err("its agent to say which domains run".to_owned()),
@@ -89,8 +94,9 @@ impl Controller {
         incident.fence().is_some_and(|fence| fence.evacuate)
     }
 
-    /// No evacuation of this source may still be queued: Nova would run it although the source is back.
-    fn no_order_queued(&mut self, incident: &Incident) -> Result<(), String> {
+    /// No evacuation of this source may still be queued: Nova would run it although the source is back. Since when that is
+    /// known: what the agents are asked after it sees whatever the last of them left.
+    fn no_order_queued(&mut self, incident: &Incident) -> Result<Duration, String> {
         let queued = |status: &MigrationStatus| {
             matches!(
                 status,
@@ -101,8 +107,17 @@ impl Controller {
         };
         let records = self.fresh_records(incident).ok_or("Nova's migration records")?;
         match records.iter().filter(|record| queued(&record.status)).count() {
-            0 => Ok(()),
-            n => Err(format!("{n} evacuations that Nova has not finished")),
+            0 => {
+                let now = self.now;
+                let work = self.work(incident.id).ok_or("the leader")?;
+                Ok(*work.unqueued_since.get_or_insert(now))
+            }
+            n => {
+                if let Some(work) = self.work(incident.id) {
+                    work.unqueued_since = None;
+                }
+                Err(format!("{n} evacuations that Nova has not finished"))
+            }
         }
     }
 

@@ -26,6 +26,8 @@ pub(super) struct Leading {
     pub(super) term: u64,
     /// When it began.
     pub(super) since: Duration,
+    /// When this leader last went on after a pause in which it could not see what happened.
+    pub(super) slept: Option<Duration>,
     /// Whether an entry of its own term is committed.
     pub(super) begun: bool,
     /// Work on open incidents.
@@ -104,6 +106,8 @@ pub(super) struct Work {
     pub(super) waiting: Option<Waiting>,
     /// When a VERIFY was proposed.
     pub(super) verify_at: Option<Duration>,
+    /// When the first VERIFY was proposed: who has not answered one for long is not being waited for.
+    pub(super) verify_since: Option<Duration>,
     /// The fence event.
     pub(super) order: Option<Order>,
     /// When its co-signature was asked for.
@@ -136,6 +140,8 @@ pub(super) struct Work {
     pub(super) vm_not_before: BTreeMap<Uuid, Duration>,
     /// When this leader first saw the node waiting to come back.
     pub(super) return_since: Option<Duration>,
+    /// Since when Nova's records have shown no evacuation of the node that is not finished.
+    pub(super) unqueued_since: Option<Duration>,
     /// What the release waits for.
     pub(super) release: String,
     /// Sentences told once.
@@ -148,6 +154,7 @@ impl Leading {
         Self {
             term,
             since: now,
+            slept: None,
             begun: false,
             works: BTreeMap::new(),
             calls: BTreeMap::new(),

@@ -50,6 +50,8 @@ use sentinels::Sentinels;
 
 /// Raft's own step.
 const RAFT_TICK: Duration = Duration::from_millis(50);
+/// A gap of this length between two events is a process that hung: Raft's own step alone wants twenty a second.
+const SLEPT: Duration = Duration::from_secs(2);
 /// The leader looks at everything it has in hand this often, beside when something happens.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -131,6 +133,7 @@ impl Controller {
 
     /// Takes an event. `wall_ms` is the wall clock, for display alone.
     pub fn handle(&mut self, now: Duration, wall_ms: u64, event: Event, out: &mut Vec<Effect>) {
+        self.note_sleep(now);
         (self.now, self.wall_ms) = (now, wall_ms);
         match event {
             Event::Timeout => self.timeout(out),
@@ -196,6 +199,17 @@ impl Controller {
     pub fn give_role_away(&mut self, now: Duration, out: &mut Vec<Effect>) {
         self.now = now;
         self.hand_over(out);
+    }
+
+    /// A core is called many times a second; a gap means that its process hung.
+    fn note_sleep(&mut self, now: Duration) {
+        if now.saturating_sub(self.now) < SLEPT {
+            return;
+        }
+        if let Some(leading) = &mut self.leading {
+            leading.slept = Some(now);
+            leading.works.values_mut().for_each(|work| work.confirmed = false);
+        }
     }
 
     fn timeout(&mut self, out: &mut Vec<Effect>) {
