@@ -14,7 +14,7 @@ use model::suite::{Job, Must, holes, mutants, quick, whole};
 #[derive(Parser)]
 #[command(name = "model")]
 struct Arguments {
-    /// Only these models, or these breaks by their names
+    /// Only these models, bounds (`sets`) or breaks, by their names
     names: Vec<String>,
     /// Only bounds that take a few seconds
     #[arg(long)]

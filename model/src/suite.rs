@@ -21,7 +21,7 @@ pub struct Job {
     pub model: &'static str,
     /// What it must come to.
     pub must: Must,
-    /// The broken rule as the program's user names it.
+    /// The broken rule as the program's user names it; of a whole model, its bounds.
     pub mutant: String,
     /// Its number in the list of mutants of the simulator, if it has one.
     pub number: &'static str,
@@ -44,8 +44,12 @@ impl Job {
         }
     }
 
-    fn whole(model: &'static str, run: impl Fn(Limits) -> Outcome + Send + Sync + 'static) -> Job {
-        let (mutant, number, breaks) = (String::new(), "", "");
+    fn whole(
+        model: &'static str,
+        bounds: &str,
+        run: impl Fn(Limits) -> Outcome + Send + Sync + 'static,
+    ) -> Job {
+        let (mutant, number, breaks) = (bounds.to_owned(), "", "");
         Job { model, must: Must::Hold, mutant, number, breaks, run: Box::new(run) }
     }
 }
@@ -54,14 +58,20 @@ impl Job {
 pub fn whole() -> Vec<Job> {
     let mut jobs = Vec::new();
     for &scope in lease::Scope::ALL {
-        jobs.push(Job::whole("lease", move |l| search(Lease { scope, mutant: None }, l)));
+        jobs.push(Job::whole("lease", scope.name, move |l| {
+            search(Lease { scope, mutant: None }, l)
+        }));
     }
-    jobs.push(Job::whole("fleet", |l| search(Fleet { mutant: None }, l)));
+    jobs.push(Job::whole("fleet", "", |l| search(Fleet { mutant: None }, l)));
     for &scope in evacuate::Scope::ALL {
-        jobs.push(Job::whole("evacuate", move |l| search(Evacuate { scope, mutant: None }, l)));
+        jobs.push(Job::whole("evacuate", scope.name, move |l| {
+            search(Evacuate { scope, mutant: None }, l)
+        }));
     }
     for &scope in registry::Scope::ALL {
-        jobs.push(Job::whole("registry", move |l| search(Registry { scope, mutant: None }, l)));
+        jobs.push(Job::whole("registry", scope.name, move |l| {
+            search(Registry { scope, mutant: None }, l)
+        }));
     }
     jobs
 }
@@ -70,13 +80,19 @@ pub fn whole() -> Vec<Job> {
 pub fn quick() -> Vec<Job> {
     let mut jobs = Vec::new();
     for &scope in lease::Scope::QUICK {
-        jobs.push(Job::whole("lease", move |l| search(Lease { scope, mutant: None }, l)));
+        jobs.push(Job::whole("lease", scope.name, move |l| {
+            search(Lease { scope, mutant: None }, l)
+        }));
     }
-    jobs.push(Job::whole("fleet", |l| search(Fleet { mutant: None }, l)));
+    jobs.push(Job::whole("fleet", "", |l| search(Fleet { mutant: None }, l)));
     let scope = evacuate::Scope::SMALL;
-    jobs.push(Job::whole("evacuate", move |l| search(Evacuate { scope, mutant: None }, l)));
+    jobs.push(Job::whole("evacuate", scope.name, move |l| {
+        search(Evacuate { scope, mutant: None }, l)
+    }));
     let scope = registry::Scope::SMALL;
-    jobs.push(Job::whole("registry", move |l| search(Registry { scope, mutant: None }, l)));
+    jobs.push(Job::whole("registry", scope.name, move |l| {
+        search(Registry { scope, mutant: None }, l)
+    }));
     jobs
 }
 

@@ -95,6 +95,19 @@ pub enum Point {
     Persist,
 }
 
+impl DiskFault {
+    /// Its word in a scenario.
+    pub fn word(self) -> &'static str {
+        match self {
+            DiskFault::Full => "full",
+            DiskFault::Once => "eio",
+            DiskFault::Torn => "torn",
+            DiskFault::Unsynced => "unsynced",
+            DiskFault::Damaged => "damaged",
+        }
+    }
+}
+
 impl Point {
     /// Whether this effect is it.
     pub fn meets(self, effect: &Effect) -> bool {

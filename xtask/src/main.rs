@@ -60,13 +60,13 @@ enum Command {
     /// The explorations that CI runs; fails also where something was never met
     SimCi {
         /// Seeds
-        #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u64).range(1..))]
+        #[arg(long, default_value_t = sim_ci::SEEDS, value_parser = clap::value_parser!(u64).range(1..))]
         seeds: u64,
         /// First seed
-        #[arg(long, default_value_t = 1)]
+        #[arg(long, default_value_t = sim_ci::FIRST)]
         from: u64,
         /// Threads
-        #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
+        #[arg(long, default_value_t = sim_ci::THREADS, value_parser = clap::value_parser!(u16).range(1..=64))]
         threads: u16,
     },
     /// How long a recovery takes in the lab, phase by phase

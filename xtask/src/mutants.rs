@@ -12,19 +12,8 @@ const END: &str = "<!-- mutants: end -->";
 
 /// Hunts those that are named, all without names; compares the table with the page, or writes it there.
 pub(crate) fn command(names: &str, write: bool) -> anyhow::Result<()> {
-    let hunt = [
-        "run",
-        "--quiet",
-        "--package",
-        "sim",
-        "--profile",
-        "sim",
-        "--features",
-        "mutants",
-        "--",
-        "--mutants",
-        names,
-    ];
+    let hunt =
+        ["run", "--quiet", "--package", "sim", "--features", "mutants", "--", "--mutants", names];
     let output = place::cargo(&hunt)
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit())
@@ -38,7 +27,7 @@ pub(crate) fn command(names: &str, write: bool) -> anyhow::Result<()> {
         ensure!(names.is_empty(), "only a hunt of all mutants is written");
         rewrite(&rows)?;
     } else {
-        compare(&rows)?;
+        compare(&rows, names.is_empty())?;
     }
     ensure!(output.status.success(), "not every mutant was killed");
     Ok(())
@@ -50,13 +39,19 @@ fn without_time(row: &str) -> String {
     row.rsplit_once('|').map_or_else(|| row.to_owned(), |(kept, _)| format!("{}|", kept))
 }
 
-fn compare(rows: &[String]) -> anyhow::Result<()> {
+/// Rows that were printed must stand on the page, and after a whole hunt no others.
+fn compare(rows: &[String], whole: bool) -> anyhow::Result<()> {
     let page = page()?;
     let (_, table, _) = parts(&page)?;
     let missing: Vec<&String> =
         rows.iter().filter(|row| !table.lines().any(|l| l == *row)).collect();
-    if missing.is_empty() {
+    let stale = table.lines().filter(|line| !line.is_empty() && !rows.iter().any(|r| r == line));
+    let stale: Vec<&str> = stale.filter(|_| whole).collect();
+    if missing.is_empty() && stale.is_empty() {
         return Ok(());
+    }
+    for row in stale {
+        println!("only in {PAGE}: {row}");
     }
     for row in missing {
         println!("not in {PAGE}: {row}");

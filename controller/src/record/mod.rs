@@ -35,6 +35,7 @@ pub use replay::{Decision, Difference, End, Replayed, replay};
 pub const ENDING: &str = "record";
 
 /// One thing that happened.
+#[allow(clippy::large_enum_variant, reason = "one at a time: none is ever kept")]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Frame<'a> {
     /// An event was handed in.

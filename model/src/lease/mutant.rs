@@ -1,6 +1,6 @@
 //! The rules that can be broken, one at a time.
 
-use super::scope::{ELECTORATE, LATE, MIRROR, PEERS, SETS, Scope, TRIO, WATCH};
+use super::scope::{ELECTORATE, HEIRS, LATE, MIRROR, PEERS, SETS, Scope, TRIO, WATCH};
 
 macro_rules! mutants {
     ($($name:ident: $breaks:literal, $scope:ident, $number:literal;)*) => {
@@ -44,7 +44,7 @@ mutants! {
     AcksAfterIntent: "acks go on after the intent", WATCH, "M06";
     WaitFromProposal: "the wait begins with the leader's own entry, not with the commit", WATCH, "M07";
     OpensWithoutLease: "a restarted sentinel opens the device without a lease", WATCH, "M62";
-    HeirKeepsT0: "a new leader counts T0 from the commit although the controller set changed", SETS, "";
+    HeirKeepsT0: "a new leader counts T0 from the commit although the controller set changed", HEIRS, "";
     NoPromise: "no promise of peers is needed", PEERS, "M46";
     NoWaitAfterPromise: "no wait wC after the promise", PEERS, "M47";
     NoVerify: "no VERIFY", PEERS, "M48";

@@ -7,10 +7,10 @@ use super::log::Log;
 use super::{CONTROLLERS, VOTERS};
 
 /// An age that says "never", or "too old to matter".
-pub const NEVER: u8 = u8::MAX;
+pub(super) const NEVER: u8 = u8::MAX;
 
 /// Nobody leads.
-pub const NOBODY: u8 = u8::MAX;
+pub(super) const NOBODY: u8 = u8::MAX;
 
 /// A state.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -180,7 +180,7 @@ impl State {
         leader.promised[voter].iter().for_each(|age| key.add(*age));
         let bits = |mask: u8| mask >> (voter * 2) & 3;
         key.add(bits(leader.promisers) << 2 | bits(leader.verified));
-        let mut of_voter: Vec2 = [0; 2];
+        let mut of_voter: Slots = [0; 2];
         for (slot, late) in of_voter.iter_mut().zip(self.late) {
             *slot = match late {
                 Late::Vouch(of, age) if usize::from(of) == voter => 0x40 | (age & 0x1f),
@@ -204,7 +204,7 @@ impl State {
         key.add(held << 3 | u8::from(restarted) << 2 | u8::from(forgot) << 1 | u8::from(leads));
         key.add(self.node.acked[controller]);
         key.add(self.node.believes_acked[controller]);
-        let mut of_controller: Vec2 = [0; 2];
+        let mut of_controller: Slots = [0; 2];
         for (slot, late) in of_controller.iter_mut().zip(self.late) {
             *slot = match late {
                 Late::Ack(of, age) if usize::from(of) == controller => 0x40 | (age & 0x1f),
@@ -221,7 +221,8 @@ impl State {
     }
 }
 
-type Vec2 = [u8; 2];
+/// What is held up of one sender.
+type Slots = [u8; 2];
 
 struct Key(u128);
 

@@ -153,5 +153,5 @@ fn is_calm(s: &State, paused: u8) -> bool {
     let busy = (0..CONTROLLERS)
         .filter(runs)
         .any(|c| s.controllers[c].leads && intent(&s.controllers[c].log).is_some());
-    (awake * 2 <= CONTROLLERS || led) && (!busy || awake * 2 <= CONTROLLERS)
+    awake * 2 <= CONTROLLERS || led && !busy
 }

@@ -24,7 +24,7 @@ pub enum Kind {
 
 /// An entry.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Entry {
+pub(super) struct Entry {
     /// What it says.
     pub kind: Kind,
     /// Its term.

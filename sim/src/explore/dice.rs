@@ -104,8 +104,8 @@ impl Dice {
         let mut on: Vec<Kind> =
             Kind::ALL.iter().copied().filter(|_| rng.random_bool(0.25)).collect();
         on.extend([Kind::NodePower, Kind::NodeFeed, Kind::CutAll, Kind::NodeRepaired]);
-        on.extend([Kind::OperatorFences].repeat(on.len() / 2));
-        let pace = rng.random_range(5..14);
+        on.extend([Kind::OperatorFences].repeat(on.len()));
+        let pace = rng.random_range(4..12);
         Self::with(world, rng, on, pace)
     }
 

@@ -32,6 +32,8 @@ pub use totals::{GUARDS, Totals};
 const ENDS_WITHIN: Duration = Duration::from_secs(25 * 60);
 /// How often it is asked whether it has.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// And where explorations are many and short.
+const LOOK_SOON: Duration = Duration::from_secs(3);
 
 /// What an exploration is like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,15 +103,20 @@ impl Exploration {
 
     fn plan_and_rng(&self) -> (Plan, ChaCha8Rng) {
         let mut rng = ChaCha8Rng::seed_from_u64(self.seed ^ 0x5eed);
-        let few = if self.dense { 3..=6 } else { 5..=9 };
+        let few = if self.dense { 4..=6 } else { 5..=9 };
         let nodes = self.nodes.unwrap_or_else(|| rng.random_range(few));
         let mut plan = Plan::new(self.seed, nodes);
         plan.domains = [1, 3, nodes, nodes][rng.random_range(0..4)];
         plan.profile = if rng.random_bool(0.7) { Profile::Fast } else { Profile::Balanced };
         plan.without_watchdog = if rng.random_bool(0.2) { vec![2] } else { Vec::new() };
         plan.without_bmc = if rng.random_bool(0.2) { vec![3] } else { Vec::new() };
-        if self.dense && rng.random_bool(0.03) {
-            plan.controllers = 1;
+        if self.dense {
+            plan.waits.new_leader = Duration::from_secs(20);
+            plan.waits.left_alone = Duration::from_secs(60);
+            plan.waits.storm_over = Duration::from_secs(30);
+            if rng.random_bool(0.03) {
+                plan.controllers = 1;
+            }
         }
         (plan, rng)
     }
@@ -132,7 +139,7 @@ impl Exploration {
             dice.throw(&mut run.world);
         }
         dice.end(&mut run.world);
-        must_end(run)
+        self.must_end(run)
     }
 
     fn with_steps(&self, run: &mut Run, steps: &[Step]) -> Result<(), Violation> {
@@ -143,7 +150,25 @@ impl Exploration {
         }
         run.go_on(end.saturating_sub(run.world.now()))?;
         dice::end(&mut run.world);
-        must_end(run)
+        self.must_end(run)
+    }
+
+    /// The faults are over: everything ends well, and soon.
+    fn must_end(&self, run: &mut Run) -> Result<(), Violation> {
+        let deadline = run.world.now() + ENDS_WITHIN;
+        let pause = if self.dense { LOOK_SOON } else { LOOK_EVERY };
+        loop {
+            run.go_on(pause)?;
+            dice::mend(&mut run.world);
+            match unfinished(&run.world) {
+                None => return Ok(()),
+                Some(what) if run.world.now() >= deadline => {
+                    let at = run.world.now().saturating_sub(run.world.story.began());
+                    return Err(Violation { oracle: NOTHING_STUCK, at, what });
+                }
+                Some(_) => {}
+            }
+        }
     }
 
     fn failed(&self, broken: &Violation, run: &Run, steps: &[Step]) -> Box<Failed> {
@@ -169,23 +194,6 @@ impl Exploration {
         let nodes = self.nodes.map_or(String::new(), |nodes| format!(" --nodes {nodes}"));
         let dense = if self.dense { " --dense" } else { "" };
         format!(" --minutes {}{nodes}{dense}", self.span.as_secs() / 60)
-    }
-}
-
-/// The faults are over: everything ends well, and soon.
-fn must_end(run: &mut Run) -> Result<(), Violation> {
-    let deadline = run.world.now() + ENDS_WITHIN;
-    loop {
-        run.go_on(LOOK_EVERY)?;
-        dice::mend(&mut run.world);
-        match unfinished(&run.world) {
-            None => return Ok(()),
-            Some(what) if run.world.now() >= deadline => {
-                let at = run.world.now().saturating_sub(run.world.story.began());
-                return Err(Violation { oracle: NOTHING_STUCK, at, what });
-            }
-            Some(_) => {}
-        }
     }
 }
 

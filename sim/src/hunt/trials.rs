@@ -48,10 +48,8 @@ fn voter(node: u128, boot: u128) -> Voter {
 }
 
 fn not_proven(waiting: &Waiting, versions: &[BTreeSet<Voter>], what: &str) -> Result<(), String> {
-    match waiting.standing(over(), Some(versions)) {
-        Standing::Proven(_) => Err(format!("evidence although {what}")),
-        _ => Ok(()),
-    }
+    let proven = matches!(waiting.standing(over(), Some(versions)), Standing::Proven(_));
+    if proven { Err(format!("evidence although {what}")) } else { Ok(()) }
 }
 
 fn silent_promisers() -> Result<(), String> {

@@ -32,7 +32,10 @@ impl Oracle for NovaOrder {
                 let services = world.cloud.services(world.now());
                 let forced =
                     services.iter().any(|s| Some(&s.host) == host.as_ref() && s.forced_down);
-                if forced {
+                // What an operator clears between our look and our order, Nova itself refuses.
+                let cleared =
+                    |number: &u16| host.as_deref() == Some(&Place::Node(*number).to_string());
+                if forced || world.ghost.forced_up.iter().any(cleared) {
                     Ok(())
                 } else {
                     Err(format!("{host:?} is evacuated and not forced down"))

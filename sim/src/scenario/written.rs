@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use api::{Request, Scope};
+use controller::core::Waits;
 use controller::effect::Network;
 use fencing::lease::Profile;
 
@@ -12,7 +13,7 @@ use crate::bmc::Behaviour;
 use crate::explore::{Act, Step};
 use crate::fault::Deed;
 use crate::place::Place;
-use crate::seat::{Point, Trap};
+use crate::seat::{DiskFault, Point, Trap};
 use crate::wire::Way;
 use crate::world::Plan;
 
@@ -61,7 +62,11 @@ fn cluster(plan: &Plan) -> String {
             let _ = write!(text, " {key}={}", names.join(","));
         }
     }
-    text + "\n"
+    text.push('\n');
+    if plan.waits.left_alone != Waits::default().left_alone {
+        text.push_str("# it was dense: its waits are shorter than those of a scenario\n");
+    }
+    text
 }
 
 type Line = (Option<String>, Option<(Duration, String)>);
@@ -94,6 +99,28 @@ fn line(plan: &Plan, deed: &Deed) -> Line {
         Deed::Lossy(place, network, permille) if permille % 10 == 0 => {
             let percent = permille / 10;
             (name(network).map(|network| format!("lossy {place} {network} {percent}%")), None)
+        }
+        Deed::Twice(place, network, permille) if permille % 10 == 0 => {
+            let percent = permille / 10;
+            (name(network).map(|network| format!("twice {place} {network} {percent}%")), None)
+        }
+        Deed::Jitter(place, network, most) => {
+            let ms = most.as_millis();
+            (name(network).map(|network| format!("jitter {place} {network} {ms}ms")), None)
+        }
+        Deed::Deaf(to, from, network) => {
+            (name(network).map(|network| format!("deaf {to} {network} {from}")), None)
+        }
+        Deed::Flap(place, network, every) => {
+            let ms = every.as_millis();
+            (name(network).map(|network| format!("flap {place} {network} {ms}ms")), None)
+        }
+        Deed::Disk(number, fault) => {
+            said(format!("disk controller-{number} {}", fault.map_or("ok", DiskFault::word)))
+        }
+        Deed::Drift(place, ppm) => said(format!("drift {place} {ppm:+}ppm")),
+        Deed::Compute(number, Some(on), None) => {
+            said(format!("nova {} {}", if *on { "enable" } else { "disable" }, node(number)))
         }
         Deed::Background(permille) if permille % 10 == 0 => {
             said(format!("lossy everywhere {}%", permille / 10))

@@ -84,6 +84,8 @@ pub struct Ghost {
     pub lied_about: BTreeSet<u16>,
     /// The registry that ever was furthest: what is applied anywhere is committed.
     pub registry: Option<Registry>,
+    /// Nodes of which an operator cleared forced_down behind our back.
+    pub forced_up: BTreeSet<u16>,
     /// How far their VMs came.
     pub progress: BTreeSet<(IncidentId, Uuid, &'static str)>,
     /// Resets by watchdogs and sentinels.

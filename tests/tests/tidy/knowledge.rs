@@ -20,7 +20,8 @@ const MAY_USE: [(&str, &[&str]); 12] = [
 ];
 
 /// A library, and the only crate that may depend on it: it can be replaced there alone.
-const HIDDEN: [(&str, &str); 2] = [("foca", "gossip"), ("raft", "controller")];
+const HIDDEN: [(&str, &str); 3] =
+    [("foca", "gossip"), ("raft", "controller"), ("stateright", "model")];
 
 /// Words of a library, and the directories that may name them.
 const WORDS: [(&str, &[&str]); 6] = [

@@ -193,7 +193,7 @@ impl Dice {
         let (person, reason) = ("dice".to_owned(), "dice".to_owned());
         let fence = Request::Fence { node: Place::Node(number).to_string(), reason, person };
         let on = vec![Act::Deed(Deed::PowerOn(number))];
-        Throw { acts: vec![Act::Order(fence)], span: span / 4, undo: Some(on) }
+        Throw { acts: vec![Act::Order(fence)], span: span / 8, undo: Some(on) }
     }
 }
 
