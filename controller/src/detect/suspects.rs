@@ -163,12 +163,11 @@ impl Sight {
             .cases
             .get(&node)
             .map_or(0, |case| case.witnesses.iter().filter(|w| gone(w)).count());
-        let control = self.control_group(controllers);
         let (Some(case), Some(target)) = (self.cases.get_mut(&node), self.targets.get_mut(&node))
         else {
             return;
         };
-        let observers = case.observers(now, control, |id| sound.get(&id).copied());
+        let observers = case.observers(now, |id| sound.get(&id).copied());
         let reach = case.judge(now, &observers, self.hold, controllers, lost);
         target.observers = observers;
         if let Some(reach) = reach.filter(|reach| *reach != target.reach) {
@@ -182,12 +181,6 @@ impl Sight {
             };
             seen.push(Seen::Reach(node, reach));
         }
-    }
-
-    /// How many members a witness that is not in the dark can ask: those that we reach, but the suspect and itself.
-    fn control_group(&self, controllers: usize) -> usize {
-        let up = self.targets.values().filter(|target| target.reach == Reach::Up).count();
-        (up.saturating_sub(2) + controllers).min(witness::CONTROL_GROUP)
     }
 
     fn has_voice(&self, now: Duration, controller: Uuid) -> bool {
