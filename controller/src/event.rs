@@ -6,6 +6,7 @@ use fencing::bmc;
 use fencing::lease;
 use fencing::sign::Signer;
 use fencing::{ControllerId, NodeId};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::effect::{Network, PeerMessage, Ticket};
@@ -13,7 +14,7 @@ use crate::nova;
 use crate::registry::Enrolment;
 
 /// An event.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Event {
     /// The time of `poll_timeout` has come.
     Timeout,
@@ -76,6 +77,7 @@ pub enum Event {
         /// To be quoted.
         ticket: Ticket,
         /// What.
+        #[serde(with = "as_text")]
         request: api::Request,
     },
     /// The inventory file was read, at start or by SIGHUP.
@@ -88,4 +90,24 @@ pub enum Event {
         /// Its text.
         text: String,
     },
+}
+
+/// An order is written as in the API: its tag stands among its fields, which only a text that describes itself can hold.
+mod as_text {
+    use serde::{Deserialize as _, Deserializer, Serializer, de, ser};
+
+    pub(super) fn serialize<S: Serializer>(
+        request: &api::Request,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let text = serde_json::to_string(request).map_err(ser::Error::custom)?;
+        serializer.serialize_str(&text)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<api::Request, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        serde_json::from_str(&text).map_err(de::Error::custom)
+    }
 }

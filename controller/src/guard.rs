@@ -212,15 +212,16 @@ fn quarantine(asked: &Asked<'_>) -> Option<Refusal> {
 
 fn in_flight(asked: &Asked<'_>) -> Option<Refusal> {
     let most = asked.registry.most_in_flight();
-    (asked.registry.fences_in_flight() >= most).then_some(Refusal::InFlight(most))
+    let full = asked.registry.fences_in_flight() >= most;
+    (full && !mutants::is_on(mutants::Mutant::M32)).then_some(Refusal::InFlight(most))
 }
 
 fn budget(asked: &Asked<'_>) -> Option<Refusal> {
     let domain = domain_of(asked)?;
-    let members = in_domain(asked.registry, domain);
-    let fenced: usize =
-        members.iter().map(|node| asked.registry.fences_within(*node, BUDGET_MINUTES)).sum();
-    let most = (members.len() / 10).max(1);
+    // Whoever was fenced counts, also if it is in maintenance now.
+    let here = asked.registry.nodes().iter().filter(|(_, node)| node.record.domain == domain);
+    let fenced: usize = here.map(|(id, _)| asked.registry.fences_within(*id, BUDGET_MINUTES)).sum();
+    let most = (in_domain(asked.registry, domain).len() / 10).max(1);
     (fenced >= most).then(|| Refusal::Budget(domain.to_owned()))
 }
 
@@ -240,6 +241,7 @@ pub fn is_storm(registry: &Registry, domain: &str, suspected: &[NodeId]) -> bool
     let here = suspected.iter().filter(|node| members.contains(node)).count();
     let (least, tenths) = match members.len() {
         0..=2 => return false,
+        _ if mutants::is_on(mutants::Mutant::M33) => return false,
         3..=4 => (2, 5),
         _ => (3, 3),
     };
@@ -372,6 +374,16 @@ mod tests {
         assert_eq!(refusal(&registry, &[node(1)]), Some("budget"));
         pass(&mut registry, 12);
         assert_eq!(refusal(&registry, &[node(1)]), None);
+    }
+
+    #[test]
+    fn a_fence_counts_for_its_domain_also_when_its_node_is_in_maintenance() {
+        let mut registry = cluster(6);
+        fence_and_cancel(&mut registry, 2);
+        let reason = Some("repair".to_owned());
+        commit(&mut registry, Command::Maintenance { node: node(2), reason });
+        pass(&mut registry, 4);
+        assert_eq!(refusal(&registry, &[node(1)]), Some("budget"));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //!            | guard      questions asked before a fence
 //!            | registry   the replicated state: what is committed has happened
 //!            | raft       the log
+//!            | record     what went in and what was said, to be replayed
 //!  shell: sockets, disk, BMCs, Nova (nova::client), API (serve)   waits, carries out, decides nothing
 //! ```
 //!
@@ -20,6 +21,7 @@ pub mod event;
 pub mod guard;
 pub mod nova;
 pub mod raft;
+pub mod record;
 pub mod registry;
 pub mod serve;
 pub mod shell;

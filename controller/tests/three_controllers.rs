@@ -351,6 +351,56 @@ fn a_directory_in_use_or_damaged_is_refused_with_what_to_do() {
     assert!(String::from_utf8_lossy(&checked.stdout).contains("controller-3 of 3"));
 }
 
+#[test]
+fn a_long_record_is_followed_by_another_and_each_of_them_replays() {
+    let mut cluster = Cluster::new("records");
+    let most = 32 << 10;
+    for id in 1..=3 {
+        let file = cluster.dir.join(format!("{id}.toml"));
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, format!("record = {{ max = \"32KiB\" }}\n{text}")).unwrap();
+        cluster.start(id);
+    }
+    cluster.order(cluster.leader(), &Request::Noop { on: true }).unwrap();
+    let starts = |id: usize| {
+        let text = std::fs::read_to_string(cluster.dir.join(format!("{id}/starts"))).ok()?;
+        text.trim().parse::<u64>().ok()
+    };
+    let end = Instant::now() + Duration::from_secs(120);
+    while (1..=3).any(|id| starts(id).is_none_or(|starts| starts < 4)) {
+        assert!(Instant::now() < end, "no new records: {}", cluster.log(1));
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    // It has lost nothing by it, and nobody noticed.
+    let leader = cluster.leader();
+    assert!(cluster.state(leader).unwrap().noop);
+    cluster.order(leader, &Request::Noop { on: false }).unwrap();
+    assert!((1..=3).all(|id| cluster.log(id).matches("ha-controller starts").count() == 1));
+    (1..=3).for_each(|id| cluster.kill(id));
+
+    let mut decisions = 0;
+    for id in 1..=3 {
+        let mut bytes = 0;
+        for entry in std::fs::read_dir(cluster.dir.join(format!("{id}/records"))).unwrap() {
+            let path = entry.unwrap().path();
+            assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+            let record = std::fs::read(&path).unwrap();
+            bytes += record.len();
+            let replayed = controller::record::replay(record.as_slice(), |_| {});
+            let replayed = replayed.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            println!("{replayed}");
+            assert_eq!(replayed.difference, None, "{}", path.display());
+            decisions += replayed.decisions;
+            let key = [u8::try_from(id).unwrap(); 32];
+            for secret in [TOKEN.as_bytes(), &key] {
+                assert!(!record.windows(secret.len()).any(|window| window == secret));
+            }
+        }
+        assert!((1..=most).contains(&bytes), "{bytes} bytes of records");
+    }
+    assert!(decisions > 0, "the records hold no decisions");
+}
+
 fn uuid(text: &str) -> Uuid {
     Uuid::parse_str(text).unwrap()
 }

@@ -105,11 +105,10 @@ impl Waiting {
             return;
         }
         self.promised.entry(voter).or_insert(now);
-        if let Some(verify) = &mut self.verify
-            && n >= verify.index
-            && (verify.promisers.contains(&voter) || is_on(Mutant::M49))
-        {
-            verify.reported.insert(voter);
+        if let Some(verify) = self.verify.as_mut().filter(|verify| n >= verify.index) {
+            let same =
+                |known: &&Voter| **known == voter || is_on(Mutant::M49) && known.0 == voter.0;
+            verify.reported.extend(verify.promisers.iter().find(same));
         }
     }
 

@@ -31,6 +31,7 @@ mod status;
 mod table;
 mod terminal;
 mod why;
+mod why_record;
 
 use std::ffi::OsString;
 use std::io::Write as _;

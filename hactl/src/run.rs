@@ -11,12 +11,15 @@ use crate::outcome::{Exit, Outcome};
 use crate::picture::{Picture, json};
 use crate::table::Look;
 use crate::terminal::Terminal;
-use crate::{cli, fenced, guards, incidents, keys, matrix, nodes, orders, status, why};
+use crate::{cli, fenced, guards, incidents, keys, matrix, nodes, orders, status, why, why_record};
 
 /// Carries one command out. `lab` and `internal` are programs of their own and are refused here.
 pub async fn run(cli: Cli, terminal: &mut Terminal) -> Outcome {
     let shell = Shell { reach: cli.reach, json: cli.json };
     match cli.command {
+        Command::Why(why::Args { node, record: Some(file) }) => {
+            why_record::run(&node, &file, shell.json)
+        }
         Command::Status(_)
         | Command::Nodes(_)
         | Command::Why(_)

@@ -1,6 +1,7 @@
 //! `hactl why NODE`: what is known of one node, what it rests on, and what would happen now.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
 use action_matrix::{Cell, CheckState, Decision, Matrix, Reach};
 use api::{Incident, NetworkReach, Node, NodePhase, Observation, State};
@@ -13,8 +14,9 @@ const MORE: &str = "\
 Examples:
   hactl why node-7
   hactl why node-7 --json | jq '.networks[].detection'
+  hactl why 12 --record 0000000007.record
 
-Exit codes: 0 answered, 1 no such node, 3 no controller answers.";
+Exit codes: 0 answered, 1 no such node or a record that replays otherwise, 2 no record, 3 no controller answers.";
 
 /// One node: what is known, what it rests on, and what would happen now.
 ///
@@ -26,9 +28,13 @@ Exit codes: 0 answered, 1 no such node, 3 no controller answers.";
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = MORE)]
 pub struct Args {
-    /// The node.
+    /// The node. With --record also the number of an incident.
     #[arg(value_name = "NODE")]
     pub node: String,
+
+    /// Ask no controller: replay this record of one, and tell what its journal said of the node.
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
 }
 
 pub(crate) fn page(node: &Node, state: &State, look: Look) -> String {

@@ -35,6 +35,8 @@ pub struct Exchange {
     pub controller: u8,
     /// What.
     pub ask: Ask,
+    /// Whether an off was the command that switches off and on again.
+    pub cycle: bool,
     /// What it answered.
     pub reply: Reply,
 }

@@ -46,6 +46,10 @@ pub enum Deed {
     DiskFails(u8),
     /// A user has a VM migrated, live.
     UserMigrates(Uuid),
+    /// The guest of a VM dies as soon as it starts anywhere, and nobody tells Nova.
+    GuestDies(Uuid),
+    /// Somebody starts the guest of a VM here, past Nova.
+    GuestByHand(Uuid, u16),
     /// A node loses its power; with its feed, its BMC too.
     PowerOff(u16, bool),
     /// A node's power and feed are back, and it boots.
@@ -60,6 +64,8 @@ pub enum Deed {
     StallSentinel(u16, Option<Duration>),
     /// It stops between its next check and the feed.
     StallAtFeed(u16, Duration),
+    /// It stops between its next feed and the look at the clock that follows.
+    StallAfterFeed(u16, Duration),
     /// It goes on.
     ResumeSentinel(u16),
     /// A node's sentinel is killed.
@@ -198,6 +204,10 @@ impl World {
                 }
             }
             Deed::UserMigrates(vm) => self.user_migrates(vm),
+            Deed::GuestDies(vm) => {
+                self.ghost.doomed.insert(vm);
+            }
+            Deed::GuestByHand(vm, node) => self.start_by_hand(vm, node),
             Deed::PowerOff(node, feed) => self.switch_off(node, feed),
             Deed::PowerOn(node) => self.switch_on(node),
             Deed::Bmc(node, behaviour) => {
@@ -212,6 +222,12 @@ impl World {
                 self.trouble(Place::Node(node));
                 if let Some(node) = self.nodes.get_mut(usize::from(node) - 1) {
                     node.stall_at_feed = Some(span);
+                }
+            }
+            Deed::StallAfterFeed(node, span) => {
+                self.trouble(Place::Node(node));
+                if let Some(node) = self.nodes.get_mut(usize::from(node) - 1) {
+                    node.stall_after_feed = Some(span);
                 }
             }
             Deed::ResumeSentinel(node) => self.resume_sentinel(node),

@@ -1,9 +1,12 @@
 //! `cargo run -p sim -- FILE.scn` tells the story of a scenario. `--explore SEED` runs one exploration and tells its story,
 //! `--seeds N` runs many and prints what they met, `--shrink SEED` leaves out what a failing one does not need. `--ci` is
-//! what CI runs, `--nodes 1000 --hours 1` a large cluster, and `--bench SECONDS` measures.
+//! what CI runs, `--nodes 1000 --hours 1` a large cluster, and `--bench SECONDS` measures. `replay RECORD` runs the core of
+//! a real controller once more.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line program prints")]
+
+mod replay;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -18,7 +21,10 @@ use sim::scenario::Scenario;
 
 /// The simulator: scenarios and explorations of a whole cloud under virtual time.
 #[derive(Parser)]
+#[command(args_conflicts_with_subcommands = true)]
 struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Scenarios to play; each file is printed as it should be.
     files: Vec<PathBuf>,
     /// Write the files instead of printing them.
@@ -70,6 +76,11 @@ struct Arguments {
     with: Option<String>,
 }
 
+#[derive(clap::Subcommand)]
+enum Command {
+    Replay(replay::Replay),
+}
+
 fn main() -> ExitCode {
     match run(&Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -81,6 +92,9 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    if let Some(Command::Replay(arguments)) = &arguments.command {
+        return replay::run(arguments);
+    }
     #[cfg(feature = "mutants")]
     {
         if let Some(names) = &arguments.mutants {

@@ -30,6 +30,8 @@ pub struct Seat {
     pub disk_fault: Option<DiskFault>,
     /// A copy of its disk, as a backup or a VM's snapshot holds it.
     pub image: Option<Restored>,
+    /// How often that copy was put in its place.
+    pub images: u32,
     /// Whether the process is stopped (SIGSTOP).
     pub stalled: bool,
     /// Rate error of its clock, while the whole machine is paused and the clock with it.
@@ -127,6 +129,7 @@ impl Seat {
             disk: Restored::default(),
             disk_fault: None,
             image: None,
+            images: 0,
             stalled: false,
             paused: None,
             backlog: VecDeque::new(),

@@ -206,13 +206,17 @@ impl Wire {
 
     /// Whether a machine's own links are whole on all networks, and lose no more than 1 %.
     pub fn is_good(&self, place: Place) -> bool {
-        let cut = self.cut.iter().any(|(of, _, _)| *of == place);
         let lossy = self.loss.iter().any(|((of, _), loss)| *of == place && *loss > 10);
         let deaf = self.deaf.iter().any(|(to, _, _)| *to == place);
         let flapping = self.flapping.iter().any(|(of, _)| *of == place);
         let slow =
             |(of, most): (&(Place, Network), &Duration)| of.0 == place && *most > HARMLESS_JITTER;
-        !cut && !lossy && !deaf && !flapping && !self.jitter.iter().any(slow)
+        !self.has_cut(place) && !lossy && !deaf && !flapping && !self.jitter.iter().any(slow)
+    }
+
+    /// Whether one of a machine's own links is cut, in any direction.
+    pub fn has_cut(&self, place: Place) -> bool {
+        self.cut.iter().any(|(of, _, _)| *of == place)
     }
 
     /// Flight time of a datagram, or `None` for one that is lost.

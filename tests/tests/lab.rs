@@ -2,6 +2,9 @@
 //! the lab itself, which has a witness of its own (a shared disk to which every VM writes) and ends non-zero if a VM did
 //! not come back or ran twice; these tests look at its closing result.
 //!
+//! Whatever a controller recorded is replayed afterwards, and must decide as it had; and the simulator is told the same
+//! story, and must tell it alike.
+//!
 //! One lab at a time: several would starve each other, and times are part of what is looked at. Seeds are printed.
 
 // A panic is how a test fails, and clippy does not know the functions of an integration test for tests.
@@ -10,6 +13,11 @@
 #[allow(dead_code, reason = "the test with a real Nova uses more of it")]
 #[path = "lab/run.rs"]
 mod run;
+
+#[path = "lab/records.rs"]
+mod records;
+#[path = "lab/simulated.rs"]
+mod simulated;
 
 use run::{Closing, lab};
 
@@ -31,11 +39,16 @@ fn a_node_that_loses_power_is_fenced_by_its_bmc_and_its_vms_come_back() {
     let closing = lab(&["--fail", "power"]);
     evacuated(&closing, "E1");
     assert!(closing.phase("verdict") < SOON, "{closing}");
+    records::hold_no_secret(&closing);
+    records::tell_why(&closing);
+    simulated::told_the_same(&closing, "power");
 }
 
 #[test]
 fn a_node_that_loses_its_storage_is_fenced_though_it_answers_elsewhere() {
-    evacuated(&lab(&["--fail", "storage"]), "E");
+    let closing = lab(&["--fail", "storage"]);
+    evacuated(&closing, "E");
+    simulated::told_the_same(&closing, "storage");
 }
 
 #[test]
@@ -43,6 +56,7 @@ fn a_node_that_loses_its_tenant_network_is_emptied_alive() {
     let closing = lab(&["--fail", "tenant"]);
     assert!(closing.vms().iter().all(|vm| vm.evacuations == 0 && vm.moved), "{closing}");
     assert_eq!(closing.evidence(), "", "{closing}");
+    simulated::told_the_same(&closing, "tenant");
 }
 
 #[test]
@@ -50,6 +64,7 @@ fn a_node_that_loses_management_is_told_of_and_nothing_more() {
     let closing = lab(&["--fail", "management"]);
     assert!(closing.vms().iter().all(|vm| !vm.moved), "{closing}");
     assert_eq!((closing.evidence(), closing.incident()), ("", "notified"), "{closing}");
+    simulated::told_the_same(&closing, "management");
 }
 
 #[test]
@@ -57,6 +72,7 @@ fn an_agent_that_is_killed_fences_nobody() {
     let closing = lab(&["--fail", "agent"]);
     assert!(closing.vms().iter().all(|vm| !vm.moved), "{closing}");
     assert_eq!((closing.evidence(), closing.incident()), ("", ""), "{closing}");
+    simulated::told_the_same(&closing, "agent");
 }
 
 #[test]
@@ -65,6 +81,7 @@ fn without_power_and_bmc_the_lease_is_waited_out_before_anything_is_evacuated() 
     evacuated(&closing, "E2");
     // wL of the profile fast, from the intent on.
     assert!(closing.phase("fence") - closing.phase("verdict") >= 61.5, "{closing}");
+    simulated::told_the_same(&closing, "bmc-and-power");
 }
 
 /// Nobody has to wait for the old leader, and nothing is done twice, whenever it dies.
@@ -72,6 +89,8 @@ fn killed_at(moment: &str) {
     let closing = lab(&["--fail", "power", "--kill-leader-at", moment]);
     assert!(closing.killed().ends_with(&format!("at {moment}")), "{closing}");
     evacuated(&closing, "E");
+    // One more than there are controllers: who was killed began a new one.
+    assert_eq!(records::replayed(&closing).len(), 4, "{closing}");
 }
 
 #[test]

@@ -18,6 +18,8 @@ pub(crate) fn all(steps: &mut Steps) {
     steps.run("format", place::cargo(&["fmt", "--all", "--check"]));
     let clippy = ["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"];
     steps.run("clippy", place::cargo(&clippy));
+    let hunts = ["clippy", "-p", "sim", "--features", "mutants", "--quiet", "--", "-D", "warnings"];
+    steps.run("clippy of the hunts", place::cargo(&hunts));
     let doc = ["doc", "--workspace", "--no-deps", "--document-private-items", "--quiet"];
     let mut doc = place::cargo(&doc);
     doc.env("RUSTDOCFLAGS", "-D warnings");

@@ -13,6 +13,7 @@ mod bless;
 mod check;
 mod docs;
 mod lab_times;
+mod model;
 mod mutants;
 mod nova;
 mod place;
@@ -59,13 +60,13 @@ enum Command {
     /// The explorations that CI runs; fails also where something was never met
     SimCi {
         /// Seeds
-        #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u64).range(1..))]
+        #[arg(long, default_value_t = sim_ci::SEEDS, value_parser = clap::value_parser!(u64).range(1..))]
         seeds: u64,
         /// First seed
-        #[arg(long, default_value_t = 1)]
+        #[arg(long, default_value_t = sim_ci::FIRST)]
         from: u64,
         /// Threads
-        #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
+        #[arg(long, default_value_t = sim_ci::THREADS, value_parser = clap::value_parser!(u16).range(1..=64))]
         threads: u16,
     },
     /// How long a recovery takes in the lab, phase by phase
@@ -76,6 +77,12 @@ enum Command {
         /// Nodes of the lab
         #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(3..=12))]
         nodes: u32,
+    },
+    /// Search the models of the protocols, whole and with one rule broken after the other
+    Model {
+        /// Passed on to the program: names of models or breaks, `--quick`, `--trace`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
     },
 }
 
@@ -90,6 +97,7 @@ fn main() -> ExitCode {
         Some(Command::BenchSim) => bench_sim::command(),
         Some(Command::SimCi { seeds, from, threads }) => sim_ci::command(seeds, from, threads),
         Some(Command::LabTimes { runs, nodes }) => lab_times::command(runs, nodes),
+        Some(Command::Model { arguments }) => model::command(&arguments),
         None => Arguments::command().print_help().map_err(Into::into),
     };
     match result {

@@ -12,19 +12,8 @@ const END: &str = "<!-- mutants: end -->";
 
 /// Hunts those that are named, all without names; compares the table with the page, or writes it there.
 pub(crate) fn command(names: &str, write: bool) -> anyhow::Result<()> {
-    let hunt = [
-        "run",
-        "--quiet",
-        "--package",
-        "sim",
-        "--profile",
-        "sim",
-        "--features",
-        "mutants",
-        "--",
-        "--mutants",
-        names,
-    ];
+    let hunt =
+        ["run", "--quiet", "--package", "sim", "--features", "mutants", "--", "--mutants", names];
     let output = place::cargo(&hunt)
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit())

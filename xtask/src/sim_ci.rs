@@ -4,6 +4,13 @@ use anyhow::{Result, ensure};
 
 use crate::place;
 
+/// Seeds of a run.
+pub(crate) const SEEDS: u64 = 2000;
+/// The first of them.
+pub(crate) const FIRST: u64 = 1;
+/// Threads: the two cores that CI has.
+pub(crate) const THREADS: u16 = 2;
+
 pub(crate) fn command(seeds: u64, from: u64, threads: u16) -> Result<()> {
     let (seeds, from, threads) = (seeds.to_string(), from.to_string(), threads.to_string());
     let options = ["--ci", "--seeds", &seeds, "--from", &from, "--threads", &threads];

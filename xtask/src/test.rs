@@ -15,7 +15,7 @@ use anyhow::{Context, bail};
 
 use crate::place;
 use crate::steps::{Outcome, Steps};
-use crate::{check, nova, setup};
+use crate::{check, model, mutants, nova, setup, sim_ci};
 
 /// Runs everything and prints the totals.
 pub(crate) fn command() -> anyhow::Result<()> {
@@ -29,6 +29,12 @@ pub(crate) fn command() -> anyhow::Result<()> {
     let mut totals = Totals::default();
     steps.step("tests", || tests(&mut totals));
     nova::end(&mut steps, nova_ran_before);
+    let passed = |result: anyhow::Result<()>| result.map(|()| Outcome::Passed);
+    steps.step("models", || passed(model::command(&[])));
+    steps.step("mutants", || passed(mutants::command("", false)));
+    steps.step("explorations", || {
+        passed(sim_ci::command(sim_ci::SEEDS, sim_ci::FIRST, sim_ci::THREADS))
+    });
     conclude(&steps, &totals)
 }
 

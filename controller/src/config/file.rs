@@ -15,7 +15,9 @@ use toml::de::ValueDeserializer;
 
 use super::problem::{Page, Problems, Text};
 use super::table::{At, Table, address, host_name, parse, path, uuid};
-use super::{Api, Config, Controller, Inventory, MOST_NETWORKS, Network, inventory, secret, waits};
+use super::{
+    Api, Config, Controller, Inventory, MOST_NETWORKS, Network, inventory, record, secret, waits,
+};
 use crate::nova::client::{self, NovaConfig};
 
 /// A network as its section says.
@@ -63,6 +65,7 @@ pub(super) fn read(file: &Path, text: &str, problems: &mut Problems) -> Option<C
     );
     let api = api(&mut top, folder, page);
     let nova = nova(&mut top, folder, page);
+    let record = record::most(&mut top, page);
     let inventory_file =
         top.path("inventory", "inventory = \"/etc/holdfast/inventory.toml\"", folder, page);
     let matrix_file =
@@ -121,6 +124,7 @@ pub(super) fn read(file: &Path, text: &str, problems: &mut Problems) -> Option<C
         api: api?,
         nova,
         waits,
+        record,
         lab,
         confirm_by_census,
     })

@@ -4,6 +4,7 @@
 mod file;
 mod inventory;
 mod problem;
+mod record;
 mod secret;
 mod table;
 mod waits;
@@ -70,6 +71,8 @@ pub struct Config {
     pub nova: Option<client::Settings>,
     /// Waits of the core.
     pub waits: Waits,
+    /// Bytes that all records of events may have; 0: none is written.
+    pub record: u64,
     /// Whether shortened waits are permitted. Never in production.
     pub lab: bool,
     /// Whether a VM counts as moved only when its destination's agent sees it.

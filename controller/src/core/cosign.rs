@@ -23,7 +23,10 @@ impl Controller {
         out: &mut Vec<Effect>,
     ) {
         let (now, cluster) = (self.now, self.settings.cluster);
-        let heard = self.sentinels.of(incident.node).filter(|heard| heard.boot == incident.boot);
+        let heard = self
+            .sentinels
+            .of(incident.node)
+            .filter(|heard| heard.boot == incident.boot || mutants::is_on(mutants::Mutant::M42));
         let Some(challenge) = heard.and_then(|heard| heard.challenges.last().copied()) else {
             return;
         };

@@ -42,7 +42,9 @@ impl Controller {
     /// rows that leave them open.
     pub(super) fn cell(&self, node: NodeId) -> Cell {
         let reach = |sight: &crate::detect::Sight| {
-            sight.reach(node).map_or(Reach::Unknown, |(reach, _)| reach)
+            let reach = sight.reach(node).map_or(Reach::Unknown, |(reach, _)| reach);
+            let unknown_is_down = mutants::is_on(mutants::Mutant::M17) && reach == Reach::Unknown;
+            if unknown_is_down { Reach::Down } else { reach }
         };
         Cell { networks: self.sights.iter().map(reach).collect(), checks: Vec::new() }
     }
@@ -256,7 +258,8 @@ impl Controller {
         self.asked(node, &[node], guard::refuse_order)
     }
 
-    /// Rows that disable or migrate touch Nova alone, so only the guards that mean "hands off" concern them.
+    /// Rows that disable or migrate touch Nova alone, so only the guards that mean "hands off" concern them. These come
+    /// first in the order in which they are asked, so that no other one hides them.
     fn soft_refusal(&self, node: NodeId) -> Option<Refusal> {
         self.refusal(node).filter(|refusal| {
             matches!(
@@ -268,6 +271,8 @@ impl Controller {
                     | Refusal::AllSuspected
                     | Refusal::Storm(_)
                     | Refusal::NotProtected
+                    | Refusal::Quorum
+                    | Refusal::Stale(_)
             )
         })
     }

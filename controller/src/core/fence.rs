@@ -273,7 +273,7 @@ impl Controller {
             return;
         };
         let why = format!("E1: {by_bmc}; E2: {by_lease}");
-        if work.blocked.is_none() {
+        if work.blocked.is_none() && !mutants::is_on(mutants::Mutant::M41) {
             out.push(Effect::page(
                 "fence",
                 format!(

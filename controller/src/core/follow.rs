@@ -58,6 +58,11 @@ impl Controller {
         let place = record.destination.clone().unwrap_or_else(|| "an unknown host".to_owned());
         match &record.status {
             MigrationStatus::Done | MigrationStatus::Completed => {
+                if mutants::is_on(mutants::Mutant::M31) {
+                    let (incident, destination) = (incident.id, place);
+                    self.propose_once(Command::Moved { incident, vm: id, destination }, out);
+                    return;
+                }
                 let now = self.now;
                 let paused =
                     self.work(incident.id).and_then(|work| work.vm_not_before.get(&id).copied());
@@ -74,6 +79,10 @@ impl Controller {
                 MigrationKind::LiveMigration => self.not_migrated(incident, id, record, out),
             },
             MigrationStatus::Failed | MigrationStatus::Cancelled => {
+                if mutants::is_on(mutants::Mutant::M26) {
+                    self.void_past(incident, id, "it failed".to_owned(), None, record.id, out);
+                    return;
+                }
                 match migration_kind(incident) {
                     MigrationKind::Evacuation => {
                         let why = format!(
@@ -139,6 +148,11 @@ impl Controller {
             self.park(incident.id, id, why.to_owned(), out);
             return;
         };
+        if mutants::is_on(mutants::Mutant::M29) {
+            let why = "no census was taken".to_owned();
+            self.void_past(incident, id, why, Some(named.to_owned()), 0, out);
+            return;
+        }
         let Some(census) = self.census_of_all(since + wait) else {
             let text =
                 format!("{} outcome unknown: asking all nodes whether they run it", vm.before.name);

@@ -32,6 +32,9 @@ impl Controller {
             self.return_to_service(&incident, out);
             return;
         }
+        if mutants::is_on(mutants::Mutant::M25) {
+            self.give_service_back(&incident, Command::Returned { incident: id }, out);
+        }
         let waits = match self.may_release(&incident) {
             Ok(()) if is_quarantined(&self.registry, incident.node, &self.settings.waits) => {
                 "a human: fenced twice within six hours (hactl fenced release)".to_owned()
@@ -112,7 +115,7 @@ impl Controller {
             .filter(|(_, vm)| parked(&vm.progress) && vm.attempts + vm.voids > 0)
             .map(|(id, _)| *id)
             .collect();
-        if doubtful.is_empty() {
+        if doubtful.is_empty() || mutants::is_on(mutants::Mutant::M63) {
             return Ok(());
         }
         let census = self.census_of_all(since).ok_or("all agents to say where its VMs run")?;

@@ -100,6 +100,7 @@ impl Controller {
         let waits = settings.waits;
         let held_at_start = restored.last_index().0;
         let sights = (0..settings.networks.len()).map(|n| sight(&settings, n, &mut rng)).collect();
+        let next_ticket = settings.starts.wrapping_shl(32);
         let mut controller = Self {
             raft: Raft::new(raft_settings, restored),
             matrix: settings.matrix.clone(),
@@ -120,7 +121,8 @@ impl Controller {
             now,
             next_tick: now,
             next_look: now,
-            next_ticket: 1,
+            // Answers to questions of an earlier life are nobody's.
+            next_ticket,
         };
         controller.see_tail();
         controller.join(now, out);
@@ -187,6 +189,12 @@ impl Controller {
     /// Says goodbye to the groups and gives leadership away: before a wanted stop.
     pub fn leave(&mut self, now: Duration, out: &mut Vec<Effect>) {
         self.sights.iter_mut().for_each(|sight| sight.leave(now, out));
+        self.hand_over(out);
+    }
+
+    /// Gives leadership away, if it leads: before it begins anew.
+    pub fn give_role_away(&mut self, now: Duration, out: &mut Vec<Effect>) {
+        self.now = now;
         self.hand_over(out);
     }
 

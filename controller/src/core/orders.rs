@@ -19,6 +19,15 @@ impl Controller {
             return;
         }
         out.push(Effect::journal("order", describe(&request)));
+        if mutants::is_on(mutants::Mutant::M35)
+            && let (Request::Disarm { .. }, Some(leading)) = (&request, &mut self.leading)
+        {
+            let domains = self.registry.nodes().values().map(|node| node.record.domain.clone());
+            leading.storms = domains.map(|domain| (domain, std::time::Duration::MAX)).collect();
+            let said = "all nodes are disarmed".to_owned();
+            out.push(Effect::Answer { ticket, result: Ok(Done { index: 0, said }) });
+            return;
+        }
         match self.command_of(request) {
             Ok((command, said)) => self.propose_order(ticket, command, said, out),
             Err(failure) => out.push(Effect::Answer { ticket, result: Err(failure) }),

@@ -8,10 +8,11 @@ use action_matrix::Matrix;
 use fencing::ControllerId;
 use fencing::lease::LeaseTimes;
 use fencing::sign::{KeyPair, PublicKey};
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// A controller, as every controller's configuration names it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Peer {
     /// Where it gossips, one address per network.
     pub gossip: Vec<SocketAddr>,
@@ -57,7 +58,7 @@ pub struct Settings {
 
 /// Times that are no part of a safety bound, but for `unknown` and `effect`, whose lower bounds are checked by the
 /// configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waits {
     /// S: how long observers must agree without a break before a verdict.
     pub hold: Duration,

@@ -182,9 +182,9 @@ impl Controller {
             return;
         }
         let destination = match (&vm.same, migration_kind(incident)) {
-            (Some(same), _) => Some(same.clone()),
-            (None, MigrationKind::LiveMigration) => None,
-            (None, MigrationKind::Evacuation) => {
+            (Some(same), _) if !mutants::is_on(mutants::Mutant::M64) => Some(same.clone()),
+            (_, MigrationKind::LiveMigration) => None,
+            (_, MigrationKind::Evacuation) => {
                 let Some(destination) = self.destination(incident) else {
                     let text = format!(
                         "{} no destination: no other nova-compute is up, enabled and without incident",
@@ -228,6 +228,12 @@ impl Controller {
                 | Refusal::OurRequest
                 | Refusal::Other => self.park(id, vm, format!("Nova {}", outcome(written)), out),
             },
+            Written::Unknown(why)
+                if why.starts_with("no answer") && mutants::is_on(mutants::Mutant::M27)
+                    || why.starts_with("status") && mutants::is_on(mutants::Mutant::M28) =>
+            {
+                self.void(incident, vm, outcome(written), out);
+            }
             Written::Unknown(why) => {
                 let name =
                     incident.vms.get(&vm).map(|vm| vm.before.name.clone()).unwrap_or_default();
@@ -295,7 +301,7 @@ fn evacuate(_fenced: &Fenced, server: Uuid, destination: Option<String>) -> Call
 fn immovable(incident: &Incident, vm_state: &str, task_state: Option<&str>) -> Option<String> {
     let migrating =
         task_state.is_some_and(|task| task.contains("migrat") || task.starts_with("resize"));
-    if migrating {
+    if migrating && !mutants::is_on(mutants::Mutant::M30) {
         let task = task_state.unwrap_or_default();
         return Some(format!(
             "it was in the middle of {task}, so it may run elsewhere already: find out where, then reset it by hand"

@@ -25,6 +25,8 @@ pub struct Case {
     pub opened: Duration,
     /// Witnesses drawn for it. None is ever replaced because of its vote.
     pub witnesses: Vec<Uuid>,
+    /// Whether the cluster has one controller: then its own word has to do.
+    pub alone: bool,
     asks: VecDeque<(u64, Duration)>,
     reports: BTreeMap<Uuid, (Duration, Report)>,
     is_silent: bool,
@@ -57,6 +59,7 @@ impl Case {
         Self {
             opened: now,
             witnesses,
+            alone: false,
             asks: VecDeque::new(),
             reports: BTreeMap::new(),
             is_silent: false,
@@ -86,10 +89,13 @@ impl Case {
     }
 
     /// The observers whose reports are fresh. `controller` tells for an id whether it is one and, if so, whether its last
-    /// sweep was sound; a witness is judged by its own control group.
+    /// sweep was sound; a witness is judged by its own control group. `control` is how many members that group should
+    /// have: one that has been in the dark for long asks only the few that its gossip still calls alive, and so they
+    /// answer.
     pub fn observers(
         &self,
         now: Duration,
+        control: usize,
         controller: impl Fn(Uuid) -> Option<bool>,
     ) -> Vec<Observer> {
         let fresh = |ask: u64| {
@@ -107,12 +113,11 @@ impl Case {
                 let (id, unanswered) = (report.observer, aged);
                 match controller(id) {
                     Some(sound) => Some(Observer { id, controller: true, sound, unanswered }),
-                    None if self.witnesses.contains(&id) => Some(Observer {
-                        id,
-                        controller: false,
-                        sound: report.is_sound(),
-                        unanswered,
-                    }),
+                    None if self.witnesses.contains(&id) => {
+                        let lonely = usize::from(report.control_asked) * 2 < control;
+                        let sound = report.is_sound() && !(lonely && silent >= T_OBS);
+                        Some(Observer { id, controller: false, sound, unanswered })
+                    }
                     None => None,
                 }
             })
@@ -135,14 +140,16 @@ impl Case {
         };
         let blind = |controller: bool| sound(controller).filter(|seen| seen.cannot_reach()).count();
         let answering = sound(false).count();
-        let needed = CONTROLLERS.max(controllers / 2 + 1);
+        let least = if self.alone { 1 } else { CONTROLLERS };
+        let one = mutants::is_on(mutants::Mutant::M15);
+        let needed = if one { 1 } else { least.max(controllers / 2 + 1) };
         let by_controllers = blind(true) >= needed;
         self.is_silent = by_controllers;
         let there = self.witnesses.len().saturating_sub(lost);
-        let enough = WITNESSES.min(there);
+        let enough = if one { 1 } else { WITNESSES.min(there) };
         let agreeing = blind(false);
-        let by_witnesses =
-            there == 0 || answering >= enough && agreeing >= enough && agreeing > answering / 2;
+        let by_witnesses = there == 0
+            || answering >= enough && agreeing >= enough && (one || agreeing > answering / 2);
         let down = by_controllers && by_witnesses;
         let reaching = sound(true).filter(|seen| !seen.cannot_reach()).count();
         let all_witnesses = answering >= enough && enough > 0 && blind(false) == 0;
@@ -268,9 +275,31 @@ mod tests {
             control_silent: 0,
         };
         case.reported(ms(100), report);
-        assert_eq!(case.observers(ms(1500), |_| None).len(), 1);
-        assert_eq!(case.observers(ms(1501), |_| None).len(), 0);
+        assert_eq!(case.observers(ms(1500), 3, |_| None).len(), 1);
+        assert_eq!(case.observers(ms(1501), 3, |_| None).len(), 0);
         case.reported(ms(100), Report { ask: 8, observer: Uuid::from_u128(11), ..report });
-        assert_eq!(case.observers(ms(1000), |_| None).len(), 1);
+        assert_eq!(case.observers(ms(1000), 3, |_| None).len(), 1);
+    }
+    #[test]
+    fn a_witness_that_asked_few_others_has_no_voice_against_the_suspect() {
+        let mut case = Case::new(ms(0), witnesses(1));
+        case.asked(ms(0), 7);
+        let report = Report {
+            ask: 7,
+            asked_by: Uuid::nil(),
+            observer: Uuid::from_u128(10),
+            suspect: Uuid::nil(),
+            boot: Uuid::nil(),
+            boot_seen: None,
+            unanswered_ms: 1600,
+            answers: 0,
+            control_asked: 2,
+            control_silent: 0,
+        };
+        case.reported(ms(100), report);
+        assert!(!case.observers(ms(500), 7, |_| None)[0].sound);
+        assert!(case.observers(ms(500), 4, |_| None)[0].sound);
+        case.reported(ms(100), Report { unanswered_ms: 0, ..report });
+        assert!(case.observers(ms(500), 7, |_| None)[0].sound);
     }
 }

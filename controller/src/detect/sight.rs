@@ -231,6 +231,11 @@ impl Sight {
     /// A node's reach here, and since when.
     pub fn reach(&self, node: NodeId) -> Option<(Reach, Duration)> {
         let target = self.targets.get(&node)?;
+        if mutants::is_on(mutants::Mutant::M14)
+            && self.group.members().any(|(m, s)| m.id == node.0 && s == group::State::Down)
+        {
+            return Some((Reach::Down, target.since));
+        }
         Some(if self.dark { (Reach::Unknown, target.since) } else { (target.reach, target.since) })
     }
 
@@ -436,7 +441,9 @@ const FENCE_EVENT_LIFE: Duration = Duration::from_secs(60);
 
 /// A controller whose last sweep missed more than 30 %, and more than one, has no voice.
 fn is_sound(asked: u32, missed: u32) -> bool {
-    missed <= 1 || u64::from(missed) * 10 <= u64::from(asked) * 3
+    mutants::is_on(mutants::Mutant::M16)
+        || missed <= 1
+        || u64::from(missed) * 10 <= u64::from(asked) * 3
 }
 
 fn due(timeout: Option<(Duration, &'static str)>, now: Duration) -> bool {

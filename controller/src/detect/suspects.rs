@@ -64,7 +64,9 @@ impl Sight {
             return false;
         }
         let witnesses = self.draw_witnesses(node);
-        self.cases.insert(node, Case::new(now, witnesses));
+        let mut case = Case::new(now, witnesses);
+        case.alone = self.controllers.len() == 1;
+        self.cases.insert(node, case);
         self.next_judge.get_or_insert(now + JUDGE_EVERY);
         self.ask(now, node, out);
         true
@@ -90,7 +92,26 @@ impl Sight {
         drawn
     }
 
+    /// A case that was opened before gossip knew anybody asks whoever it knows by now: without witnesses the controllers
+    /// alone would judge, however many there are. Nobody who was drawn is replaced.
+    fn draw_more_witnesses(&mut self, node: NodeId) {
+        let known = self.cases.get(&node).map(|case| case.witnesses.clone()).unwrap_or_default();
+        let new = |peer: &Uuid| *peer != node.0 && !known.contains(peer);
+        let more = self
+            .group
+            .peers()
+            .any(|peer| new(&peer.id) && self.targets.contains_key(&NodeId(peer.id)));
+        if known.len() >= WITNESSES || !more {
+            return;
+        }
+        let drawn: Vec<Uuid> = self.draw_witnesses(node).into_iter().filter(new).collect();
+        if let Some(case) = self.cases.get_mut(&node) {
+            case.witnesses.extend(drawn.into_iter().take(WITNESSES - known.len()));
+        }
+    }
+
     fn ask(&mut self, now: Duration, node: NodeId, out: &mut Vec<Effect>) {
+        self.draw_more_witnesses(node);
         let ask = self.rng.next_u64();
         let Some(target) = self.targets.get(&node) else { return };
         let watch = Watch {
@@ -142,11 +163,12 @@ impl Sight {
             .cases
             .get(&node)
             .map_or(0, |case| case.witnesses.iter().filter(|w| gone(w)).count());
+        let control = self.control_group(controllers);
         let (Some(case), Some(target)) = (self.cases.get_mut(&node), self.targets.get_mut(&node))
         else {
             return;
         };
-        let observers = case.observers(now, |id| sound.get(&id).copied());
+        let observers = case.observers(now, control, |id| sound.get(&id).copied());
         let reach = case.judge(now, &observers, self.hold, controllers, lost);
         target.observers = observers;
         if let Some(reach) = reach.filter(|reach| *reach != target.reach) {
@@ -160,6 +182,12 @@ impl Sight {
             };
             seen.push(Seen::Reach(node, reach));
         }
+    }
+
+    /// How many members a witness that is not in the dark can ask: those that we reach, but the suspect and itself.
+    fn control_group(&self, controllers: usize) -> usize {
+        let up = self.targets.values().filter(|target| target.reach == Reach::Up).count();
+        (up.saturating_sub(2) + controllers).min(witness::CONTROL_GROUP)
     }
 
     fn has_voice(&self, now: Duration, controller: Uuid) -> bool {

@@ -73,7 +73,7 @@ impl Raft {
             max_size_per_msg: MAX_COMMAND as u64,
             max_inflight_msgs: 64,
             max_uncommitted_size: MAX_UNCOMMITTED,
-            check_quorum: true,
+            check_quorum: !mutants::is_on(mutants::Mutant::M40),
             pre_vote: true,
             ..Config::default()
         };
@@ -153,6 +153,10 @@ impl Raft {
         }
         if self.raw.propose(Vec::new(), command).is_err() {
             return Err(NotLeader { leader: self.raw.raft.lead_transferee.map(PeerId) });
+        }
+        if mutants::is_on(mutants::Mutant::M39) {
+            let last = self.raw.raft.raft_log.last_index();
+            self.raw.raft.raft_log.commit_to(last);
         }
         self.drain(out);
         Ok(())
@@ -295,9 +299,12 @@ impl Raft {
             }
             let mut ready = self.raw.ready();
             self.send(ready.take_messages(), out);
-            self.persist(write_of(&ready), out);
+            let mut write = write_of(&ready);
+            let late = write.hard.take_if(|_| mutants::is_on(mutants::Mutant::M38));
+            self.persist(write, out);
             self.tell_role(out);
             self.send(ready.take_persisted_messages(), out);
+            self.persist(Write { hard: late, ..Write::default() }, out);
             if ready.snapshot().get_metadata().index > 0 {
                 self.wanted = ready.snapshot().get_metadata().index;
                 out.push(install(from_snapshot(ready.snapshot())));

@@ -153,7 +153,9 @@ impl Registry {
     pub fn fenced(&self, incident: IncidentId) -> Option<Fenced> {
         let incident = self.incidents.get(&incident)?;
         let fence = incident.fence()?;
-        fence.evidence.as_ref()?;
+        if !mutants::is_on(mutants::Mutant::M13) {
+            fence.evidence.as_ref()?;
+        }
         let acting = incident.state.is_out() && incident.frozen.is_none();
         acting.then_some(Fenced { node: incident.node, boot: incident.boot, epoch: fence.epoch })
     }

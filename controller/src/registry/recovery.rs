@@ -60,7 +60,8 @@ impl Registry {
         if vm.progress != Progress::Waiting {
             return Err(Rejected("the VM has an attempt, or is settled"));
         }
-        if vm.same.is_some() && vm.same != destination {
+        let other = vm.same.is_some() && vm.same != destination;
+        if other && !mutants::is_on(mutants::Mutant::M64) {
             return Err(Rejected(
                 "an earlier attempt may still arrive at the destination it named",
             ));
@@ -93,6 +94,9 @@ impl Registry {
         let settled = incident.planned && incident.vms.values().all(Vm::is_settled);
         if !(only_fences || settled) {
             return Err(Rejected("a VM is not settled"));
+        }
+        if mutants::is_on(mutants::Mutant::M36) {
+            incident.note = format!("{incident:p}");
         }
         let next = if incident.fence().is_some() { State::Recovered } else { State::Migrated };
         incident.enter(next, at.ms, at.index);

@@ -10,6 +10,7 @@ use crate::effect::{Effect, Line};
 impl Shell {
     /// Carries effects out. A write is durable before the next effect is looked at; an error ends the process.
     pub(super) fn carry_out(&mut self, effects: Vec<Effect>) -> Result<(), RunError> {
+        self.recorder.lines(&effects);
         effects.into_iter().try_for_each(|effect| self.carry(effect))
     }
 

@@ -5,7 +5,7 @@
 //!  ports     gossip, lease port of each network  --.                      .--> Store (synced before what follows)
 //!  incoming  other controllers                   --+--> queue --> core ---+--> ports, outgoing
 //!  asks      answers of BMCs and Nova            --|                      +--> asks
-//!  serve     the HTTP API                        --'                      '--> journal, answers
+//!  serve     the HTTP API                        --'                      '--> journal, recorder, answers
 //! ```
 
 mod asks;
@@ -16,7 +16,9 @@ mod journal;
 mod outgoing;
 mod ports;
 pub mod program;
+mod recorder;
 mod reload;
+mod renew;
 mod seal;
 mod start;
 mod starts;
@@ -38,10 +40,12 @@ use crate::effect::Ticket;
 use crate::event::Event;
 use crate::nova::client::Client;
 use crate::raft::store::Store;
+use crate::record::Frame;
 use asks::Asks;
 use journal::Journal;
 use outgoing::Waiting;
 use ports::NodeKeys;
+use recorder::Recorder;
 
 pub use error::RunError;
 pub use starts::StartsError;
@@ -119,6 +123,15 @@ struct Shell {
     store: Store,
     origin: Instant,
     journal: Journal,
+    recorder: Recorder,
+    /// When this core began.
+    began: Duration,
+    /// When leadership was given away for a new record.
+    gave_away: Option<Duration>,
+    /// A core cannot begin anew in this process.
+    may_not_renew: bool,
+    /// Of this machine.
+    boot: uuid::Uuid,
     queue: mpsc::Receiver<Incoming>,
     gossip: Vec<mpsc::Sender<(std::net::SocketAddr, Vec<u8>)>>,
     lease: Vec<(Arc<UdpSocket>, Envelope)>,
@@ -149,14 +162,17 @@ impl Shell {
                 () = tokio::time::sleep_until(due) => self.deliver(Event::Timeout)?,
                 Some(incoming) = self.queue.recv() => self.take(incoming)?,
             }
+            self.renew_if_long()?;
         }
     }
 
     /// Says goodbye, and goes on until another leads or a second has passed.
     async fn leave(&mut self) -> Result<(), RunError> {
         let led = self.core.is_leader();
+        let now = self.now();
         let mut effects = Vec::new();
-        self.core.leave(self.now(), &mut effects);
+        self.recorder.note(&Frame::Leave { now });
+        self.core.leave(now, &mut effects);
         self.carry_out(effects)?;
         let end = tokio::time::Instant::now() + if led { HAND_OVER } else { LAST_WORDS };
         while !led || self.core.is_leader() {
@@ -174,6 +190,7 @@ impl Shell {
             }
         };
         let _ = tokio::time::timeout(LAST_WORDS, all_sent).await;
+        self.recorder.end("the controller was stopped");
         tracing::info!("stopped");
         Ok(())
     }
@@ -209,8 +226,10 @@ impl Shell {
     }
 
     fn deliver(&mut self, event: Event) -> Result<(), RunError> {
+        let (now, wall_ms) = (self.now(), wall_ms());
         let mut effects = Vec::new();
-        self.core.handle(self.now(), wall_ms(), event, &mut effects);
+        self.recorder.event(now, wall_ms, &event);
+        self.core.handle(now, wall_ms, event, &mut effects);
         self.carry_out(effects)?;
         self.publish_keys();
         Ok(())

@@ -17,9 +17,10 @@ use super::incoming::Incoming as Listener;
 use super::journal::Journal;
 use super::outgoing::{Outgoing, Waiting};
 use super::ports::{self, LeasePort, NodeKeys};
-use super::{Incoming, QUEUE, RunError, Shell, starts};
+use super::recorder::Recorder;
+use super::{Incoming, QUEUE, RunError, Shell, renew, starts};
 use crate::config::Config;
-use crate::core::{Controller, Peer, Settings};
+use crate::core::{Peer, Settings};
 use crate::detect::member_id;
 use crate::effect::Network;
 use crate::event::Event;
@@ -59,14 +60,19 @@ pub(super) async fn start(config: Config) -> Result<Shell, RunError> {
     }
     let origin = Instant::now();
     let settings = settings(&config, boot, starts, nova.is_some())?;
-    let mut effects = Vec::new();
-    let core = Controller::new(Duration::ZERO, settings, restored, &mut effects);
+    let mut recorder = Recorder::new(&config.state_dir, config.record);
+    let (core, effects) = renew::begin(&mut recorder, Duration::ZERO, settings, restored);
     tracing::info!(
         controller = %config.id, cluster = %config.cluster, starts, nodes = config.inventory.nodes.len(),
         api = %config.api.listen, "ha-controller starts"
     );
     let mut shell = Shell {
         journal: Journal::new(&config.state_dir),
+        recorder,
+        began: Duration::ZERO,
+        gave_away: None,
+        may_not_renew: false,
+        boot,
         asks: Asks::new(origin, sender),
         inventory: config.inventory.clone(),
         core,
@@ -219,7 +225,12 @@ fn say_once(error: &SetupError, last: &mut String) {
     }
 }
 
-fn settings(config: &Config, boot: Uuid, starts: u64, nova: bool) -> Result<Settings, RunError> {
+pub(super) fn settings(
+    config: &Config,
+    boot: Uuid,
+    starts: u64,
+    nova: bool,
+) -> Result<Settings, RunError> {
     let peer = |controller: &crate::config::Controller| Peer {
         gossip: controller.gossip.clone(),
         lease: controller.lease.clone(),

@@ -206,6 +206,9 @@ impl Witness {
             target.pong(nonce);
         }
         let voice = control_voice(&self.control, now);
+        if mutants::is_on(mutants::Mutant::M44) {
+            return;
+        }
         let Some(watched) = self.watches.get_mut(&id) else { return };
         let before = watched.target.unanswered(now);
         if !watched.target.pong(nonce) {

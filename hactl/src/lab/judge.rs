@@ -27,6 +27,8 @@ pub(super) struct Closing {
     pub(super) fail: String,
     /// Where.
     pub(super) node: String,
+    /// When, on the wall clock, in ms.
+    pub(super) fault_ms: u64,
     /// For a run of the same kind.
     pub(super) seed: u64,
     /// Evidence that the node is off.
@@ -94,6 +96,7 @@ pub(super) async fn judge(crew: &Crew, story: &Story, seed: u64) -> Closing {
         problems,
         fail: story.fail.to_string(),
         node: story.node.clone(),
+        fault_ms: story.fault_ms,
         seed,
         evidence,
         incident: incident.as_ref().map(|incident| incident.state.clone()),

@@ -124,7 +124,7 @@ impl Sentinel {
             Some(OrderRefusal::Cluster)
         } else if order.node != self.node {
             Some(OrderRefusal::Node)
-        } else if order.boot != self.boot {
+        } else if order.boot != self.boot && !mutants::is_on(mutants::Mutant::M42) {
             Some(OrderRefusal::Boot)
         } else if self.highest_epoch.is_some_and(|highest| order.epoch <= highest) {
             Some(OrderRefusal::Epoch)
@@ -139,7 +139,9 @@ impl Sentinel {
             Some(refusal) => *self.counters.refused_orders.entry(refusal).or_default() += 1,
             None => {
                 self.highest_epoch = Some(order.epoch);
-                effects.push(Effect::StoreEpoch(order.epoch));
+                if !mutants::is_on(mutants::Mutant::M43) {
+                    effects.push(Effect::StoreEpoch(order.epoch));
+                }
                 self.reset(ResetReason::FenceEvent { epoch: order.epoch }, effects);
             }
         }

@@ -53,6 +53,9 @@ fn search(mutant: Mutant) -> (End, Found) {
     if let Some(why) = absent::why(mutant) {
         return (End::Absent(why), Found::default());
     }
+    if let Some(why) = absent::harmless(mutant) {
+        return (End::Harmless(why), Found::default());
+    }
     let mut seen = Found::default();
     for story in stories::of(mutant) {
         let name = story.name.clone();

@@ -5,6 +5,7 @@
 //! whatever is broken on the way, and without it, where nothing may be broken: a hunt that fails anyway proves nothing.
 
 mod absent;
+mod canary;
 mod kill;
 mod row;
 mod stories;

@@ -17,6 +17,8 @@ pub(super) enum End {
     Trial,
     /// There is nothing to break, and why.
     Absent(&'static str),
+    /// It is in the code and can do no harm, and why.
+    Harmless(&'static str),
     /// The hunt finds something without the break too.
     FailsAnyway(String),
     /// Nothing that was tried made its oracle speak.
@@ -43,7 +45,8 @@ impl Row {
 
     /// What was seen, for one that is alive.
     pub(super) fn story(&self) -> String {
-        format!("{:?} {:?}\n  {}", self.mutant, self.end, self.found.words.join("\n  "))
+        let why = if let End::FailsAnyway(why) = &self.end { why.as_str() } else { "is alive" };
+        format!("{:?} {why}\n  {}", self.mutant, self.found.words.join("\n  "))
     }
 }
 
@@ -51,8 +54,11 @@ impl Row {
 pub(super) fn sum(rows: &[Row]) -> String {
     let absent = rows.iter().filter(|row| matches!(row.end, End::Absent(_))).count();
     let alive = rows.iter().filter(|row| row.is_alive()).count();
-    let killed = rows.len() - absent - alive;
-    format!("{killed} killed, {alive} alive, {absent} without anything to break")
+    let harmless = rows.iter().filter(|row| matches!(row.end, End::Harmless(_))).count();
+    let killed = rows.len() - absent - alive - harmless;
+    format!(
+        "{killed} killed, {alive} alive, {harmless} harmless, {absent} without anything to break"
+    )
 }
 
 impl fmt::Display for Row {
@@ -63,13 +69,14 @@ impl fmt::Display for Row {
             End::Seed(seed) => format!("seed {seed}"),
             End::Trial => "a trial".to_owned(),
             End::Absent(why) => format!("nothing to break: {why}"),
+            End::Harmless(why) => format!("harmless: {why}"),
             End::FailsAnyway(_) => "FAILS ANYWAY".to_owned(),
             End::Alive => "ALIVE".to_owned(),
         };
         let others = found.oracles.iter().filter(|name| **name != mutant.oracle());
         let others: Vec<String> = others.map(|name| format!("`{name}`")).collect();
         let writers = if found.oracles.contains(&"single_writer") { "yes" } else { "no" };
-        let writers = if matches!(end, End::Absent(_)) { "" } else { writers };
+        let writers = if matches!(end, End::Absent(_) | End::Harmless(_)) { "" } else { writers };
         write!(
             f,
             "| {mutant:?} | {} | `{}` | {killed} | {} | {writers} | {seconds:.1} s |",

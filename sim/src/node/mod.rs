@@ -59,6 +59,10 @@ pub struct Machine {
     pub suspended: VecDeque<sentinel::Effect>,
     /// Its sentinel stops for this long between its next check and the feed.
     pub stall_at_feed: Option<Duration>,
+    /// It stops for this long between its next feed and the look at the clock that follows.
+    pub stall_after_feed: Option<Duration>,
+    /// It has fed and not looked at the clock yet.
+    pub look_due: bool,
     /// Last time that anything was wrong with it or its links.
     pub troubled: Duration,
 }
@@ -142,6 +146,8 @@ impl Machine {
             guests: BTreeSet::new(),
             suspended: VecDeque::new(),
             stall_at_feed: None,
+            stall_after_feed: None,
+            look_due: false,
             troubled: Duration::ZERO,
         }
     }
@@ -164,6 +170,16 @@ impl Machine {
             step_back if step_back < 0 => reading + step,
             _ => reading.saturating_sub(step),
         })
+    }
+
+    /// What its sentinel does when it reads the clock after a feed.
+    pub fn look_after_feed(&mut self, now: Duration) -> Vec<sentinel::Effect> {
+        let reading = self.sentinel_clock(now);
+        let mut effects = Vec::new();
+        if let Some(core) = self.sentinel.core.as_mut() {
+            core.after_feed(reading, &mut effects);
+        }
+        effects
     }
 
     /// Where it is.
@@ -199,7 +215,7 @@ impl Machine {
         self.sentinel.stop();
         self.agent.stop();
         self.suspended.clear();
-        self.stall_at_feed = None;
+        (self.stall_at_feed, self.stall_after_feed, self.look_due) = (None, None, false);
         self.kept = None;
         self.gate = false;
         self.guests.clear();

@@ -9,6 +9,8 @@ pub enum Kind {
     Hardware,
     /// A timer in the kernel: it does not fire when the kernel hangs, and never counts for E2.
     Soft,
+    /// There, and it cannot be opened.
+    Broken,
     /// A timer in the chipset that takes every feed and never fires. Outside of the fault model: only a fire test shows it.
     Dead,
     /// None.
@@ -24,6 +26,8 @@ pub struct Watchdog {
     /// How late it fires, in thousandths of its timeout.
     late: u32,
     fed: Option<Duration>,
+    /// Whether a process holds it open.
+    held: bool,
     /// Whether a look at it is in the queue.
     pub watched: bool,
 }
@@ -31,7 +35,7 @@ pub struct Watchdog {
 impl Watchdog {
     /// A hardware device that is closed.
     pub fn new(timeout: Duration) -> Self {
-        Self { kind: Kind::Hardware, timeout, late: 0, fed: None, watched: false }
+        Self { kind: Kind::Hardware, timeout, late: 0, fed: None, held: false, watched: false }
     }
 
     /// How late it fires, up to the tolerance that the sum allows.
@@ -46,14 +50,21 @@ impl Watchdog {
 
     /// Opens it, which feeds it. False where there is none.
     pub fn open(&mut self, now: Duration) -> bool {
-        if self.kind == Kind::Absent {
+        if matches!(self.kind, Kind::Absent | Kind::Broken) {
             return false;
         }
-        self.fed = Some(now);
+        (self.fed, self.held) = (Some(now), true);
         true
     }
 
-    /// A feed; nothing on a closed device. A process that is killed feeds it too: the kernel does when it closes it.
+    /// Its holder was killed: the kernel closes it without magic, which feeds it once more.
+    pub fn holder_killed(&mut self, now: Duration) {
+        if std::mem::take(&mut self.held) {
+            self.feed(now);
+        }
+    }
+
+    /// A feed; nothing on a closed device.
     pub fn feed(&mut self, now: Duration) {
         if let Some(fed) = &mut self.fed {
             *fed = now;
@@ -62,12 +73,12 @@ impl Watchdog {
 
     /// Closed with magic: it no longer fires.
     pub fn close_magically(&mut self) {
-        self.fed = None;
+        (self.fed, self.held) = (None, false);
     }
 
     /// The machine lost power, or was reset.
     pub fn power_lost(&mut self) {
-        self.fed = None;
+        (self.fed, self.held) = (None, false);
     }
 
     /// When it fires unless it is fed before.

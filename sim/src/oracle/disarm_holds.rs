@@ -39,6 +39,7 @@ impl Oracle for DisarmHolds {
         "hands off means hands off, whoever leads"
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "most facts are none of its business")]
     fn judge(&mut self, world: &World, fact: &Fact) -> Result<(), String> {
         match fact {
             Fact::Ordered { request } => self.ordered(request),

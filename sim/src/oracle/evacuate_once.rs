@@ -1,4 +1,4 @@
-//! S8 and S9.
+//! S8.
 
 use controller::nova::call::{Call, MigrationStatus};
 
@@ -7,8 +7,8 @@ use crate::fact::Fact;
 use crate::place::Place;
 use crate::world::World;
 
-/// S8, S9: no POST evacuate while the VM runs anywhere, while an earlier evacuation of it is on its way, or while it
-/// is being migrated.
+/// S8: no POST evacuate while the VM runs anywhere, or while an earlier evacuation of it is on its way; one that may
+/// still arrive at Nova names the same destination.
 #[derive(Debug, Default)]
 pub(super) struct EvacuateOnce {
     judged: u64,
@@ -25,13 +25,22 @@ impl Oracle for EvacuateOnce {
     }
 
     fn judge(&mut self, world: &World, fact: &Fact) -> Result<(), String> {
-        let Fact::Called { call: Call::Evacuate { server, .. }, .. } = fact else { return Ok(()) };
+        let Fact::Called { call: Call::Evacuate { server, destination }, .. } = fact else {
+            return Ok(());
+        };
         self.judged += 1;
         *self.posted.entry(*server).or_default() += 1;
         let name = world.vms.get(server).cloned().unwrap_or_default();
         let elsewhere: Vec<u16> = world.runs_on(*server);
         if let Some(on) = elsewhere.iter().find(|on| !world.ghost.lied_about.contains(on)) {
             return Err(format!("{name} is evacuated while it runs on {}", Place::Node(*on)));
+        }
+        // An order that the network still holds is harmless only at the destination of this one.
+        let mut held = world.cloud.held_evacuations(*server);
+        if let Some(other) = held.find(|held| held.is_none() || *held != destination.as_deref()) {
+            return Err(format!(
+                "{name} is evacuated to {destination:?}, and an earlier order to {other:?} may still arrive"
+            ));
         }
         // Nova has taken this POST already when this is asked: one record is its own.
         let on_the_way = world.cloud.migrations().into_iter().filter(|record| {

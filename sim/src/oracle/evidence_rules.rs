@@ -132,7 +132,7 @@ fn off_then_two_reads(bmc: &Bmc, since: Duration) -> Result<(), String> {
     for exchange in bmc.log.iter().filter(|exchange| exchange.at >= since) {
         let (sent, first) = by.entry(exchange.controller).or_default();
         match (exchange.ask, &exchange.reply) {
-            (Ask::Off, _) => (*sent, *first) = (true, None),
+            (Ask::Off, _) => (*sent, *first) = (!exchange.cycle, None),
             (Ask::Read, Reply::Read { power: Power::Off, .. }) if *sent => match *first {
                 Some(at) => {
                     let apart = exchange.at.saturating_sub(at);

@@ -42,6 +42,7 @@ impl Oracle for IntentFirst {
         "an effect outside follows its committed entry, by a leader that was confirmed after it"
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "most facts are none of its business")]
     fn judge(&mut self, world: &World, fact: &Fact) -> Result<(), String> {
         if let Fact::Applied { controller, index } = fact {
             self.applied(world, *controller, *index);

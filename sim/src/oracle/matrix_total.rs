@@ -23,8 +23,8 @@ pub(super) struct MatrixTotal {
     judged: u64,
 }
 
-/// Controllers sweep twice a second, and call a network dark after three.
-const LONG_ENOUGH: Duration = Duration::from_secs(10);
+/// Controllers sweep twice a second, and another's sweep counts for three seconds.
+const LONG_ENOUGH: Duration = Duration::from_secs(4);
 
 impl Oracle for MatrixTotal {
     fn name(&self) -> &'static str {

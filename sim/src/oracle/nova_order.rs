@@ -8,7 +8,7 @@ use crate::place::{Place, node_id};
 use crate::world::World;
 
 /// S19: forced_down is set before the first evacuation and unset only after the release; and no nova-compute starts
-/// while an evacuation from its node is queued.
+/// while an evacuation from its node is queued, or while a VM that Nova places there runs elsewhere.
 #[derive(Debug, Default)]
 pub(super) struct NovaOrder {
     judged: u64,
@@ -32,7 +32,10 @@ impl Oracle for NovaOrder {
                 let services = world.cloud.services(world.now());
                 let forced =
                     services.iter().any(|s| Some(&s.host) == host.as_ref() && s.forced_down);
-                if forced {
+                // What an operator clears between our look and our order, Nova itself refuses.
+                let cleared =
+                    |number: &u16| host.as_deref() == Some(&Place::Node(*number).to_string());
+                if forced || world.ghost.forced_up.iter().any(cleared) {
                     Ok(())
                 } else {
                     Err(format!("{host:?} is evacuated and not forced down"))
@@ -63,6 +66,19 @@ impl Oracle for NovaOrder {
                             MigrationStatus::Accepted | MigrationStatus::PreMigrating
                         )
                 });
+                // Its user may start a VM here that Nova places here, wherever a guest of it runs.
+                let mut here = world.cloud.servers().into_iter();
+                let elsewhere = here.find(|server| {
+                    let on = world.runs_on(server.id);
+                    server.host.as_ref() == Some(&host) && on.iter().any(|on| on != node)
+                });
+                if let Some(server) = elsewhere {
+                    let on = world.runs_on(server.id);
+                    return Err(format!(
+                        "{host} starts its nova-compute, Nova places {} there, and it runs on {on:?}",
+                        server.name
+                    ));
+                }
                 match queued {
                     Some(record) => Err(format!(
                         "{host} starts its nova-compute while its {} {} is {:?}",

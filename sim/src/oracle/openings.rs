@@ -27,7 +27,7 @@ impl Openings {
         let news: Vec<Incident> = news.map(|(_, incident)| incident.clone()).collect();
         self.last = news.last().map(|incident| incident.id).or(self.last);
         let Some(seat) = world.seat(*controller) else { return Vec::new() };
-        let wall = seat.wall_ms(seat.clock.read(world.now()));
+        let wall = seat.wall_ms(world.now());
         let fresh = |at: u64| wall.abs_diff(at) <= FRESH_MS;
         let rows = world.plan().matrix.rows();
         news.into_iter()

@@ -1,5 +1,8 @@
 //! S13, and Raft's own promise.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use controller::raft::Index;
 
 use super::Oracle;
@@ -8,10 +11,13 @@ use crate::place::Place;
 use crate::seat::Seat;
 use crate::world::World;
 
-/// S13: whatever a controller applies stands on the disks of a majority.
+/// S13: whatever a controller applies stands on the disks of a majority, and one that has heard none for a while no
+/// longer leads.
 #[derive(Debug, Default)]
 pub(super) struct QuorumOnly {
     seen: u64,
+    /// Since when each leader has run without a majority.
+    alone: BTreeMap<u8, Duration>,
     judged: u64,
 }
 
@@ -25,6 +31,9 @@ impl Oracle for QuorumOnly {
     }
 
     fn judge(&mut self, world: &World, fact: &Fact) -> Result<(), String> {
+        if *fact == Fact::Second {
+            return self.judge_leaders(world);
+        }
         let Fact::Applied { controller, index } = fact else { return Ok(()) };
         if *index <= self.seen {
             return Ok(());
@@ -53,4 +62,39 @@ impl Oracle for QuorumOnly {
     fn judged(&self) -> u64 {
         self.judged
     }
+}
+
+/// A leader asks its quorum once in an election timeout of half a second.
+const STEPS_DOWN_WITHIN: Duration = Duration::from_secs(5);
+
+impl QuorumOnly {
+    fn judge_leaders(&mut self, world: &World) -> Result<(), String> {
+        for seat in &world.seats {
+            if !seat.runs() || !seat.leads() || hears_a_majority(world, seat) {
+                self.alone.remove(&seat.number);
+                continue;
+            }
+            let since = *self.alone.entry(seat.number).or_insert(world.now());
+            let alone = world.now().saturating_sub(since);
+            if alone > STEPS_DOWN_WITHIN {
+                return Err(format!("{} leads on, {alone:.1?} without a majority", seat.place()));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a majority, itself included, has spoken to it within a second.
+fn hears_a_majority(world: &World, seat: &Seat) -> bool {
+    let lately = |other: &u8| {
+        let heard = world
+            .ghost
+            .heard
+            .iter()
+            .filter(|((to, from, _), _)| *to == seat.number && from == other);
+        let newest = heard.map(|(_, sent)| *sent).max();
+        newest.is_some_and(|sent| world.now().saturating_sub(sent) <= Duration::from_secs(1))
+    };
+    let others = world.seats.iter().map(|seat| seat.number).filter(|n| *n != seat.number);
+    (others.filter(lately).count() + 1) * 2 > world.seats.len()
 }

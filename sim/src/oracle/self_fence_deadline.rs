@@ -118,7 +118,10 @@ impl SelfFenceDeadline {
         self.judged += 1;
         let times = world.plan().profile.times();
         let needed = world.seats.len() / 2 + 1;
-        let voters = node.sentinel.core.as_ref().map(|core| core.adopted().voters());
+        // By the log that its sentinel has adopted, or had when it died.
+        let adopted = node.sentinel.core.as_ref().map(|core| core.adopted());
+        let adopted = adopted.or(node.kept.as_ref().map(|kept| &kept.adopted));
+        let voters = adopted.map(|adopted| adopted.voters());
         let others = voters.map_or(0, |voters| {
             voters.iter().filter(|(id, _)| node_number(*id) != node.number).count()
         });

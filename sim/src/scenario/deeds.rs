@@ -31,6 +31,8 @@ pub(super) enum VmDeed {
     Deleted,
     Migrated,
     Set { state: String, task: Option<String> },
+    DiesAtStart,
+    StartedOn(u16),
 }
 
 impl VmDeed {
@@ -43,6 +45,8 @@ impl VmDeed {
             VmDeed::Deleted => Deed::DeleteVm(vm),
             VmDeed::Migrated => Deed::UserMigrates(vm),
             VmDeed::Set { state, task } => Deed::SetVm(vm, state.clone(), task.clone()),
+            VmDeed::DiesAtStart => Deed::GuestDies(vm),
+            VmDeed::StartedOn(node) => Deed::GuestByHand(vm, *node),
         }
     }
 }
@@ -146,13 +150,15 @@ fn bmc(plan: &Plan, words: &[&str]) -> Read<Vec<Deed>> {
 fn program(plan: &Plan, verb: &str, words: &[&str]) -> Read<Vec<Deed>> {
     let usage = || {
         usage(
-            "stall|resume NODE, or stall|resume|kill|start sentinel@NODE|agent@NODE [at=feed] [for=3s]",
+            "stall|resume NODE, or stall|resume|kill|start sentinel@NODE|agent@NODE [at=feed|at=after-feed] [for=3s]",
         )
     };
-    let (target, at_feed, span) = match words {
-        [target] => (target, false, None),
-        [target, "at=feed", span] => (target, true, Some(lasting(span).ok_or_else(usage)?)),
-        [target, span] => (target, false, Some(lasting(span).ok_or_else(usage)?)),
+    let (target, at, span) = match words {
+        [target] => (target, "", None),
+        [target, at @ ("at=feed" | "at=after-feed"), span] => {
+            (target, *at, Some(lasting(span).ok_or_else(usage)?))
+        }
+        [target, span] => (target, "", Some(lasting(span).ok_or_else(usage)?)),
         _ => return Err(usage()),
     };
     let (program, name) = target.split_once('@').unwrap_or(("node", target));
@@ -160,9 +166,10 @@ fn program(plan: &Plan, verb: &str, words: &[&str]) -> Read<Vec<Deed>> {
     let deed = match (verb, program) {
         ("stall", "node") => Deed::Hang(number),
         ("resume", "node") => Deed::Unhang(number),
-        ("stall", "sentinel") => match span.filter(|_| at_feed) {
-            Some(span) => Deed::StallAtFeed(number, span),
-            None => Deed::StallSentinel(number, span),
+        ("stall", "sentinel") => match (span, at) {
+            (Some(span), "at=feed") => Deed::StallAtFeed(number, span),
+            (Some(span), "at=after-feed") => Deed::StallAfterFeed(number, span),
+            (span, _) => Deed::StallSentinel(number, span),
         },
         ("resume", "sentinel") => Deed::ResumeSentinel(number),
         ("kill", "sentinel") => Deed::KillSentinel(number),

@@ -8,20 +8,21 @@ use crate::fault::Deed;
 use crate::world::Plan;
 
 const NOVA: &str = "nova down|slow=5s|loses=N|fails=N|late=N:90s|loses-messages|ok, \
-                    nova fails-claim|fails-after-spawn|refuses VM, or \
+                    nova fails-claim|fails-after-spawn|refuses|dies-at-start VM, or \
                     nova disable|enable|force-down|force-up NODE";
-const USER: &str = "user deletes|migrates VM, or user sets VM STATE [TASK]";
+const USER: &str = "user deletes|migrates VM, user starts VM on NODE, or user sets VM STATE [TASK]";
 
 /// Reads a command that begins with `nova` or `user`.
 pub(super) fn doer(plan: &Plan, first: &str, words: &[&str]) -> Read<Doer> {
     if first == "user" {
-        return user(words);
+        return user(plan, words);
     }
     let of_vm = |name: &str, deed| Ok(Doer::Vm(name.to_owned(), deed));
     match words {
         ["fails-claim", vm] => of_vm(vm, VmDeed::FailsClaim),
         ["fails-after-spawn", vm] => of_vm(vm, VmDeed::FailsAfterSpawn),
         ["refuses", vm] => of_vm(vm, VmDeed::Refused),
+        ["dies-at-start", vm] => of_vm(vm, VmDeed::DiesAtStart),
         ["disable", name] => compute(plan, name, Some(false), None),
         ["enable", name] => compute(plan, name, Some(true), None),
         ["force-down", name] => compute(plan, name, None, Some(true)),
@@ -53,11 +54,12 @@ fn faults(word: &str) -> Read<Vec<Deed>> {
     })
 }
 
-fn user(words: &[&str]) -> Read<Doer> {
+fn user(plan: &Plan, words: &[&str]) -> Read<Doer> {
     let of_vm = |name: &str, deed| Ok(Doer::Vm(name.to_owned(), deed));
     match words {
         ["deletes", vm] => of_vm(vm, VmDeed::Deleted),
         ["migrates", vm] => of_vm(vm, VmDeed::Migrated),
+        ["starts", vm, "on", on] => of_vm(vm, VmDeed::StartedOn(node(on, plan.nodes)?)),
         ["sets", vm, state] => of_vm(vm, VmDeed::Set { state: (*state).to_owned(), task: None }),
         ["sets", vm, state, task] => {
             let (state, task) = ((*state).to_owned(), Some((*task).to_owned()));

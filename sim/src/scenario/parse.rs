@@ -67,10 +67,21 @@ pub(super) enum Expectation {
     Evacuations(u32),
     /// So many nodes were reset by watchdog or sentinel.
     Resets(u32),
+    /// What Nova says of a node's nova-compute.
+    Compute(u16, Compute),
     /// A line of the story contains this.
     Told(String),
     /// No line of it does.
     NotTold(String),
+}
+
+/// A state of a nova-compute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Compute {
+    Enabled,
+    Disabled,
+    ForcedDown,
+    NotForcedDown,
 }
 
 /// A line that is not a command. The scenario is not run.
@@ -167,12 +178,13 @@ fn cluster(words: &[&str]) -> Result<Plan, String> {
                 plan.profile = profile(word, value)?;
             }
             "without_bmc" => plan.without_bmc = nodes(value)?,
+            "broken_watchdog" => plan.broken_watchdog = nodes(value)?,
             "softdog" => plan.softdog = nodes(value)?,
             "without_watchdog" => plan.without_watchdog = nodes(value)?,
             _ => {
                 return Err(format!(
                     "`{word}`: allowed are controllers, nodes, domains, profile, reckoned_by, seed, grace, without_bmc, \
-                     without_watchdog, softdog"
+                     without_watchdog, broken_watchdog, softdog"
                 ));
             }
         }
@@ -228,6 +240,20 @@ fn expectation(plan: &Plan, text: &str) -> Result<Expectation, String> {
         ["no", "evacuation"] => Expectation::NoEvacuation,
         [number, "evacuations"] => Expectation::Evacuations(many(number)?),
         [number, "resets"] => Expectation::Resets(many(number)?),
+        ["nova", name, state] => {
+            let state = match *state {
+                "enabled" => Compute::Enabled,
+                "disabled" => Compute::Disabled,
+                "forced-down" => Compute::ForcedDown,
+                "not-forced-down" => Compute::NotForcedDown,
+                _ => {
+                    return Err(format!(
+                        "`{state}`: a nova-compute is enabled, disabled, forced-down or not-forced-down"
+                    ));
+                }
+            };
+            Expectation::Compute(deeds::node(name, plan.nodes)?, state)
+        }
         ["told", ..] => Expectation::Told(words[1..].join(" ")),
         ["not", "told", ..] => Expectation::NotTold(words[2..].join(" ")),
         ["vm", name, "runs", "once"] => Expectation::Runs { vm: (*name).to_owned(), node: None },
@@ -241,7 +267,7 @@ fn expectation(plan: &Plan, text: &str) -> Result<Expectation, String> {
         _ => {
             let oracles: Vec<_> = crate::oracle::all().iter().map(|oracle| oracle.name()).collect();
             return Err(format!(
-                "`expect {text}`: allowed are no reset, no fence, no evacuation, N resets, N evacuations, \
+                "`expect {text}`: allowed are no reset, no fence, no evacuation, N resets, N evacuations, nova NODE STATE, \
                  [not] told TEXT, vm NAME runs once, vm NAME on NODE, \
                  vm NAME down, and the oracles {}",
                 oracles.join(", ")
@@ -273,6 +299,7 @@ impl fmt::Display for Expectation {
             Expectation::NoFence => f.write_str("expect no fence"),
             Expectation::Evacuations(posts) => write!(f, "expect {posts} evacuations"),
             Expectation::Resets(resets) => write!(f, "expect {resets} resets"),
+            Expectation::Compute(node, state) => write!(f, "expect nova node-{node} {state:?}"),
             Expectation::Told(text) => write!(f, "expect told {text}"),
             Expectation::NotTold(text) => write!(f, "expect not told {text}"),
             Expectation::NoEvacuation => f.write_str("expect no evacuation"),

@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 use uuid::Uuid;
 
 use super::deeds::{Doer, LeaderDeed, partition, split};
-use super::parse::{Block, Command, Expectation, Scenario};
+use super::parse::{Block, Command, Compute, Expectation, Scenario};
 use crate::fault::Deed;
 use crate::oracle::Violation;
+use crate::place::Place;
 use crate::run::Run;
 use crate::world::World;
 
@@ -173,10 +174,23 @@ fn meet(run: &Run, expectation: &Expectation) -> Result<(), String> {
         Expectation::NoEvacuation => world.ghost.evacuations == 0,
         Expectation::Evacuations(posts) => world.ghost.evacuations == *posts,
         Expectation::Resets(resets) => world.ghost.resets == *resets,
+        Expectation::Compute(node, state) => compute_is(world, *node, *state),
         Expectation::Told(text) => told(text),
         Expectation::NotTold(text) => !told(text),
     };
     if holds { Ok(()) } else { Err(format!("not met: {expectation}")) }
+}
+
+fn compute_is(world: &World, node: u16, state: Compute) -> bool {
+    let host = Place::Node(node).to_string();
+    let services = world.cloud.services(world.now());
+    let service = services.into_iter().find(|service| service.host == host);
+    service.is_some_and(|service| match state {
+        Compute::Enabled => service.enabled,
+        Compute::Disabled => !service.enabled,
+        Compute::ForcedDown => service.forced_down,
+        Compute::NotForcedDown => !service.forced_down,
+    })
 }
 
 fn vm_named(world: &World, name: &str) -> Result<Uuid, String> {

@@ -16,7 +16,7 @@ use super::{Ghost, Happening, World};
 use crate::bmc::Bmc;
 use crate::clock::Clock;
 use crate::fact::Fact;
-use crate::node::Machine;
+use crate::node::{Kind, Machine};
 use crate::place::{Place, Port, boot_id, cluster, controller_id, node_id};
 use crate::queue::Queue;
 use crate::seat::Seat;
@@ -47,6 +47,8 @@ pub struct Plan {
     pub without_bmc: Vec<u16>,
     /// Nodes without a watchdog.
     pub without_watchdog: Vec<u16>,
+    /// Nodes whose watchdog cannot be opened.
+    pub broken_watchdog: Vec<u16>,
     /// Whether gossip knows all its members when the nodes start; for large clusters.
     pub warm: bool,
     /// Nodes with a watchdog in their kernel alone.
@@ -74,6 +76,7 @@ impl Plan {
             waits: Waits { grace: Duration::from_secs(30), ..Waits::default() },
             without_bmc: Vec::new(),
             without_watchdog: Vec::new(),
+            broken_watchdog: Vec::new(),
             warm: false,
             softdog: Vec::new(),
         }
@@ -125,15 +128,15 @@ impl World {
             self.story.name(node_id(number), &host);
             self.cloud.add_compute(self.now, &host);
             self.cloud.compute_stopped(self.now, &host);
-            if self.plan.without_watchdog.contains(&number)
-                && let Some(node) = self.node_mut(number)
-            {
-                node.watchdog.kind = crate::node::Kind::Absent;
-            }
-            if self.plan.softdog.contains(&number)
-                && let Some(node) = self.node_mut(number)
-            {
-                node.watchdog.kind = crate::node::Kind::Soft;
+            let kinds = [
+                (&self.plan.without_watchdog, Kind::Absent),
+                (&self.plan.broken_watchdog, Kind::Broken),
+                (&self.plan.softdog, Kind::Soft),
+            ];
+            let kind = kinds.iter().find(|(nodes, _)| nodes.contains(&number));
+            let kind = kind.map(|(_, kind)| *kind);
+            if let (Some(kind), Some(node)) = (kind, self.node_mut(number)) {
+                node.watchdog.kind = kind;
             }
             self.switch_on(number);
         }
@@ -257,7 +260,7 @@ impl World {
             booted_at: Duration::ZERO,
             times: self.plan.profile.times(),
             controllers: pinned.collect(),
-            has_watchdog: node.is_some_and(|node| node.watchdog.kind != crate::node::Kind::Absent),
+            has_watchdog: node.is_some_and(|node| node.watchdog.kind != Kind::Absent),
             start,
             highest_epoch: node.and_then(|node| node.highest_epoch),
             seed: self.seed_for(place, 1).wrapping_add(u64::from(life)),

@@ -46,6 +46,14 @@ impl World {
         self.follow_cloud();
     }
 
+    /// A human starts a guest past Nova.
+    pub(crate) fn start_by_hand(&mut self, vm: Uuid, number: u16) {
+        if let Some(node) = self.node_mut(number).filter(|node| node.runs()) {
+            node.guests.insert(vm);
+            self.facts.push(Fact::GuestStarted { vm, node: number });
+        }
+    }
+
     pub(super) fn call_nova(&mut self, to: Asker, call: &Call) {
         let place = Place::Controller(to.controller);
         if !self.wire.is_linked(place, MANAGEMENT) {
@@ -130,6 +138,11 @@ impl World {
             self.facts.push(Fact::GuestStarted { vm: server, node: number });
         }
         self.cloud.guest_started(now, &host, server);
+        if self.ghost.doomed.contains(&server)
+            && let Some(node) = self.node_mut(number)
+        {
+            node.guests.remove(&server);
+        }
     }
 
     /// The gate has let nova-compute start: it cleans up, and then starts the guests that Nova places here, as with

@@ -59,6 +59,7 @@ impl World {
             seat.image = Some(seat.disk.clone());
         } else if let Some(image) = seat.image.clone().filter(|_| seat.core.is_none()) {
             seat.disk = image;
+            seat.images += 1;
         }
     }
 }

@@ -84,6 +84,8 @@ pub struct Ghost {
     pub lied_about: BTreeSet<u16>,
     /// The registry that ever was furthest: what is applied anywhere is committed.
     pub registry: Option<Registry>,
+    /// Nodes of which an operator cleared forced_down behind our back.
+    pub forced_up: BTreeSet<u16>,
     /// How far their VMs came.
     pub progress: BTreeSet<(IncidentId, Uuid, &'static str)>,
     /// Resets by watchdogs and sentinels.
@@ -98,6 +100,8 @@ pub struct Ghost {
     pub orders: BTreeMap<Ticket, Request>,
     /// Since when no more faults happen: from then on everything must come to a good end.
     pub calm: Option<Duration>,
+    /// VMs whose guests die as soon as they start.
+    pub doomed: BTreeSet<Uuid>,
     /// Whether controllers may find that their state contradicts the others'.
     pub may_halt: bool,
 }
@@ -125,6 +129,8 @@ enum Happening {
     Written { node: u16, life: u32, saved: Box<node_agent::sentinel::Saved> },
     /// A node's power ends.
     PowerEnds { node: u16, boot: BootId },
+    /// The second half of a power cycle.
+    PowerReturns { node: u16 },
     /// A node's programs start.
     BootDone { node: u16, boots: u32 },
     /// A stopped program goes on.
@@ -311,6 +317,7 @@ impl World {
                     node.kept = Some(*saved);
                 }
             }
+            Happening::PowerReturns { node } => self.switch_on(node),
             Happening::PowerEnds { node, boot } => self.power_ends(node, boot),
             Happening::BootDone { node, boots } => self.boot_done(node, boots),
             Happening::Resume(program) => self.resume(program),

@@ -14,6 +14,9 @@ use crate::fault::Sabotage;
 use crate::node::{BOOT_TIME, Kind, Power};
 use crate::place::Place;
 
+/// A power cycle is off for this long.
+const CYCLE_PAUSE: Duration = Duration::from_secs(10);
+
 impl World {
     /// Somebody presses the button: the node boots.
     pub fn switch_on(&mut self, number: u16) {
@@ -88,10 +91,10 @@ impl World {
         let reply = bmc.answer(number, ask, expect, on);
         let switches = ask == Ask::Off && bmc.switches();
         let obeyed = matches!(reply, Reply::OffSent { refused: None, .. });
-        let exchange = Exchange { at: now, controller: to.controller, ask, reply: reply.clone() };
+        let (controller, cycle) = (to.controller, ask == Ask::Off && is_on(Mutant::M20));
+        let exchange = Exchange { at: now, controller, ask, cycle, reply: reply.clone() };
         bmc.log.push(exchange);
         if ask == Ask::Off {
-            let controller = to.controller;
             self.facts.push(Fact::OffArrived { controller, node: number, obeyed });
         }
         if switches && on {
@@ -107,6 +110,9 @@ impl World {
         if matches!(node.power, Power::Booting | Power::Running) {
             self.switch_off(number, false);
             self.tell("hardware", &format!("{} off", Place::Node(number)));
+            if is_on(Mutant::M20) {
+                self.later(CYCLE_PAUSE, Happening::PowerReturns { node: number });
+            }
         }
     }
 
@@ -160,7 +166,7 @@ impl World {
         let fires = match node.watchdog.kind {
             Kind::Hardware => due,
             Kind::Soft => due && !node.hung,
-            Kind::Dead | Kind::Absent => false,
+            Kind::Dead | Kind::Broken | Kind::Absent => false,
         };
         if fires {
             self.reset_node(number, "hardware", "reset by watchdog");

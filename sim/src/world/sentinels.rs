@@ -17,7 +17,7 @@ use crate::node::{Kind, Power};
 use crate::place::{Place, Port, member_id, node_id, node_number};
 
 /// How late a shell writes that does not write first (M56).
-const WRITTEN_LATE: Duration = Duration::from_secs(5);
+const WRITTEN_LATE: Duration = Duration::from_secs(30);
 
 impl World {
     /// Starts a node's sentinel.
@@ -40,7 +40,9 @@ impl World {
         let now = self.now;
         if let Some(node) = self.node_mut(number).filter(|node| node.sentinel.core.is_some()) {
             node.sentinel.stop();
-            node.watchdog.feed(now);
+            node.suspended.clear();
+            node.look_due = false;
+            node.watchdog.holder_killed(now);
             if is_on(Mutant::M10) {
                 node.watchdog.close_magically();
             }
@@ -65,12 +67,17 @@ impl World {
 
     /// It goes on.
     pub fn resume_sentinel(&mut self, number: u16) {
+        let now = self.now;
         let Some(node) = self.node_mut(number) else { return };
         if node.hung || node.sentinel.core.is_none() {
             return;
         }
         node.sentinel.stalled = false;
-        let suspended = std::mem::take(&mut node.suspended);
+        let mut suspended = std::mem::take(&mut node.suspended);
+        if std::mem::take(&mut node.look_due) {
+            let more = node.look_after_feed(now);
+            more.into_iter().rev().for_each(|effect| suspended.push_front(effect));
+        }
         let backlog = std::mem::take(&mut node.sentinel.backlog);
         self.do_sentinel_effects(number, suspended);
         for event in backlog {
@@ -236,12 +243,16 @@ impl World {
             }
             Effect::Feed => {
                 node.watchdog.feed(now);
-                let reading = node.sentinel_clock(now);
-                let mut more = Vec::new();
-                if let Some(core) = node.sentinel.core.as_mut() {
-                    core.after_feed(reading, &mut more);
+                match node.stall_after_feed.take() {
+                    Some(span) => {
+                        node.look_due = true;
+                        self.stall_sentinel(number, Some(span));
+                    }
+                    None => {
+                        let more = node.look_after_feed(now);
+                        more.into_iter().rev().for_each(|effect| effects.push_front(effect));
+                    }
                 }
-                more.into_iter().rev().for_each(|effect| effects.push_front(effect));
             }
             Effect::MagicClose => node.watchdog.close_magically(),
             Effect::GateOpen { .. } => {

@@ -32,6 +32,9 @@ impl World {
         let reason = (enabled == Some(false)).then(|| "operator: kernel upgrade".to_owned());
         let update = ServiceUpdate { enabled, disabled_reason: reason, forced_down };
         self.request(&Request::Update(service.id, update));
+        if forced_down == Some(false) {
+            self.ghost.forced_up.insert(number);
+        }
     }
 
     /// Users' requests pass by the faults that are meant for ours.

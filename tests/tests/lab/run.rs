@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -38,8 +39,14 @@ pub(crate) fn program() -> &'static Path {
     })
 }
 
-/// A closing result.
-pub(crate) struct Closing(Value);
+/// A closing result, and the lab's files until it is dropped.
+pub(crate) struct Closing(Value, PathBuf);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.1);
+    }
+}
 
 /// A VM of the node that failed.
 pub(crate) struct Vm {
@@ -50,19 +57,39 @@ pub(crate) struct Vm {
 /// Runs a lab to its end, which must be a good one.
 pub(crate) fn lab(words: &[&str]) -> Closing {
     let _alone = alone();
-    let output =
-        Command::new(program()).args(["lab", "--json"]).args(words).output().expect("hactl runs");
+    static LABS: AtomicU64 = AtomicU64::new(0);
+    let name =
+        format!("holdfast-labs-{}-{}", std::process::id(), LABS.fetch_add(1, Ordering::Relaxed));
+    let dir = std::env::temp_dir().join(name);
+    let mut command = Command::new(program());
+    command.args(["lab", "--json", "--dir"]).arg(&dir).args(words);
+    let output = command.output().expect("hactl runs");
     let Output { status, stdout, stderr } = output;
     let told = String::from_utf8_lossy(&stderr);
     assert!(status.success(), "{words:?}: {status}\n{told}");
     let closing: Value = serde_json::from_slice(&stdout).expect("a closing result");
-    let closing = Closing(closing);
+    let closing = Closing(closing, dir);
     eprintln!("{words:?} {closing}");
     assert_eq!(closing.0["ok"], true, "{told}");
     closing
 }
 
 impl Closing {
+    /// The lab's files.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.1
+    }
+
+    /// The node that failed.
+    pub(crate) fn node(&self) -> &str {
+        self.0["node"].as_str().unwrap_or_default()
+    }
+
+    /// When it failed, on the wall clock.
+    pub(crate) fn fault_ms(&self) -> u64 {
+        self.0["fault_ms"].as_u64().expect("a time")
+    }
+
     pub(crate) fn evidence(&self) -> &str {
         self.0["evidence"].as_str().unwrap_or_default()
     }

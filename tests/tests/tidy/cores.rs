@@ -40,9 +40,10 @@ const CORES: &[&str] = &[
 ];
 
 /// Files and directories below those paths that are shells all the same, with the reason.
-const SHELLS: [(&str, &str); 3] = [
+const SHELLS: [(&str, &str); 4] = [
     ("gossip/src/udp", "the socket of a group"),
     ("sim/src/main.rs", "reads scenario files and prints"),
+    ("sim/src/replay.rs", "opens records and prints"),
     ("sim/src/standin", "BMC and Nova as real servers, for the lab and for tests with processes"),
 ];
 

@@ -3,11 +3,12 @@
 use crate::{refuse, root, texts};
 
 /// Each crate, and the crates of this workspace that it may depend on.
-const MAY_USE: [(&str, &[&str]); 11] = [
+const MAY_USE: [(&str, &[&str]); 12] = [
     ("action-matrix", &[]),
     ("api", &[]),
     ("fencing", &["mutants"]),
     ("gossip", &["mutants"]),
+    ("model", &["fencing"]),
     ("mutants", &[]),
     ("node-agent", &["fencing", "gossip", "mutants"]),
     ("controller", &["action-matrix", "api", "fencing", "gossip", "mutants"]),
@@ -19,7 +20,8 @@ const MAY_USE: [(&str, &[&str]); 11] = [
 ];
 
 /// A library, and the only crate that may depend on it: it can be replaced there alone.
-const HIDDEN: [(&str, &str); 2] = [("foca", "gossip"), ("raft", "controller")];
+const HIDDEN: [(&str, &str); 3] =
+    [("foca", "gossip"), ("raft", "controller"), ("stateright", "model")];
 
 /// Words of a library, and the directories that may name them.
 const WORDS: [(&str, &[&str]); 6] = [

@@ -136,6 +136,11 @@ impl Store {
         Store::open_on(Box::new(directory), identity)
     }
 
+    /// All that is durable, as [`Store::open`] would give it back now.
+    pub fn held(&self) -> &Restored {
+        &self.held
+    }
+
     /// Makes a write durable before it returns. Twice is harmless.
     ///
     /// # Errors

@@ -69,10 +69,12 @@ impl Detected {
         let Some(since) = self.dead.get(&place).copied() else { return Ok(()) };
         let dead = world.now().saturating_sub(since);
         let Some(registry) = world.registry().filter(|_| dead >= WITHIN) else { return Ok(()) };
-        let known = registry.node(node_id(node.number));
-        let Some(known) = known.filter(|known| known.serving_boot() == Some(node.boot())) else {
+        let id = node_id(node.number);
+        let Some(known) = registry.node(id) else { return Ok(()) };
+        let about = registry.incident_of(id).map(|incident| incident.boot);
+        if known.serving_boot() != Some(node.boot()) && about != Some(node.boot()) {
             return Ok(());
-        };
+        }
         self.judged += 1;
         let refused = self.refused.get(&known.record.name).is_some_and(|at| *at >= since);
         if known.incident.is_some() || refused {

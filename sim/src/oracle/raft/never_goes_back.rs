@@ -18,6 +18,7 @@ pub(in crate::oracle) struct NeverGoesBack {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Mark {
     starts: u32,
+    images: u32,
     term: u64,
     compacted: u64,
     commit: u64,
@@ -57,6 +58,7 @@ impl Oracle for NeverGoesBack {
 fn mark(seat: &Seat) -> Mark {
     Mark {
         starts: seat.starts,
+        images: seat.images,
         term: seat.disk.term().0,
         compacted: seat.disk.compacted().0,
         commit: seat.disk.commit().0,
@@ -66,7 +68,10 @@ fn mark(seat: &Seat) -> Mark {
 }
 
 fn wrong(old: Mark, new: Mark) -> Option<&'static str> {
-    if new.term < old.term {
+    if new.images != old.images {
+        // Somebody else put an older disk there: the peers have to find that out.
+        None
+    } else if new.term < old.term {
         Some("its term goes back")
     } else if new.commit < old.commit {
         Some("its commit goes back")
@@ -87,7 +92,15 @@ mod tests {
 
     #[test]
     fn a_disk_that_is_set_back_is_noticed() {
-        let now = Mark { starts: 2, term: 3, compacted: 10, commit: 20, last: 25, applied: 20 };
+        let now = Mark {
+            starts: 2,
+            images: 0,
+            term: 3,
+            compacted: 10,
+            commit: 20,
+            last: 25,
+            applied: 20,
+        };
         assert_eq!(wrong(now, now), None);
         assert_eq!(wrong(now, Mark { starts: 3, applied: 10, ..now }), None);
         assert!(wrong(now, Mark { applied: 10, ..now }).is_some());
@@ -95,5 +108,6 @@ mod tests {
         assert!(wrong(now, Mark { commit: 19, ..now }).is_some());
         assert!(wrong(now, Mark { compacted: 9, ..now }).is_some());
         assert!(wrong(now, Mark { last: 19, ..now }).is_some());
+        assert_eq!(wrong(now, Mark { images: 1, commit: 19, ..now }), None);
     }
 }

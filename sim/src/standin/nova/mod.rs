@@ -230,6 +230,21 @@ impl Cloud {
             .collect()
     }
 
+    /// Destinations of evacuations of a server that the network held up and that have not arrived yet.
+    pub fn held_evacuations(&self, id: Uuid) -> impl Iterator<Item = Option<&str>> {
+        self.due.values().filter_map(move |step| match step {
+            Step::Late { request: Request::Evacuate { server, destination, .. }, .. } => {
+                (*server == id).then_some(destination.as_deref())
+            }
+            Step::Late { .. }
+            | Step::Evacuate { .. }
+            | Step::Message { .. }
+            | Step::Boot { .. }
+            | Step::Live { .. }
+            | Step::Stop { .. } => None,
+        })
+    }
+
     /// Live migrations of a server that are neither done nor given up.
     pub fn unfinished_moves(&self, server: Uuid) -> impl Iterator<Item = MigrationRecord> {
         let open = |status: &MigrationStatus| {
