@@ -15,7 +15,7 @@ use anyhow::{Context, bail};
 
 use crate::place;
 use crate::steps::{Outcome, Steps};
-use crate::{check, model, mutants, nova, setup, sim_ci};
+use crate::{check, model, mutants, nova, setup};
 
 /// Runs everything and prints the totals.
 pub(crate) fn command() -> anyhow::Result<()> {
@@ -32,9 +32,6 @@ pub(crate) fn command() -> anyhow::Result<()> {
     let passed = |result: anyhow::Result<()>| result.map(|()| Outcome::Passed);
     steps.step("models", || passed(model::command(&[])));
     steps.step("mutants", || passed(mutants::command("", false)));
-    steps.step("explorations", || {
-        passed(sim_ci::command(sim_ci::SEEDS, sim_ci::FIRST, sim_ci::THREADS))
-    });
     conclude(&steps, &totals)
 }
 
