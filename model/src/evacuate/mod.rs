@@ -54,6 +54,7 @@ impl Mutant {
         Mutant::NoCensus,
         Mutant::OtherPlace,
         Mutant::NewLeaderSends,
+        Mutant::OldCensus,
     ];
 
     /// What it breaks, as half a sentence.

@@ -55,6 +55,7 @@ impl Mutant {
         Mutant::VotesForOlder,
         Mutant::LosesLog,
         Mutant::StrikesInherited,
+        Mutant::OwnTermStrikes,
     ];
 
     /// What it breaks, as half a sentence.
