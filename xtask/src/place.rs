@@ -32,7 +32,14 @@ pub(crate) fn program(name: &str, arguments: &[&str]) -> Command {
     command
 }
 
-/// The cargo that runs this program.
+/// The cargo that runs this program. What it has said of xtask itself is not handed on: build scripts that look at it, such
+/// as ring's, would run anew whenever somebody builds by hand in between, and half of all crates with them.
 pub(crate) fn cargo(arguments: &[&str]) -> Command {
-    program(&env::var("CARGO").unwrap_or_else(|_| "cargo".into()), arguments)
+    let mut command = program(&env::var("CARGO").unwrap_or_else(|_| "cargo".into()), arguments);
+    let of_xtask =
+        |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for (name, _) in env::vars_os().filter(|(name, _)| name.to_str().is_some_and(of_xtask)) {
+        command.env_remove(name);
+    }
+    command
 }

@@ -22,6 +22,9 @@ use super::watchdog::Cause;
 /// From a reset until the machine runs again; a real one takes minutes.
 const BOOT_TAKES: Duration = Duration::from_secs(4);
 
+/// A reset that was asked for has happened within this time.
+const RESET_TAKES: Duration = Duration::from_secs(1);
+
 /// What happened on a node.
 #[derive(Clone, Debug)]
 pub(super) struct News {
@@ -65,6 +68,8 @@ struct State {
     power: bool,
     /// Counts what ends a boot, so that a delayed boot knows whether it is still wanted.
     turns: u64,
+    /// In which turn a program was first found ended, and when.
+    ended: Option<(u64, Instant)>,
     programs: Option<Programs>,
 }
 
@@ -134,13 +139,19 @@ impl Machine {
         }
     }
 
-    /// A sentence about a program that ended by itself.
+    /// A sentence about a program that ended by itself, and was not taken along by a reset since: a sentinel that asks for
+    /// one ends in the same moment, before the watchdog has looked.
     pub(super) fn obituary(&self) -> Option<String> {
         let mut state = self.state();
+        let turn = state.turns;
         let programs = state.programs.as_mut()?;
-        [&mut programs.sentinel, &mut programs.agent, &mut programs.compute]
+        let sentence = [&mut programs.sentinel, &mut programs.agent, &mut programs.compute]
             .into_iter()
-            .find_map(Child::obituary)
+            .find_map(Child::obituary)?;
+        let (of, since) = state.ended.unwrap_or((turn, Instant::now()));
+        let since = if of == turn { since } else { Instant::now() };
+        state.ended = Some((turn, since));
+        (since.elapsed() >= RESET_TAKES).then_some(sentence)
     }
 
     /// Whether its power is on, in truth.
