@@ -57,7 +57,7 @@ enum Command {
     },
     /// How fast the simulator is, for 9 to 1000 nodes; fails when a goal is missed
     BenchSim,
-    /// The explorations that CI runs; fails also where something was never met
+    /// Thousands of explorations, meant for CI; fails also where something was never met
     SimCi {
         /// Seeds
         #[arg(long, default_value_t = sim_ci::SEEDS, value_parser = clap::value_parser!(u64).range(1..))]

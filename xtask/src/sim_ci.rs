@@ -1,4 +1,4 @@
-//! The explorations that CI runs: thousands of seeds, and the proof that they have met what there is to meet.
+//! Explorations, meant for CI: thousands of seeds, and the proof that they have met what there is to meet.
 
 use anyhow::{Result, ensure};
 
