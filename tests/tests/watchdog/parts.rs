@@ -19,7 +19,7 @@ const MODULES: [&str; 10] = [
     "net_failover",
     "virtio_net",
 ];
-const INIT: &str = include_str!("../../../tests/support/watchdog/init.sh");
+const INIT: &str = include_str!("../../support/watchdog/init.sh");
 
 /// What the guests and the controllers are made of.
 pub(crate) struct Parts {
