@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use fencing::lease::LeaseTimes;
 use fencing::sign::{KeyPair, Signer};
 use fencing::{ControllerId, NodeId};
 use serde_json::{Value, json};
@@ -34,6 +35,7 @@ pub(crate) struct Cluster {
     pub(crate) dir: PathBuf,
     pub(crate) wire: Wire,
     program: PathBuf,
+    times: LeaseTimes,
     running: BTreeMap<u8, Child>,
 }
 
@@ -78,7 +80,7 @@ fn public(host: u8) -> String {
 
 impl Cluster {
     /// Its files, and the wire. Nothing runs yet.
-    pub(crate) fn new(dir: &Path, program: &Path, nodes: u8) -> Self {
+    pub(crate) fn new(dir: &Path, program: &Path, nodes: u8, times: LeaseTimes) -> Self {
         let public = |host| KeyPair::from_seed(seed(host)).public();
         let controllers = CONTROLLERS
             .map(|host| (Signer::Controller(ControllerId(u64::from(host))), public(host)));
@@ -90,6 +92,7 @@ impl Cluster {
             dir: dir.to_owned(),
             wire,
             program: program.to_owned(),
+            times,
             running: BTreeMap::new(),
         };
         cluster.write(nodes);
@@ -152,6 +155,11 @@ impl Cluster {
         }))
     }
 
+    /// Wants a node armed again.
+    pub(crate) fn arm(&self, number: u8) -> Result<Value, Value> {
+        self.order(&json!({ "do": "arm", "scope": { "node": name(number) }, "person": "test" }))
+    }
+
     /// The ends of the controllers' logs.
     pub(crate) fn last_words(&self) -> String {
         let mut text = String::new();
@@ -172,7 +180,7 @@ impl Cluster {
             (1..=nodes).map(|other| format!("{} {}\n", id(other).0, public(host(other)))).collect();
         let told = self.wire.told(host(number), LEASE);
         let mut config = format!(
-            "cluster = \"{}\"\nname = \"{}\"\nid = \"{}\"\nprofile = \"fast\"\nrun_dir = \"/run/holdfast\"\n\
+            "cluster = \"{}\"\nname = \"{}\"\nid = \"{}\"\nrun_dir = \"/run/holdfast\"\n\
              state_dir = \"/var/lib/holdfast\"\ngossip_key_file = \"/etc/holdfast/gossip.key\"\n\
              key_file = \"/etc/holdfast/node.key\"\nkeys_file = \"/etc/holdfast/nodes.keys\"\n\
              [[network]]\nname = \"management\"\ngossip_listen = \"10.0.2.15:{GOSSIP}\"\n\
@@ -192,6 +200,7 @@ impl Cluster {
                 self.wire.told(controller, LEASE),
             );
         }
+        config += &self.lease();
         vec![
             ("etc/holdfast/node.toml", config),
             ("etc/holdfast/node.key", hex(seed(host(number)))),
@@ -223,19 +232,34 @@ impl Cluster {
         for host in CONTROLLERS {
             secret(&format!("{host}.key"), &hex(seed(host)));
             let text = format!(
-                "cluster = \"{}\"\nid = {host}\nlab = true\nprofile = \"fast\"\nstate_dir = \"state-{host}\"\n\
+                "cluster = \"{}\"\nid = {host}\nlab = true\nstate_dir = \"state-{host}\"\n\
                  key_file = \"{host}.key\"\npeer_key_file = \"peer.key\"\ngossip_key_file = \"gossip.key\"\n\
                  inventory = \"inventory.toml\"\nmatrix = \"matrix.toml\"\n[[network]]\nname = \"management\"\n\
                  gossip_listen = \"{}\"\nlease_listen = \"{}\"\nlease_advertise = \"{}\"\n{all}\
-                 [api]\nlisten = \"{}\"\ntoken_file = \"token\"\n[waits]\ngrace = \"3s\"\n",
+                 [api]\nlisten = \"{}\"\ntoken_file = \"token\"\n{}[waits]\ngrace = \"3s\"\n",
                 cluster_id(),
                 self.wire.own(host, GOSSIP),
                 self.wire.own(host, LEASE),
                 self.wire.told(host, LEASE),
                 self.wire.own(host, API),
+                self.lease(),
             );
             secret(&format!("{host}.toml"), &text);
         }
+    }
+
+    fn lease(&self) -> String {
+        let times = self.times;
+        format!(
+            "[lease]\nrenew_every = \"{}s\"\nlease = \"{}s\"\nvouch = \"{}s\"\nwatchdog = \"{}s\"\n\
+             quiet = \"{}s\"\nmargin = \"{}s\"\n",
+            times.renew_every.as_secs(),
+            times.lease.as_secs(),
+            times.vouch.as_secs(),
+            times.watchdog.as_secs(),
+            times.quiet.as_secs(),
+            times.margin.as_secs(),
+        )
     }
 
     fn section(&self, host: u8) -> String {

@@ -51,8 +51,8 @@ impl Parts {
             modules,
             busybox: on_path("busybox")?,
             chrt: on_path("chrt")?,
-            controller: built("HOLDFAST_CONTROLLER", "controller", "ha-controller"),
-            sentinel: built("HOLDFAST_SENTINEL", "node-agent", "ha-sentinel"),
+            controller: built("HOLDFAST_CONTROLLER", "ha-controller"),
+            sentinel: built("HOLDFAST_SENTINEL", "ha-sentinel"),
         })
     }
 
@@ -90,7 +90,7 @@ fn on_path(name: &str) -> Result<PathBuf, String> {
 }
 
 /// A program of ours: the one that a variable names, or the one beside this test, built if it is not there.
-fn built(variable: &str, package: &str, name: &str) -> PathBuf {
+fn built(variable: &str, name: &str) -> PathBuf {
     if let Some(path) = env::var_os(variable).map(PathBuf::from) {
         assert!(path.is_file(), "{variable} names {}, which is no file", path.display());
         return path;
@@ -99,7 +99,7 @@ fn built(variable: &str, package: &str, name: &str) -> PathBuf {
     let this = env::current_exe().expect("this test has a file");
     let path = this.parent().and_then(Path::parent).expect("a profile's directory").join(name);
     let mut build = Command::new(env!("CARGO"));
-    build.args(["build", "--quiet", "-p", package, "--bin", name]);
+    build.args(["build", "--workspace", "--quiet", "--bin", name]);
     if !cfg!(debug_assertions) {
         build.arg("--release");
     }

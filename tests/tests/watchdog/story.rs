@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use fencing::lease::{LeaseTimes, Profile};
+use fencing::lease::LeaseTimes;
 
 use super::cluster::{CONTROLLERS, Cluster, host, id, name};
 use super::guest::{Cause, Guest};
@@ -45,14 +45,13 @@ pub(crate) struct Story {
 
 impl Story {
     /// Starts the controllers, then the guests.
-    pub(crate) fn begin(parts: &Parts) -> Self {
+    pub(crate) fn begin(parts: &Parts, times: LeaseTimes) -> Self {
         let began = Instant::now();
         let dir = std::env::temp_dir().join(format!("holdfast-watchdog-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&dir);
         std::fs::create_dir_all(&dir).expect("a directory");
-        let mut cluster = Cluster::new(&dir, &parts.controller, NODES);
+        let mut cluster = Cluster::new(&dir, &parts.controller, NODES, times);
         CONTROLLERS.into_iter().for_each(|id| cluster.start(id));
-        let times = Profile::Fast.times();
         let mut story = Self {
             cluster,
             guests: BTreeMap::new(),
@@ -63,7 +62,7 @@ impl Story {
             fenced_at: None,
         };
         story.tell(format_args!(
-            "profile fast: L {} s, C {} s, W {} s; guests in {}",
+            "L {} s, C {} s, W {} s; guests in {}",
             times.lease.as_secs(),
             times.vouch.as_secs(),
             times.watchdog.as_secs(),
@@ -98,7 +97,23 @@ impl Story {
         for guest in self.guests.values() {
             assert!(guest.said().contains("i6300ESB timer"), "{}", guest.said());
         }
+        self.never_waits_for_memory_or_its_turn();
         self.tell(format_args!("{NODES} guests are armed"));
+    }
+
+    /// What the unit's settings are for, as the guest's kernel sees it.
+    fn never_waits_for_memory_or_its_turn(&self) {
+        self.guest(SPARED)
+            .say("chrt -p $(pidof ha-sentinel); grep VmLck /proc/$(pidof ha-sentinel)/status");
+        let said = self.wait("how the sentinel is scheduled", |story| {
+            let said = story.guest(SPARED).said();
+            said.lines().any(|line| line.starts_with("VmLck:")).then_some(said)
+        });
+        assert!(said.contains("SCHED_RR"), "{said}");
+        let locked =
+            said.lines().find_map(|line| line.strip_prefix("VmLck:")?.split_whitespace().next());
+        let locked: u64 = locked.and_then(|kilobytes| kilobytes.parse().ok()).unwrap_or(0);
+        assert!(locked > 1000, "{locked} kB of its memory are locked: {said}");
     }
 
     /// Its network is cut while the controllers live: it must be off before they may call it dead by E2.
@@ -245,6 +260,7 @@ impl Story {
             notes: format!("no reset for {:.0} s", since.elapsed().as_secs_f64()),
             wrong: (!lives).then(|| "it does not live".to_owned()),
         });
+        self.held_by_another();
         let lives = self.lives(SPARED);
         self.table.0.push(Row {
             kind: "nothing was done to it".to_owned(),
@@ -264,6 +280,31 @@ impl Story {
             println!("files are kept in {}", dir.display());
         }
         table
+    }
+
+    /// Another program has the device of the node that was disarmed, and it is to be armed again: the sentinel says so,
+    /// and the node stays unarmed.
+    fn held_by_another(&mut self) {
+        self.guest(DISARMED).say("(while echo; do sleep 1; done) >/dev/watchdog0 &");
+        self.guest(DISARMED).say("sentinel");
+        let done = self.cluster.arm(DISARMED);
+        assert!(done.is_ok(), "{done:?}");
+        self.wait("a sentinel that finds its device in use", |story| {
+            story.guest(DISARMED).said().contains("/dev/watchdog0 is in use").then_some(())
+        });
+        let armed = self.wait("the state", |story| {
+            let state = story.cluster.state()?;
+            let nodes = state["nodes"].as_array()?;
+            nodes.iter().find(|node| node["name"] == name(DISARMED).as_str())?["armed"].as_bool()
+        });
+        self.table.0.push(Row {
+            kind: "another program holds the device".to_owned(),
+            last: "-".to_owned(),
+            after: None,
+            bound: None,
+            notes: "the sentinel says so, and is not armed".to_owned(),
+            wrong: armed.then(|| "it is armed".to_owned()),
+        });
     }
 
     /// Waits for a guest's reset and measures it.
@@ -322,7 +363,7 @@ impl Story {
     }
 
     fn wait<T>(&self, what: &str, mut look: impl FnMut(&Self) -> Option<T>) -> T {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + PATIENCE.max(self.times.wait_after_intent() * 2);
         loop {
             if let Some(found) = look(self) {
                 return found;

@@ -67,3 +67,25 @@ impl fmt::Display for Table {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_late_reset_a_missing_one_and_one_that_must_not_be_are_missed() {
+        let row = |after, bound| Row {
+            kind: format!("{after:?} {bound:?}"),
+            last: String::new(),
+            after,
+            bound,
+            notes: String::new(),
+            wrong: None,
+        };
+        assert!(row(Some(1.0), Some(2.0)).holds() && row(None, None).holds());
+        let wrong = Row { wrong: Some("x".to_owned()), ..row(None, None) };
+        let rows =
+            vec![row(Some(2.1), Some(2.0)), row(None, Some(2.0)), row(Some(1.0), None), wrong];
+        assert_eq!(Table(rows).missed().len(), 4);
+    }
+}
