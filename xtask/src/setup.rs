@@ -41,10 +41,9 @@ pub(crate) fn command() -> anyhow::Result<()> {
 pub(crate) fn all(steps: &mut Steps) {
     steps.step("Debian packages", packages);
     steps.step("Python environment with Nova", python);
-    guests(steps);
 }
 
-/// Adds what guests under QEMU need, and nothing else.
+/// Adds what guests under QEMU need, and nothing else: `cargo xtask test` has none.
 pub(crate) fn guests(steps: &mut Steps) {
     steps.step("QEMU", || install(missing(&GUEST_PACKAGES)));
     steps.step("guest kernel", guest_kernel);
