@@ -27,10 +27,10 @@ echo "    unpacks $package into $kernel, once" >&2
 # apt may drop its rights for the download, and must be able to write here.
 chmod 755 "$work"
 (cd "$work" && nice apt-get -qq download "$package" 2>"$work/apt.log") || { cat "$work/apt.log" >&2; exit 1; }
-nice dpkg-deb -x "$work"/*.deb "$work/root"
+nice dpkg-deb -x "$work"/*.deb "$work/unpacked"
 
 # QEMU boots the ELF inside the image; to unpack it in the guest takes longer than the rest of the boot.
-nice python3 - "$work"/root/boot/vmlinuz-* "$work/vmlinux" <<'P'
+nice python3 - "$work"/unpacked/boot/vmlinuz-* "$work/vmlinux" <<'P'
 import lzma, sys
 image = open(sys.argv[1], "rb").read()
 start = image.find(b"\xfd7zXZ\x00")
@@ -42,7 +42,7 @@ P
 
 mkdir "$work/modules"
 for module in $modules; do
-    cp "$work"/root/lib/modules/*/kernel/"$module".ko "$work/modules/"
+    cp "$work"/unpacked/lib/modules/*/kernel/"$module".ko "$work/modules/"
 done
 rm -rf "$kernel/modules"
 mv "$work/modules" "$work/vmlinux" "$kernel/"
