@@ -140,8 +140,6 @@ pub(super) struct Work {
     pub(super) vm_not_before: BTreeMap<Uuid, Duration>,
     /// When this leader first saw the node waiting to come back.
     pub(super) return_since: Option<Duration>,
-    /// Since when Nova's records have shown no evacuation of the node that is not finished.
-    pub(super) unqueued_since: Option<Duration>,
     /// What the release waits for.
     pub(super) release: String,
     /// Sentences told once.

@@ -70,6 +70,13 @@ kinds![
     NovaFailsAfterSpawn,
     Disarm,
     Maintenance,
+    Twice,
+    Jitter,
+    Deaf,
+    Flaps,
+    ControllerDisk,
+    ClockDrifts,
+    OperatorDisables,
     OperatorFences,
     OperatorConfirms,
     Noop,
@@ -179,6 +186,7 @@ pub(super) fn end(world: &mut World) {
         if let Some(seat) = world.seats.get_mut(usize::from(number) - 1) {
             seat.trap = None;
         }
+        world.inflict(&Deed::Disk(number, None));
         world.inflict(&Deed::StartController(number));
     }
     for number in 1..=world.plan().nodes {
