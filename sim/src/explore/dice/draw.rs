@@ -169,6 +169,7 @@ impl Dice {
             ),
             Kind::OperatorFences => self.fence(world, long),
             Kind::OperatorConfirms => confirm(world),
+            Kind::OperatorReleases => release(world),
             Kind::Noop => {
                 Throw::ordered(Request::Noop { on: true }, short, Request::Noop { on: false })
             }
@@ -246,6 +247,21 @@ fn confirm(world: &World) -> Throw {
         let (node, person) = (node.place().to_string(), "dice".to_owned());
         let reason = "it is off".to_owned();
         Act::Order(Request::Confirm { typed: node.clone(), node, reason, person })
+    });
+    Throw { acts: acts.into_iter().collect(), span: Duration::ZERO, undo: None }
+}
+
+/// An operator lets a node back that was recovered and waits, in quarantine perhaps.
+fn release(world: &World) -> Throw {
+    let waits = |number| {
+        let incident = world.registry().and_then(|known| known.incident_of(node_id(number)));
+        incident.is_some_and(|incident| incident.state == State::Recovered)
+    };
+    let found = world.nodes.iter().find(|node| node.power == Power::Running && waits(node.number));
+    let acts = found.map(|node| {
+        let (node, person) = (node.place().to_string(), "dice".to_owned());
+        let reason = "it is repaired".to_owned();
+        Act::Order(Request::Release { node, force: true, reason, person })
     });
     Throw { acts: acts.into_iter().collect(), span: Duration::ZERO, undo: None }
 }
