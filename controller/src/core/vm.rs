@@ -26,7 +26,7 @@ const WINDOW: usize = 6;
 /// Attempts and refusals after which a VM is left behind.
 const MOST_TRIES: u32 = 5;
 /// VMs of a node that is back wait so long for another node that could take them.
-const NOWHERE_FOR: Duration = Duration::from_secs(60);
+const NOWHERE_FOR: Duration = Duration::from_secs(300);
 /// Pause before a VM is tried again.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
 
@@ -187,6 +187,11 @@ impl Controller {
             (Some(same), _) if !mutants::is_on(mutants::Mutant::M64) => Some(same.clone()),
             (_, MigrationKind::LiveMigration) => None,
             (_, MigrationKind::Evacuation) => {
+                if self.is_forced_up(incident) {
+                    self.force_down_again(incident);
+                    self.pause_vm(incident.id, id);
+                    return;
+                }
                 let Some(destination) = self.destination(incident) else {
                     self.without_destination(incident, id, out);
                     return;
@@ -269,9 +274,21 @@ impl Controller {
         }
     }
 
+    /// Whether somebody cleared forced_down under us: an operator, or a write of an earlier incident that came late.
+    fn is_forced_up(&mut self, incident: &Incident) -> bool {
+        let Some(host) = self.host(incident) else { return false };
+        let services = self.work(incident.id).and_then(|work| work.services.as_ref());
+        let mut services = services.into_iter().flat_map(|(_, services)| services);
+        services.any(|service| service.host == host && !service.forced_down)
+    }
+
     fn force_down_again(&mut self, incident: &Incident) {
         if let Some(service) = incident.service {
             self.call_about_node(incident.id, Call::ForceDown { service, disable: None });
+        }
+        // Whether it holds is read before the next attempt.
+        if let Some(work) = self.work(incident.id) {
+            work.services = None;
         }
     }
 
