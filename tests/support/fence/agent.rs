@@ -48,6 +48,9 @@ if [ "$password" != "$(cat "$dir/password")" ]; then
     echo "Parse error: Ignoring unknown option 'password=$password'" >&2
     exit 1
 fi
+if [ -e "$dir/off_at" ] && [ "$(date +%s)" -ge "$(cat "$dir/off_at")" ]; then
+    echo OFF >"$dir/power"
+fi
 power=$(cat "$dir/power")
 case $action in
 status)
@@ -63,8 +66,8 @@ off)
         exit 0
     fi
     if [ -e "$dir/slow" ]; then
-        # Whoever kills the agent does not undo what was sent.
-        setsid sh -c "sleep $(cat "$dir/slow"); echo OFF >'$dir/power'" >/dev/null 2>&1 &
+        # A second off does not put the first one back.
+        [ -e "$dir/off_at" ] || echo $(($(date +%s) + $(cat "$dir/slow"))) >"$dir/off_at"
         echo "ERROR: Failed: Timed out waiting to power OFF" >&2
         exit 1
     fi
