@@ -76,6 +76,8 @@ impl Ci {
         let took = begin.elapsed().as_secs_f64();
         let _ = writeln!(report, "seeds {}..{last}", self.from);
         let _ = writeln!(report, "{}", of.totals);
+        let (double, wrong_fences) = (of.double_runs(), of.wrong_fences());
+        let _ = writeln!(report, "double runs {double}, wrong fences {wrong_fences}");
         let _ = writeln!(
             report,
             "  {took:.0} s on {} threads, {:.0} times real time",
@@ -102,8 +104,11 @@ impl Ci {
     }
 
     fn wrong(&self, of: &Of, first: Exploration) -> Vec<String> {
-        let mut wrong: Vec<String> =
-            of.broken.iter().map(|(seed, what)| format!("seed {seed}: {what}")).collect();
+        let mut wrong: Vec<String> = of
+            .broken
+            .iter()
+            .map(|(seed, broken)| format!("seed {seed}: {}", broken.what))
+            .collect();
         let well = |seed: &u64| !of.broken.contains_key(seed);
         for seed in (self.from..self.from + self.seeds.min(TWICE)).filter(well) {
             let trace = || {

@@ -30,7 +30,13 @@ macro_rules! kinds {
 
             /// Whether it is no fault but something that an operator does; only dense explorations throw those.
             pub fn is_operators(self) -> bool {
-                matches!(self, Kind::OperatorFences | Kind::OperatorConfirms | Kind::Noop)
+                matches!(
+                    self,
+                    Kind::OperatorFences
+                        | Kind::OperatorConfirms
+                        | Kind::OperatorReleases
+                        | Kind::Noop
+                )
             }
         }
     };
@@ -70,8 +76,16 @@ kinds![
     NovaFailsAfterSpawn,
     Disarm,
     Maintenance,
+    Twice,
+    Jitter,
+    Deaf,
+    Flaps,
+    ControllerDisk,
+    ClockDrifts,
+    OperatorDisables,
     OperatorFences,
     OperatorConfirms,
+    OperatorReleases,
     Noop,
 ];
 
@@ -105,6 +119,8 @@ impl Dice {
             Kind::ALL.iter().copied().filter(|_| rng.random_bool(0.25)).collect();
         on.extend([Kind::NodePower, Kind::NodeFeed, Kind::CutAll, Kind::NodeRepaired]);
         on.extend([Kind::OperatorFences].repeat(on.len()));
+        // A node that was fenced twice waits for a human.
+        on.extend([Kind::OperatorReleases].repeat(on.len() / 8));
         let pace = rng.random_range(4..12);
         Self::with(world, rng, on, pace)
     }
@@ -179,6 +195,7 @@ pub(super) fn end(world: &mut World) {
         if let Some(seat) = world.seats.get_mut(usize::from(number) - 1) {
             seat.trap = None;
         }
+        world.inflict(&Deed::Disk(number, None));
         world.inflict(&Deed::StartController(number));
     }
     for number in 1..=world.plan().nodes {

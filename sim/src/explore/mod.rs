@@ -22,7 +22,7 @@ use crate::run::Run;
 use crate::world::{Plan, World};
 
 pub use dice::{Dice, Kind};
-pub use many::{Many, Of};
+pub use many::{Broken, Many, Of};
 pub use script::{Act, Step};
 pub use shrink::Shrunk;
 pub use swarm::Swarm;
@@ -111,6 +111,10 @@ impl Exploration {
         plan.without_watchdog = if rng.random_bool(0.2) { vec![2] } else { Vec::new() };
         plan.without_bmc = if rng.random_bool(0.2) { vec![3] } else { Vec::new() };
         if self.dense {
+            // Without BMCs, and with BMCs that die with their node, leases and operators have to prove that it is off.
+            if rng.random_bool(0.15) {
+                plan.without_bmc = (1..=nodes).collect();
+            }
             plan.waits.new_leader = Duration::from_secs(20);
             plan.waits.left_alone = Duration::from_secs(60);
             plan.waits.storm_over = Duration::from_secs(30);
