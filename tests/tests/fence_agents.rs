@@ -142,6 +142,35 @@ async fn an_agent_that_hangs_is_killed_with_its_children() {
     }
 }
 
+/// Whoever asks may be stopped, or gone, when the time is over: then nobody else kills the agent.
+#[test]
+fn an_agent_ends_in_time_although_its_controller_hangs() {
+    let agent = Agent::new();
+    agent.put("hangs", "");
+    let target = agent.target("1", PASSWORD);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.expect("a runtime");
+    let mut asks = Box::pin(ask(&target, Ask::Off, None, Duration::from_secs(4)));
+    runtime.block_on(async {
+        while agent.read("child").is_empty() {
+            let turn = tokio::time::timeout(Duration::from_millis(50), &mut asks).await;
+            assert!(turn.is_err(), "it hangs");
+        }
+    });
+    // From here on nothing of ours runs.
+    let status = format!("/proc/{}/status", agent.read("child").trim());
+    let start = Instant::now();
+    let alive = || {
+        let status = std::fs::read_to_string(&status).unwrap_or_default();
+        status.contains("sleep") && !status.contains("Z (zombie)")
+    };
+    assert!(alive());
+    while alive() {
+        assert!(start.elapsed() < Duration::from_secs(8), "it lives on");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
 #[tokio::test]
 async fn an_agent_that_writes_without_end_is_stopped() {
     let agent = Agent::new();

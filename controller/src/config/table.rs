@@ -212,18 +212,17 @@ impl<'a> Table<'a> {
         if self.value(key).is_none() {
             return Some(BTreeMap::new());
         }
-        let mut all = Some(BTreeMap::new());
+        let (mut all, mut wrong) = (BTreeMap::new(), false);
         for (key, value) in self.table(key, name, page)?.table {
             let example = "a text in quotes, such as ip = \"10.9.0.11\"";
             let read = |text: &str| Ok::<_, std::convert::Infallible>(text.to_owned());
             let read = text(key.get_ref(), value, example, page, read);
-            match (&mut all, read) {
-                (Some(all), Some(read)) => drop(all.insert(key.get_ref().to_string(), read.value)),
-                (Some(_), None) => all = None,
-                (None, _) => {}
+            match read {
+                Some(read) => drop(all.insert(key.get_ref().to_string(), read.value)),
+                None => wrong = true,
             }
         }
-        all
+        (!wrong).then_some(all)
     }
 
     /// One address for each network: a list in the order of the networks, or a table by their names.

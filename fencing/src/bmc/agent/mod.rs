@@ -2,7 +2,8 @@
 //! that we do not speak to ourselves.
 //!
 //! One question is one run of the program: parameters and password on its standard input, nothing on
-//! its command line, an empty environment, no shell, a process group that is killed at the deadline.
+//! its command line, an empty environment, no shell, a process group that is killed at the deadline, by
+//! `timeout` of coreutils even where this process hangs.
 //!
 //! ```text
 //! run       the shell: the process, its deadline, bounds of its output

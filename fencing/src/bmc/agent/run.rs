@@ -19,6 +19,13 @@ const MOST: u64 = 256 << 10;
 const LEFTOVERS: Duration = Duration::from_millis(200);
 /// How long the end of a killed program is waited for; one in the kernel may take for ever.
 const DYING: Duration = Duration::from_secs(1);
+/// Runs the agent, and kills it and its group when its time is over even where this process hangs,
+/// sleeps or is dead by then: an off must not leave late.
+const TIMEOUT: &str = "/usr/bin/timeout";
+/// How `timeout` itself ends when it has killed: 128 and the number of the signal.
+const KILLED: i32 = 137;
+/// It and we look at different clocks.
+const ABOUT: Duration = Duration::from_millis(200);
 /// Where agents find the programs that they call.
 const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -96,7 +103,14 @@ async fn run(
     limit: Instant,
 ) -> Result<Ended, AgentFailure> {
     let cannot = |error: std::io::Error| AgentFailure::CannotStart(error.to_string());
-    let mut child = Command::new(target.program())
+    let left = limit.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        return Err(AgentFailure::OutOfTime(action));
+    }
+    let mut child = Command::new(TIMEOUT)
+        .arg("--signal=KILL")
+        .arg(format!("{:.3}", left.as_secs_f64()))
+        .arg(target.program())
         .env_clear()
         .env("PATH", PATH)
         .env("LC_ALL", "C")
@@ -132,6 +146,10 @@ async fn run(
         return Err(AgentFailure::OutOfTime(action));
     };
     let ended = ended.map_err(cannot)?;
+    if ended.code().is_none_or(|code| code == KILLED) && Instant::now() + ABOUT >= limit {
+        talk.abort();
+        return Err(AgentFailure::OutOfTime(action));
+    }
     let Ok(Ok((Some(output), Some(errors)))) = timeout(LEFTOVERS, talk).await else {
         return Err(AgentFailure::TooMuch(action));
     };

@@ -26,8 +26,8 @@ const TOKEN: &str = "x-auth-token";
 
 /// Asks a system one question over a connection of its own; returns within `deadline` and, where a
 /// session must be ended, a second. With [`Ask::Off`] and `expect`, nothing is switched off unless
-/// exactly that identity was read before over the same connection; with [`Ask::Read`] the caller
-/// compares.
+/// exactly that identity was read before in the same question, from a peer with the same right to be
+/// believed; with [`Ask::Read`] the caller compares.
 ///
 /// It never fails to return a [`Reply`]; dropping the future leaves the question unanswered and, with
 /// [`super::LogIn::Session`], a session of the BMC open until the BMC's own time-out.
