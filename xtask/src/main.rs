@@ -21,6 +21,7 @@ mod setup;
 mod sim_ci;
 mod steps;
 mod test;
+mod test_bmc;
 mod tool;
 
 #[derive(Parser)]
@@ -38,6 +39,8 @@ enum Command {
     Check,
     /// All there is: setup, check and every test; what CI runs
     Test,
+    /// Every driver against every way in which a BMC may behave, and fifty BMCs at once
+    TestBmc,
     /// Rewrite the golden files from what the code says now
     Bless {
         /// Passed on to `cargo test`, such as `-p sim`
@@ -91,6 +94,7 @@ fn main() -> ExitCode {
         Some(Command::Setup) => setup::command(),
         Some(Command::Check) => check::command(),
         Some(Command::Test) => test::command(),
+        Some(Command::TestBmc) => test_bmc::command(),
         Some(Command::Bless { arguments }) => bless::command(&arguments),
         Some(Command::Docs) => docs::command(),
         Some(Command::Mutants { names, write }) => mutants::command(&names, write),
