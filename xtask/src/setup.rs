@@ -21,6 +21,14 @@ const PACKAGES: [(&str, &str); 6] = [
     ("mariadb-server", "/usr/sbin/mariadbd"),
 ];
 
+/// The same for guests under QEMU.
+const GUEST_PACKAGES: [(&str, &str); 4] = [
+    ("qemu-system-x86", "/usr/bin/qemu-system-x86_64"),
+    ("seabios", "/usr/share/seabios/bios-256k.bin"),
+    ("busybox-static", "/bin/busybox"),
+    ("binutils", "/usr/bin/strip"),
+];
+
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
 /// Installs alone.
@@ -35,6 +43,7 @@ pub(crate) fn all(steps: &mut Steps) {
     steps.step("Debian packages", packages);
     steps.step("Python environment with Nova", python);
     steps.step("Python environment with sushy-tools", sushy);
+    guests(steps);
 }
 
 /// Adds the installing of what the tests of BMCs need.
@@ -43,15 +52,35 @@ pub(crate) fn for_bmcs(steps: &mut Steps) {
     steps.step("Python environment with sushy-tools", sushy);
 }
 
+/// Adds what guests under QEMU need, and nothing else.
+pub(crate) fn guests(steps: &mut Steps) {
+    steps.step("QEMU", || install(missing(&GUEST_PACKAGES)));
+    steps.step("guest kernel", guest_kernel);
+}
+
 fn packages() -> anyhow::Result<Outcome> {
-    let mut missing: Vec<&str> = PACKAGES
-        .iter()
-        .filter(|(_, file)| !Path::new(file).exists())
-        .map(|(name, _)| *name)
-        .collect();
+    let mut missing = missing(&PACKAGES);
     if !python_makes_environments() {
         missing.push("python3-venv");
     }
+    install(missing)
+}
+
+fn missing(packages: &[(&'static str, &str)]) -> Vec<&'static str> {
+    let there = |file: &str| Path::new(file).exists();
+    packages.iter().filter(|(_, file)| !there(file)).map(|(name, _)| *name).collect()
+}
+
+fn guest_kernel() -> anyhow::Result<Outcome> {
+    match run(place::program("bash", &["tests/support/watchdog/kernel.sh"]))? {
+        Outcome::Passed => Ok(Outcome::Passed),
+        Outcome::Failed | Outcome::Skipped(_) => Ok(Outcome::Skipped(
+            "tests/support/watchdog/kernel.sh failed (no network, or no apt-get?)".into(),
+        )),
+    }
+}
+
+fn install(missing: Vec<&str>) -> anyhow::Result<Outcome> {
     if missing.is_empty() {
         return Ok(Outcome::Passed);
     }
