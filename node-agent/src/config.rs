@@ -197,6 +197,16 @@ impl Config {
     pub fn sentinel_socket(&self) -> PathBuf {
         self.run_dir.join("sentinel.sock")
     }
+
+    /// Where the agent takes what the sentinel has to say before it resets the node.
+    pub fn agent_socket(&self) -> PathBuf {
+        self.run_dir.join("agent.sock")
+    }
+
+    /// What the sentinel said last, on a disk that outlives the reset.
+    pub fn last_words_file(&self) -> PathBuf {
+        self.state_dir.join("last-words")
+    }
 }
 
 impl fmt::Display for Domains {

@@ -18,5 +18,6 @@ pub mod config;
 pub mod agent;
 pub mod sentinel;
 
+mod aside;
 mod files;
 pub mod program;

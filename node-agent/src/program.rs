@@ -5,9 +5,11 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 
+use crate::aside::Aside;
 use crate::config::Config;
 
 /// A whole configuration; `--help` shows it, and a test loads it.
@@ -25,12 +27,44 @@ pub struct Options {
     pub check: bool,
 }
 
+/// Time for the last lines of a log that is written aside.
+const FAREWELL: Duration = Duration::from_millis(200);
+
+/// How a program logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Log {
+    /// Each line is written when it is said, and waits for whoever reads it.
+    Here,
+    /// A thread of its own writes; lines that it does not keep up with are dropped. For what must never wait.
+    Aside,
+}
+
 /// Runs a program: options, log, configuration, then `run`; what went wrong is printed once, with its causes.
 pub fn main<T, E: Error + 'static>(
     options: &Options,
+    log: Log,
     run: impl FnOnce(Config) -> Result<T, E>,
 ) -> ExitCode {
-    log_to_stderr();
+    let aside = match log {
+        Log::Here => None,
+        // Where not even a thread can be had, a log that may wait is better than none.
+        Log::Aside => Aside::start(std::io::stderr()).ok(),
+    };
+    match &aside {
+        Some(aside) => log_to(aside.clone()),
+        None => log_to_stderr(),
+    }
+    let code = run_with(options, run);
+    if let Some(aside) = aside {
+        aside.flush(FAREWELL);
+    }
+    code
+}
+
+fn run_with<T, E: Error + 'static>(
+    options: &Options,
+    run: impl FnOnce(Config) -> Result<T, E>,
+) -> ExitCode {
     let config = match Config::load(&options.config) {
         Ok(config) => config,
         Err(error) => return fail(&error),
@@ -49,11 +83,19 @@ pub fn main<T, E: Error + 'static>(
 
 /// The log goes to stderr, `RUST_LOG` filters it.
 pub fn log_to_stderr() {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     // Fails only where a log is set up already, as in a test or the lab.
     let _ =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+        tracing_subscriber::fmt().with_env_filter(filter()).with_writer(std::io::stderr).try_init();
+}
+
+fn log_to(aside: Aside) {
+    let writer = move || aside.clone();
+    let _ = tracing_subscriber::fmt().with_env_filter(filter()).with_writer(writer).try_init();
+}
+
+fn filter() -> tracing_subscriber::EnvFilter {
+    tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"))
 }
 
 fn check(config: &Config) -> Result<String, crate::config::ConfigError> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fencing::bmc::{Ask, Failure, Identity, Power, Reply};
+use fencing::bmc::{Ask, Failure, Identity, Power, Refusal, Reply};
 
 /// How a BMC behaves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -115,7 +115,8 @@ impl Bmc {
         }
         match ask {
             Ask::Off => {
-                let refused = (self.behaviour == Behaviour::Refuses).then_some(0xd5);
+                let refused =
+                    (self.behaviour == Behaviour::Refuses).then_some(Refusal::Completion(0xd5));
                 Reply::OffSent { identity: Some(read), refused }
             }
             Ask::Read => {

@@ -21,7 +21,9 @@ mod setup;
 mod sim_ci;
 mod steps;
 mod test;
+mod test_bmc;
 mod tool;
+mod watchdog;
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", disable_help_subcommand = true)]
@@ -38,6 +40,14 @@ enum Command {
     Check,
     /// All there is: setup, check and every test; what CI runs
     Test,
+    /// Every driver against every way in which a BMC may behave, and fifty BMCs at once
+    TestBmc,
+    /// Kill QEMU guests in many ways, and measure each reset against its bound
+    TestWatchdog {
+        /// Whose times: fast, balanced, calm, or short: those of a run that shall end soon
+        #[arg(long, default_value = "fast", value_parser = ["short", "fast", "balanced", "calm"])]
+        profile: String,
+    },
     /// Rewrite the golden files from what the code says now
     Bless {
         /// Passed on to `cargo test`, such as `-p sim`
@@ -91,6 +101,8 @@ fn main() -> ExitCode {
         Some(Command::Setup) => setup::command(),
         Some(Command::Check) => check::command(),
         Some(Command::Test) => test::command(),
+        Some(Command::TestBmc) => test_bmc::command(),
+        Some(Command::TestWatchdog { profile }) => watchdog::command(&profile),
         Some(Command::Bless { arguments }) => bless::command(&arguments),
         Some(Command::Docs) => docs::command(),
         Some(Command::Mutants { names, write }) => mutants::command(&names, write),

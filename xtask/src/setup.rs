@@ -12,12 +12,21 @@ use crate::place;
 use crate::steps::{Outcome, Steps, run};
 
 /// Debian packages, each with a file by which its presence is seen.
-const PACKAGES: [(&str, &str); 5] = [
+const PACKAGES: [(&str, &str); 6] = [
     ("curl", "/usr/bin/curl"),
+    ("fence-agents", "/usr/sbin/fence_ipmilan"),
     ("openipmi", "/usr/bin/ipmi_sim"),
     ("ipmitool", "/usr/bin/ipmitool"),
     ("rabbitmq-server", "/usr/lib/rabbitmq/bin/rabbitmq-server"),
     ("mariadb-server", "/usr/sbin/mariadbd"),
+];
+
+/// The same for guests under QEMU.
+const GUEST_PACKAGES: [(&str, &str); 4] = [
+    ("qemu-system-x86", "/usr/bin/qemu-system-x86_64"),
+    ("seabios", "/usr/share/seabios/bios-256k.bin"),
+    ("busybox-static", "/bin/busybox"),
+    ("binutils", "/usr/bin/strip"),
 ];
 
 const POLICY: &str = "/usr/sbin/policy-rc.d";
@@ -33,17 +42,45 @@ pub(crate) fn command() -> anyhow::Result<()> {
 pub(crate) fn all(steps: &mut Steps) {
     steps.step("Debian packages", packages);
     steps.step("Python environment with Nova", python);
+    steps.step("Python environment with sushy-tools", sushy);
+    guests(steps);
+}
+
+/// Adds the installing of what the tests of BMCs need.
+pub(crate) fn for_bmcs(steps: &mut Steps) {
+    steps.step("Debian packages", packages);
+    steps.step("Python environment with sushy-tools", sushy);
+}
+
+/// Adds what guests under QEMU need, and nothing else.
+pub(crate) fn guests(steps: &mut Steps) {
+    steps.step("QEMU", || install(missing(&GUEST_PACKAGES)));
+    steps.step("guest kernel", guest_kernel);
 }
 
 fn packages() -> anyhow::Result<Outcome> {
-    let mut missing: Vec<&str> = PACKAGES
-        .iter()
-        .filter(|(_, file)| !Path::new(file).exists())
-        .map(|(name, _)| *name)
-        .collect();
+    let mut missing = missing(&PACKAGES);
     if !python_makes_environments() {
         missing.push("python3-venv");
     }
+    install(missing)
+}
+
+fn missing(packages: &[(&'static str, &str)]) -> Vec<&'static str> {
+    let there = |file: &str| Path::new(file).exists();
+    packages.iter().filter(|(_, file)| !there(file)).map(|(name, _)| *name).collect()
+}
+
+fn guest_kernel() -> anyhow::Result<Outcome> {
+    match run(place::program("bash", &["tests/support/watchdog/kernel.sh"]))? {
+        Outcome::Passed => Ok(Outcome::Passed),
+        Outcome::Failed | Outcome::Skipped(_) => Ok(Outcome::Skipped(
+            "tests/support/watchdog/kernel.sh failed (no network, or no apt-get?)".into(),
+        )),
+    }
+}
+
+fn install(missing: Vec<&str>) -> anyhow::Result<Outcome> {
     if missing.is_empty() {
         return Ok(Outcome::Passed);
     }
@@ -75,6 +112,15 @@ fn python() -> anyhow::Result<Outcome> {
         Outcome::Failed | Outcome::Skipped(_) => Ok(Outcome::Skipped(
             "tests/support/nova/venv.sh failed (no network, or no Python of 3.11 or later?)".into(),
         )),
+    }
+}
+
+fn sushy() -> anyhow::Result<Outcome> {
+    match run(place::program("bash", &["tests/support/bmc/venv.sh"]))? {
+        Outcome::Passed => Ok(Outcome::Passed),
+        Outcome::Failed | Outcome::Skipped(_) => {
+            Ok(Outcome::Skipped("tests/support/bmc/venv.sh failed (no network?)".into()))
+        }
     }
 }
 

@@ -7,6 +7,7 @@ mod lane;
 mod shell;
 #[cfg(test)]
 mod tests;
+mod words;
 
 pub use self::core::{Agent, Effect, Event, Network, Setup};
 pub use domains::DomainsError;

@@ -16,7 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::core::{Agent, Effect, Event, Network, Setup};
-use super::domains;
+use super::{domains, words};
 use crate::config::{Config, ConfigError};
 
 /// Packets that wait for the core, or for a socket; more are lost, as on any network.
@@ -115,6 +115,11 @@ async fn serve(config: Config) -> Result<(), AgentError> {
     let sentinel = UnixDatagram::unbound().ok();
     let mut terminate = listen_for(SignalKind::terminate())?;
     let mut interrupt = listen_for(SignalKind::interrupt())?;
+    if config.sentinel
+        && let Err(error) = words::listen(&config, boot)
+    {
+        tracing::warn!(%error, "the sentinel's last words will not be kept");
+    }
     tracing::info!(node = %config.name, %boot, starts, domains = %config.domains, "agent starts");
 
     let hands = Hands { config, boot, events, gossip, pings, sentinel };

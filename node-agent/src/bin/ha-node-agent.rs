@@ -4,8 +4,8 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use node_agent::program::{self, Options};
+use node_agent::program::{self, Log, Options};
 
 fn main() -> ExitCode {
-    program::main(&Options::parse(), node_agent::agent::run)
+    program::main(&Options::parse(), Log::Here, node_agent::agent::run)
 }

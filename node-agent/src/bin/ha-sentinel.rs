@@ -4,8 +4,8 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use node_agent::program::{self, Options};
+use node_agent::program::{self, Log, Options};
 
 fn main() -> ExitCode {
-    program::main(&Options::parse(), node_agent::sentinel::run)
+    program::main(&Options::parse(), Log::Aside, node_agent::sentinel::run)
 }

@@ -1,6 +1,7 @@
 //! What touches the machine as a whole: its clock, its reset, its memory and priority.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use nix::sys::mman::{MlockAllFlags, mlockall};
@@ -34,4 +35,11 @@ pub(super) fn is_real_time() -> Option<bool> {
     let after_name = stat.rsplit_once(')')?.1;
     let policy: u32 = after_name.split_whitespace().nth(POLICY - 3)?.parse().ok()?;
     Some(policy == 1 || policy == 2)
+}
+
+/// Whether the kernel was told never to stop this watchdog once it is open. `None` where it does not say.
+pub(super) fn never_stops(device: &Path) -> Option<bool> {
+    let name = device.file_name()?;
+    let class = Path::new("/sys/class/watchdog").join(name).join("nowayout");
+    fs::read_to_string(class).ok().map(|text| text.trim() == "1")
 }

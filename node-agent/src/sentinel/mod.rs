@@ -15,6 +15,7 @@ mod machine;
 mod peers;
 mod setup;
 mod shell;
+mod sockets;
 mod store;
 #[cfg(test)]
 mod tests;

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::fs;
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::os::fd::AsFd as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -17,7 +16,7 @@ use fencing::lease::Message;
 use fencing::sign::{self, KeyPair, PublicKey, Signer};
 use fencing::watchdog::{self, Class, Kind};
 use fencing::{BootId, ControllerId};
-use gossip::seal::{Envelope, Keyring, NONCE, OVERHEAD};
+use gossip::seal::{Keyring, NONCE, OVERHEAD};
 use gossip::witness::Probe;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -28,11 +27,15 @@ use super::core::Sentinel;
 use super::event::{Effect, Event, ResetReason};
 use super::machine;
 use super::setup::{Pinned, Setup, Start};
+use super::sockets::{Agent, Listening, listen, local_socket};
 use super::store::{Report, Store, StoreError};
-use crate::config::{Config, ConfigError, NodeKeys};
+use crate::config::{Config, ConfigError, MOST_NETWORKS, NodeKeys};
 
 /// Datagrams read from one socket before the clock is looked at again: a flood must not keep it from feeding.
 const MOST_AT_ONCE: usize = 64;
+
+/// Effects of one event for which there is room from the start.
+const MOST_EFFECTS: usize = 16;
 
 /// The agent is told at least this often.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
@@ -102,17 +105,14 @@ pub(super) struct Shell {
     controller_keys: BTreeMap<ControllerId, PublicKey>,
     networks: Vec<Listening>,
     local: UnixDatagram,
+    agent: Agent,
     hangup: SignalFd,
     device: Option<watchdog::Device>,
+    /// Room for the core's answers, so that a feed needs no memory.
+    effects: Vec<Effect>,
     next_report: Duration,
     /// A reset that was ordered, and carried out on a stand-in.
     reset: Option<ResetReason>,
-}
-
-/// One network's port: renewals and asks, signed; witness pings, sealed.
-struct Listening {
-    socket: UdpSocket,
-    pings: Envelope,
 }
 
 impl Shell {
@@ -128,6 +128,7 @@ impl Shell {
         let (key, node_keys) = (config.key_pair()?, config.node_keys()?);
         let networks = listen(&config, &Arc::new(keyring))?;
         let local = local_socket(&config)?;
+        let agent = Agent::new(&config);
         let setup = Setup {
             cluster: config.cluster,
             node: config.node,
@@ -159,8 +160,10 @@ impl Shell {
             controller_keys,
             networks,
             local,
+            agent,
             hangup,
             device: None,
+            effects: Vec::with_capacity(MOST_EFFECTS),
             next_report: Duration::ZERO,
             reset: None,
         })
@@ -188,11 +191,14 @@ impl Shell {
         let wait = due.min(self.next_report.max(now)).saturating_sub(now);
         // Rounded up: waking before a deadline would only turn the loop once more.
         let milliseconds = u16::try_from(wait.as_micros().div_ceil(1000)).unwrap_or(u16::MAX);
-        let readable = |fd| PollFd::new(fd, PollFlags::POLLIN);
-        let mut fds: Vec<PollFd<'_>> =
-            self.networks.iter().map(|network| readable(network.socket.as_fd())).collect();
-        fds.push(readable(self.local.as_fd()));
-        fds.push(readable(self.hangup.as_fd()));
+        // In an array: no memory is asked for on the way to a feed.
+        let local = [self.local.as_fd(), self.hangup.as_fd()];
+        let networks = self.networks.iter().map(|network| network.socket.as_fd());
+        let mut fds: [PollFd<'_>; MOST_NETWORKS + 2] =
+            std::array::from_fn(|_| PollFd::new(self.hangup.as_fd(), PollFlags::empty()));
+        for (place, fd) in fds.iter_mut().zip(networks.chain(local)) {
+            *place = PollFd::new(fd, PollFlags::POLLIN);
+        }
         match poll(&mut fds, PollTimeout::from(milliseconds)) {
             Ok(_) | Err(Errno::EINTR) => Ok(()),
             Err(source) => Err(SentinelError::System { what: "wait for packets", source }),
@@ -270,13 +276,15 @@ impl Shell {
     }
 
     fn deliver(&mut self, event: Event) -> Result<(), SentinelError> {
-        let mut effects = Vec::new();
+        let mut effects = std::mem::take(&mut self.effects);
         self.core.handle(clock()?, event, &mut effects);
         self.carry_out(effects)
     }
 
-    fn carry_out(&mut self, effects: Vec<Effect>) -> Result<(), SentinelError> {
-        for effect in effects {
+    /// Carries them out and keeps their room for the next ones. What an effect leads to is carried out within it, in room
+    /// of its own.
+    fn carry_out(&mut self, mut effects: Vec<Effect>) -> Result<(), SentinelError> {
+        for effect in effects.drain(..) {
             match effect {
                 Effect::Send { to, message } => self.send(&to, &message),
                 Effect::Store(saved) => match self.store.save(&saved) {
@@ -301,9 +309,16 @@ impl Shell {
                     tracing::info!(boot = %self.boot, "gate closed");
                     self.told(self.store.close_gate());
                 }
-                Effect::Warn(warning) => tracing::warn!("{warning}"),
+                Effect::Warn(warning) => {
+                    let sentence = warning.to_string();
+                    self.agent.tell(&sentence);
+                    tracing::warn!("{sentence}");
+                }
                 Effect::Reset(reason) => self.reset(reason),
             }
+        }
+        if effects.capacity() > self.effects.capacity() {
+            self.effects = effects;
         }
         Ok(())
     }
@@ -343,6 +358,11 @@ impl Shell {
                         "this watchdog is the BMC's: where E1 uses the same BMC, both fail together"
                     );
                 }
+                if !device.closes_by_magic() || machine::never_stops(&wanted.path) == Some(true) {
+                    tracing::warn!(
+                        "this watchdog cannot be stopped (nowayout): when its sentinel ends, also a disarmed node is reset"
+                    );
+                }
                 self.device = Some(device);
                 Event::WatchdogOpened {
                     timeout,
@@ -358,7 +378,7 @@ impl Shell {
         if let Some(Err(error)) = self.device.as_mut().map(watchdog::Device::feed) {
             tracing::error!(%error, "not fed");
         }
-        let mut effects = Vec::new();
+        let mut effects = std::mem::take(&mut self.effects);
         self.core.after_feed(clock()?, &mut effects);
         self.carry_out(effects)
     }
@@ -373,6 +393,7 @@ impl Shell {
     /// A lab's node is reset by its stand-in. A machine is reset only where the boot id is the kernel's own; in any
     /// other case this process just ends, for there is nothing that it could reset.
     fn reset(&mut self, reason: ResetReason) {
+        self.agent.tell(&format!("resets this node: {reason}"));
         tracing::error!(%reason, node = %self.config.name, "resets this node");
         self.reset = Some(reason);
         let stand_in = self.config.watchdog.as_ref().filter(|device| device.kind == Kind::StandIn);
@@ -442,29 +463,6 @@ fn booted_at(config: &Config, now: Duration) -> Duration {
     let written = fs::metadata(&config.boot_id_file).and_then(|file| file.modified());
     let age = written.ok().and_then(|at| SystemTime::now().duration_since(at).ok());
     now.saturating_sub(age.unwrap_or_default())
-}
-
-fn listen(config: &Config, keyring: &Arc<Keyring>) -> Result<Vec<Listening>, SentinelError> {
-    let bind = |network: &crate::config::Network| {
-        let address = network.sentinel_listen;
-        let failed = |source| SentinelError::Listen { address: address.to_string(), source };
-        let socket = UdpSocket::bind(address).map_err(failed)?;
-        socket.set_nonblocking(true).map_err(failed)?;
-        let pings = Envelope::new(Arc::clone(keyring), config.cluster, &network.name, "ping");
-        Ok(Listening { socket, pings })
-    };
-    config.networks.iter().map(bind).collect()
-}
-
-/// The agent's way in. Whoever writes here still needs two controllers' signatures.
-fn local_socket(config: &Config) -> Result<UnixDatagram, SentinelError> {
-    let path = config.sentinel_socket();
-    let failed = |source| SentinelError::Listen { address: path.display().to_string(), source };
-    let _ = fs::remove_file(&path);
-    let socket = UnixDatagram::bind(&path).map_err(failed)?;
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).map_err(failed)?;
-    socket.set_nonblocking(true).map_err(failed)?;
-    Ok(socket)
 }
 
 fn hangup() -> Result<SignalFd, SentinelError> {

@@ -261,6 +261,8 @@ fn two_sentinels_keep_each_other_alive_without_controllers_and_alone_neither_liv
     within(10, "both gates open", || first.gate().is_some() && second.gate().is_some());
     assert_eq!(first.gate(), Some(format!("{}\n", first.boot.0)));
 
+    let agent = UnixDatagram::bind(first.config.agent_socket()).expect("a socket");
+    agent.set_nonblocking(true).expect("set");
     controllers.acking.store(false, Ordering::SeqCst);
     let silent = Instant::now();
     std::thread::sleep(Duration::from_millis(4500));
@@ -283,6 +285,14 @@ fn two_sentinels_keep_each_other_alive_without_controllers_and_alone_neither_liv
     let report: Report = serde_json::from_slice(&report).expect("it parses");
     assert!(report.armed && report.gate_open && report.n == 3 && !report.standing, "{report:?}");
     assert_eq!(report.watchdog.as_deref(), Some("stand-in"));
+    // In this order, and before the reset: the agent has W to write it down.
+    let (mut words, mut buffer) = (String::new(), [0; 1024]);
+    while let Ok(length) = agent.recv(&mut buffer) {
+        words += &String::from_utf8_lossy(&buffer[..length]);
+    }
+    let found = ["asking the peers", "stops feeding", "resets this node soon", "resets this node:"]
+        .map(|sentence| words.find(sentence));
+    assert!(found.iter().all(Option::is_some) && found.is_sorted(), "{found:?} in {words}");
 }
 
 #[test]
