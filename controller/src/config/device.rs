@@ -313,7 +313,8 @@ fn agent(
             verified.then_some(agent)
         }
         Err(why) => {
-            page.error(&program.span, why.to_string(), "", "correct it, or remove the parameter");
+            let remedy = "correct it; `PROGRAM -o metadata` lists what an agent can be given";
+            page.error(&program.span, why.to_string(), "", remedy);
             None
         }
     }
