@@ -27,6 +27,8 @@ const HOURS: f64 = 200.0;
 const FENCES: f64 = 10_000.0;
 /// A smaller run than this cannot be held to having met everything.
 const ENOUGH: u64 = 500;
+/// One seed in so many is a long one.
+const LONG_EVERY: u64 = 40;
 /// Seeds that are run twice: their traces must be equal.
 const TWICE: u64 = 3;
 /// Classes of evidence that this world can give.
@@ -68,10 +70,10 @@ impl Ci {
             nodes: None,
             dense: true,
         };
-        let many = Many { first, seeds: self.seeds, threads: self.threads };
+        let many = Many { first, seeds: self.seeds, threads: self.threads, long_every: LONG_EVERY };
         let of = many.run(|over| self.progress(over, begin));
         let mut report = String::new();
-        let wrong = self.wrong(&of, first);
+        let wrong = self.wrong(&of, &many);
         let last = self.from + self.seeds.saturating_sub(1);
         let took = begin.elapsed().as_secs_f64();
         let _ = writeln!(report, "seeds {}..{last}", self.from);
@@ -103,7 +105,7 @@ impl Ci {
         }
     }
 
-    fn wrong(&self, of: &Of, first: Exploration) -> Vec<String> {
+    fn wrong(&self, of: &Of, many: &Many) -> Vec<String> {
         let mut wrong: Vec<String> = of
             .broken
             .iter()
@@ -112,7 +114,7 @@ impl Ci {
         let well = |seed: &u64| !of.broken.contains_key(seed);
         for seed in (self.from..self.from + self.seeds.min(TWICE)).filter(well) {
             let trace = || {
-                let totals = Exploration { seed, ..first }.run();
+                let totals = many.of(seed).run();
                 totals.map(|totals| (totals.hash, totals.events)).ok()
             };
             if trace() != trace() {

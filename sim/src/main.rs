@@ -149,7 +149,8 @@ fn explore(exploration: Exploration) -> anyhow::Result<()> {
 fn many(arguments: &Arguments, seeds: u64) -> anyhow::Result<()> {
     let begin = Instant::now();
     let first = exploration(arguments, arguments.from);
-    let of = Many { first, seeds, threads: usize::from(arguments.threads) }.run(|_| {});
+    let of =
+        Many { first, seeds, threads: usize::from(arguments.threads), long_every: 0 }.run(|_| {});
     for (seed, broken) in &of.broken {
         println!("seed {seed}: {}", broken.what);
     }

@@ -146,6 +146,8 @@ pub(super) struct Work {
     pub(super) confirming: BTreeMap<Uuid, (String, Duration)>,
     /// No new attempt of this VM before.
     pub(super) vm_not_before: BTreeMap<Uuid, Duration>,
+    /// Since when no node could take its VMs.
+    pub(super) nowhere_since: Option<Duration>,
     /// When this leader first saw the node waiting to come back.
     pub(super) return_since: Option<Duration>,
     /// What the release waits for.

@@ -253,17 +253,23 @@ fn confirm(world: &World) -> Throw {
 
 /// An operator lets a node back that was recovered and waits, in quarantine perhaps.
 fn release(world: &World) -> Throw {
+    let acts = releases(world).into_iter().take(1).map(Act::Order).collect();
+    Throw { acts, span: Duration::ZERO, undo: None }
+}
+
+/// The orders that let back whatever was recovered and runs.
+pub(super) fn releases(world: &World) -> Vec<Request> {
     let waits = |number| {
         let incident = world.registry().and_then(|known| known.incident_of(node_id(number)));
         incident.is_some_and(|incident| incident.state == State::Recovered)
     };
-    let found = world.nodes.iter().find(|node| node.power == Power::Running && waits(node.number));
-    let acts = found.map(|node| {
-        let (node, person) = (node.place().to_string(), "dice".to_owned());
-        let reason = "it is repaired".to_owned();
-        Act::Order(Request::Release { node, force: true, reason, person })
-    });
-    Throw { acts: acts.into_iter().collect(), span: Duration::ZERO, undo: None }
+    let waiting =
+        world.nodes.iter().filter(|node| node.power == Power::Running && waits(node.number));
+    let order = |node: String| {
+        let person = "dice".to_owned();
+        Request::Release { node, force: true, reason: "it is repaired".to_owned(), person }
+    };
+    waiting.map(|node| order(node.place().to_string())).collect()
 }
 
 fn maintain(node: u16, span: Duration) -> Throw {
