@@ -70,8 +70,8 @@ fn device(
     let kind = table.read_if("type", TYPE, page, |text| match text {
         "ipmi" => Ok(Kind::Ipmi),
         "redfish" => Ok(Kind::Redfish),
-        "agent" => Ok(Kind::Agent),
-        _ => Err("there are ipmi, redfish and agent"),
+        "fence-agent" => Ok(Kind::Agent),
+        _ => Err("there are ipmi, redfish and fence-agent"),
     });
     match kind.map_or(Kind::Ipmi, |kind| kind.value) {
         Kind::Ipmi => ipmi(table, folder, seen, page).map(Device::Ipmi),
