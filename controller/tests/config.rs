@@ -179,7 +179,7 @@ system = "/redfish/v1/Systems/1"
 serial = "7XK2"
 
 [[node.bmc]]
-type = "agent"
+type = "fence-agent"
 program = "/usr/sbin/fence_apc_snmp"
 power_verified = true
 password_file = "bmc.password"

@@ -18,10 +18,11 @@ use fencing::bmc::agent::{Action, AgentFailure, AgentTarget, ask};
 use fencing::bmc::{Ask, Device, Failure, Level, Power, Reply, Secret};
 
 use self::fence::agent::{Agent, PASSWORD};
-use self::fence::{enrol, fence};
+use self::fence::{enrol, fence, fence_within};
 use self::ipmi::ipmi_sim::IpmiSim;
 
-const DEADLINE: Duration = Duration::from_secs(20);
+/// Far more than is needed: Python starts slowly on a busy machine.
+const DEADLINE: Duration = Duration::from_secs(60);
 
 fn failed(reply: Reply) -> AgentFailure {
     match reply {
@@ -55,8 +56,8 @@ async fn fence_ipmilan_switches_ipmi_sim_off_and_two_reads_say_so() {
     let on = Reply::Read { power: Power::On, identity: Some(identity) };
     assert_eq!(ask(&agent, Ask::Read, None, DEADLINE).await, on);
     let level = Level::from(Device::Agent(agent));
-    assert_eq!(enrol(&level).await, Some(identity));
-    let outcome = fence(&level, identity, Duration::from_secs(90), || false).await;
+    let long = Duration::from_secs(180);
+    let outcome = fence_within(DEADLINE, &level, identity, long, || false).await;
     assert!(outcome.evidence.is_some(), "{outcome:?}");
     assert!(!bmc.powered());
     assert!(bmc.sets().iter().all(|set| set == "power 0"), "only off: {:?}", bmc.sets());
@@ -126,18 +127,18 @@ async fn an_agent_that_hangs_is_killed_with_its_children() {
     let agent = Agent::new();
     agent.put("hangs", "");
     let start = Instant::now();
-    let reply = ask(&agent.target("1", PASSWORD), Ask::Off, None, Duration::from_secs(3)).await;
+    let reply = ask(&agent.target("1", PASSWORD), Ask::Off, None, Duration::from_secs(6)).await;
     assert_eq!(failed(reply), AgentFailure::OutOfTime(Action::Off));
-    assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(9), "{:?}", start.elapsed());
     let child = agent.read("child");
     let status = format!("/proc/{}/status", child.trim());
     let alive = || {
         let status = std::fs::read_to_string(&status).unwrap_or_default();
-        status.contains("sleep") && !status.contains("Z (zombie)")
+        !status.is_empty() && !status.contains("Z (zombie)")
     };
     assert!(!child.is_empty());
     while alive() {
-        assert!(start.elapsed() < Duration::from_secs(10), "process {child} lives on");
+        assert!(start.elapsed() < Duration::from_secs(15), "process {child} lives on");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
@@ -150,7 +151,7 @@ fn an_agent_ends_in_time_although_its_controller_hangs() {
     let target = agent.target("1", PASSWORD);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.expect("a runtime");
-    let mut asks = Box::pin(ask(&target, Ask::Off, None, Duration::from_secs(4)));
+    let mut asks = Box::pin(ask(&target, Ask::Off, None, Duration::from_secs(6)));
     runtime.block_on(async {
         while agent.read("child").is_empty() {
             let turn = tokio::time::timeout(Duration::from_millis(50), &mut asks).await;
@@ -162,11 +163,11 @@ fn an_agent_ends_in_time_although_its_controller_hangs() {
     let start = Instant::now();
     let alive = || {
         let status = std::fs::read_to_string(&status).unwrap_or_default();
-        status.contains("sleep") && !status.contains("Z (zombie)")
+        !status.is_empty() && !status.contains("Z (zombie)")
     };
     assert!(alive());
     while alive() {
-        assert!(start.elapsed() < Duration::from_secs(8), "it lives on");
+        assert!(start.elapsed() < Duration::from_secs(12), "it lives on");
         std::thread::sleep(Duration::from_millis(50));
     }
 }
@@ -215,7 +216,7 @@ async fn both_feeds_must_be_off_and_one_that_stays_on_is_a_node_that_is_on() {
     let level = Level::new(feeds.to_vec()).expect("two feeds");
     let enrolled = enrol(&level).await.expect("two identities");
     b.put("stuck", "");
-    let outcome = fence(&level, enrolled, Duration::from_secs(6), || false).await;
+    let outcome = fence(&level, enrolled, Duration::from_secs(10), || false).await;
     assert!(outcome.evidence.is_none() && !a.is_on() && b.is_on(), "{outcome:?}");
     std::fs::remove_file(b.path("stuck")).expect("the fault is there");
     let outcome = fence(&level, enrolled, Duration::from_secs(30), || false).await;

@@ -15,8 +15,11 @@ pub(crate) fn command() -> anyhow::Result<()> {
     let mut steps = Steps::default();
     setup::for_bmcs(&mut steps);
     for program in PROGRAMS {
-        // The tables go to stderr as they are; with --nocapture a skipped part is seen too.
-        let arguments = ["test", "-p", "tests", "--test", program, "--", "--nocapture"];
+        // The tables go to stderr as they are; with --nocapture a skipped part is seen too. Of the whole workspace, as in
+        // `cargo xtask test`: a selection of packages would build half of all crates once more, with other features. One
+        // test at a time, so that what is measured is not disturbed.
+        let arguments = ["test", "--workspace", "--test", program, "--"];
+        let arguments = [&arguments[..], &["--nocapture", "--test-threads", "1"]].concat();
         steps.run(program, place::cargo(&arguments));
     }
     steps.finish()

@@ -70,8 +70,8 @@ fn device(
     let kind = table.read_if("type", TYPE, page, |text| match text {
         "ipmi" => Ok(Kind::Ipmi),
         "redfish" => Ok(Kind::Redfish),
-        "agent" => Ok(Kind::Agent),
-        _ => Err("there are ipmi, redfish and agent"),
+        "fence-agent" => Ok(Kind::Agent),
+        _ => Err("there are ipmi, redfish and fence-agent"),
     });
     match kind.map_or(Kind::Ipmi, |kind| kind.value) {
         Kind::Ipmi => ipmi(table, folder, seen, page).map(Device::Ipmi),
@@ -313,7 +313,8 @@ fn agent(
             verified.then_some(agent)
         }
         Err(why) => {
-            page.error(&program.span, why.to_string(), "", "correct it, or remove the parameter");
+            let remedy = "correct it; `PROGRAM -o metadata` lists what an agent can be given";
+            page.error(&program.span, why.to_string(), "", remedy);
             None
         }
     }

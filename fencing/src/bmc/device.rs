@@ -23,7 +23,7 @@ impl fmt::Display for Device {
         match self {
             Self::Ipmi(target) => write!(f, "ipmi {}", target.addr),
             Self::Redfish(target) => write!(f, "redfish {}", target.addr),
-            Self::Agent(target) => write!(f, "agent {}", target.program().display()),
+            Self::Agent(target) => write!(f, "fence agent {}", target.program().display()),
         }
     }
 }

@@ -170,7 +170,7 @@ mod tests {
     fn one_that_fails_is_no_answer_of_all() {
         let reply = level().all_read(vec![read(Power::Off, A), Reply::Failed(Failure::NoAnswer)]);
         let Reply::Failed(failure) = reply else { panic!("{reply}") };
-        assert!(failure.to_string().starts_with("agent /b: no answer"), "{failure}");
+        assert!(failure.to_string().starts_with("fence agent /b: no answer"), "{failure}");
         let sent = || Reply::OffSent { identity: Some(A), refused: None };
         let reply = level().all_sent(vec![sent(), Reply::Failed(Failure::NoAnswer)], Some(A));
         assert!(matches!(reply, Reply::Failed(_)));

@@ -11,7 +11,7 @@ use fencing::e1::PowerOff;
 use tokio::time::sleep;
 
 /// One question ends within this time, as the controller's core has it.
-const ANSWERS: Duration = Duration::from_secs(10);
+pub(crate) const ANSWERS: Duration = Duration::from_secs(10);
 /// How often it is looked what is to be done.
 const TURN: Duration = Duration::from_millis(20);
 
@@ -34,6 +34,17 @@ pub(crate) async fn fence(
     patience: Duration,
     speaks: impl Fn() -> bool,
 ) -> Outcome {
+    fence_within(ANSWERS, level, enrolled, patience, speaks).await
+}
+
+/// As [`fence`], with a time for each question: programs of others start slowly on a busy machine.
+pub(crate) async fn fence_within(
+    answers: Duration,
+    level: &Level,
+    enrolled: Identity,
+    patience: Duration,
+    speaks: impl Fn() -> bool,
+) -> Outcome {
     let start = Instant::now();
     let mut power = PowerOff::new(Duration::ZERO, enrolled);
     let mut offs = 0;
@@ -48,7 +59,7 @@ pub(crate) async fn fence(
         };
         offs += u32::from(ask == Ask::Off);
         let left = patience.saturating_sub(start.elapsed()).max(Duration::from_secs(1));
-        let reply = level.ask(ask, Some(enrolled), left.min(ANSWERS)).await;
+        let reply = level.ask(ask, Some(enrolled), left.min(answers)).await;
         if speaks() {
             power.node_heard(start.elapsed());
         }

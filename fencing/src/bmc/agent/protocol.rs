@@ -103,10 +103,9 @@ pub(super) fn off(target: &AgentTarget, identity: Identity, ended: &Ended) -> Re
 
 pub(super) fn how_it_failed(target: &AgentTarget, action: Action, ended: &Ended) -> AgentFailure {
     let how = ended.code.map_or("a signal".to_owned(), |code| format!("exit code {code}"));
-    let lines = ended.errors.lines().chain(ended.output.lines()).map(str::trim);
+    let mut lines = ended.errors.lines().chain(ended.output.lines()).map(str::trim);
     // The hint at the usage, which agents of the library write last, helps nobody here.
-    let words =
-        lines.filter(|line| !line.is_empty() && !line.contains("Please use '-h'")).next_back();
+    let words = lines.rfind(|line| !line.is_empty() && !line.contains("Please use '-h'"));
     AgentFailure::Failed { action, how, words: show(target, words.unwrap_or("no word")) }
 }
 

@@ -15,8 +15,8 @@ use crate::bmc::{Ask, Failure, Identity, Reply};
 
 /// Most bytes that are read of each of its outputs.
 const MOST: u64 = 256 << 10;
-/// How long its outputs may stay open after its end, by children that it left.
-const LEFTOVERS: Duration = Duration::from_millis(200);
+/// How long its outputs may stay open after its end, by children that left its group.
+const LEFTOVERS: Duration = Duration::from_secs(1);
 /// How long the end of a killed program is waited for; one in the kernel may take for ever.
 const DYING: Duration = Duration::from_secs(1);
 /// Runs the agent, and kills it and its group when its time is over even where this process hangs,

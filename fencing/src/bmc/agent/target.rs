@@ -28,7 +28,7 @@ pub struct AgentTarget {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// Not an absolute path.
-    #[error("must be an absolute path: nothing is looked up in a search path")]
+    #[error("`program` must be an absolute path: nothing is looked up in a search path")]
     Path,
     /// A name that no parameter can have.
     #[error("`{0}` is no parameter's name: letters, digits, `_` and `-`")]
