@@ -43,7 +43,6 @@ pub(crate) fn all(steps: &mut Steps) {
     steps.step("Debian packages", packages);
     steps.step("Python environment with Nova", python);
     steps.step("Python environment with sushy-tools", sushy);
-    guests(steps);
 }
 
 /// Adds the installing of what the tests of BMCs need.
@@ -52,7 +51,7 @@ pub(crate) fn for_bmcs(steps: &mut Steps) {
     steps.step("Python environment with sushy-tools", sushy);
 }
 
-/// Adds what guests under QEMU need, and nothing else.
+/// Adds what guests under QEMU need, and nothing else: `cargo xtask test` has none.
 pub(crate) fn guests(steps: &mut Steps) {
     steps.step("QEMU", || install(missing(&GUEST_PACKAGES)));
     steps.step("guest kernel", guest_kernel);

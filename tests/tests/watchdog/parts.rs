@@ -43,7 +43,7 @@ impl Parts {
         let guest = base.join("holdfast").join("guest-kernel");
         let (kernel, modules) = (guest.join("vmlinux"), guest.join("modules"));
         if !kernel.is_file() {
-            return Err(format!("no guest kernel in {}: cargo xtask setup", guest.display()));
+            return Err(format!("no guest kernel in {}: cargo xtask test-watchdog", guest.display()));
         }
         on_path("qemu-system-x86_64")?;
         Ok(Self {
@@ -86,7 +86,7 @@ impl Parts {
 fn on_path(name: &str) -> Result<PathBuf, String> {
     let path = env::var_os("PATH").unwrap_or_default();
     let found = env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file());
-    found.ok_or_else(|| format!("no {name}: cargo xtask setup"))
+    found.ok_or_else(|| format!("no {name}: cargo xtask test-watchdog"))
 }
 
 /// A program of ours: the one that a variable names, or the one beside this test, built if it is not there.

@@ -27,6 +27,8 @@ const ORDERED: u8 = 8;
 const SPARED: u8 = 9;
 const NODES: u8 = 9;
 
+/// A kind in which nothing but the lease or the vouch ends the node.
+const CUT: &str = "network cut";
 /// Software emulation on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(300);
 /// Guests that boot at the same time: more would only be slower together.
@@ -123,7 +125,7 @@ impl Story {
         self.tell(format_args!("{} is cut off, and ordered to be fenced", name(CUT_AND_FENCED)));
         let done = self.cluster.fence(CUT_AND_FENCED);
         assert!(done.is_ok(), "{done:?}");
-        self.reset(CUT_AND_FENCED, "network cut, controllers live", fault);
+        self.reset(CUT_AND_FENCED, &format!("{CUT}, controllers live"), fault);
     }
 
     /// Nobody stands for a node that is disarmed, and its sentinel is gone: nothing may come of it.
@@ -180,7 +182,7 @@ impl Story {
         self.pass_until(fault + half);
         self.guest(CUT_FROM_PEERS).cut();
         self.tell(format_args!("{} is cut off from its peers", name(CUT_FROM_PEERS)));
-        self.reset(CUT_FROM_PEERS, "network cut, all controllers dead", Instant::now());
+        self.reset(CUT_FROM_PEERS, &format!("{CUT}, all controllers dead"), Instant::now());
         self.pass_until(fault + self.times.lease * 3);
         let survivors = [KILLED, STOPPED, CRASHED, TERMINATED, ORDERED, SPARED];
         let gone: Vec<String> =
@@ -309,6 +311,7 @@ impl Story {
 
     /// Waits for a guest's reset and measures it.
     fn reset(&mut self, number: u8, kind: &str, fault: Instant) {
+        let cut = kind.starts_with(CUT);
         let age = self.stood(number).map(|stood| fault.saturating_duration_since(stood.base));
         let most = self.bound(self.times.lease) * 2;
         let until = Instant::now() + most;
@@ -324,6 +327,11 @@ impl Story {
             None => "never",
         };
         let since = end.map_or(Duration::ZERO, |end| end.at.saturating_duration_since(fault));
+        // A guest that dies before its time was starved by this machine, and shows nothing.
+        let term = stood.map_or(Duration::ZERO, |stood| stood.term);
+        let before_fault = end.is_some_and(|end| end.at < fault);
+        let before_term = cut && after.is_some_and(|after| after < term);
+        let early = before_fault || before_term;
         let (by_whom, aged) = (stood.map_or("-", |stood| stood.by), age.unwrap_or_default());
         self.tell(format_args!(
             "{}: reset {by}, {:.1} s after the fault",
@@ -336,7 +344,7 @@ impl Story {
             after: after.map(|after| after.as_secs_f64()),
             bound: Some(bound.as_secs_f64()),
             notes: format!("{by}, {:.1} s after the fault", since.as_secs_f64()),
-            wrong: None,
+            wrong: early.then(|| "too early: was this machine too busy to feed it?".to_owned()),
         });
     }
 
