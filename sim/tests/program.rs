@@ -1,5 +1,7 @@
 //! The program `sim`, as its user meets it.
 
+#![allow(clippy::unwrap_used, reason = "a test may stop where it stands")]
+
 use std::path::Path;
 use std::process::{Command, Output};
 
