@@ -18,8 +18,8 @@ mod state;
 pub use incident::{Incident, Phase, Vm};
 pub use request::{Done, Failure, Request, Scope};
 pub use state::{
-    Boot, Controller, Detection, FencedNode, Matrix, NetworkReach, Node, NodePhase, Observation,
-    Refusal, State,
+    Boot, Controller, Detection, Doubt, FencedNode, Matrix, NetworkReach, Node, NodePhase,
+    Observation, Refusal, State, Weight,
 };
 
 /// Path of the version that this crate describes.

@@ -69,6 +69,13 @@ pub enum Request {
         /// Who.
         person: String,
     },
+    /// Takes the identity that a node's BMC gives now as the right one, and believes it again. Nothing is switched.
+    BmcEnroll {
+        /// Node name.
+        node: String,
+        /// Who.
+        person: String,
+    },
     /// Takes a new matrix; it is validated again.
     Matrix {
         /// Its text.

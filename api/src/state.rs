@@ -82,8 +82,32 @@ pub struct Node {
     pub bmc: String,
     /// Number of fences in its history.
     pub fences: u32,
-    /// Why it would not be recovered now.
+    /// Guards that would refuse to fence it now.
     pub refusals: Vec<Refusal>,
+    /// Why it would not be recovered if it died now, or not surely.
+    #[serde(default)]
+    pub doubts: Vec<Doubt>,
+}
+
+/// Why a node would not be recovered if it died now, or not surely.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Doubt {
+    /// How heavy it is.
+    pub weight: Weight,
+    /// What is wrong, a sentence.
+    pub what: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+/// How heavy a doubt is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Weight {
+    /// It would not be recovered.
+    NotRecovered,
+    /// It would be recovered more slowly, or not from every death.
+    AtRisk,
 }
 
 /// A boot.

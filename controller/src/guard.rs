@@ -90,6 +90,30 @@ impl Refusal {
     }
 }
 
+impl Refusal {
+    /// What an operator can do about it.
+    pub fn remedy(&self, node: &str) -> String {
+        match self {
+            Refusal::Grace(_) | Refusal::LeftAlone => "nothing: it ends by itself".to_owned(),
+            Refusal::Quorum => "run three or five controllers".to_owned(),
+            Refusal::Disarmed(_) => "when the work is over: hactl arm".to_owned(),
+            Refusal::Maintenance(_) => {
+                format!("when the work is over: hactl maintenance {node} off, hactl arm {node}")
+            }
+            Refusal::Noop => "hactl noop off".to_owned(),
+            Refusal::InFlight(_) => "it goes on when a fence has ended: hactl incidents".to_owned(),
+            Refusal::Budget(_) => format!("wait, or: hactl fence {node} passes over it"),
+            Refusal::Storm(_) => "look at the switch or the power of that domain".to_owned(),
+            Refusal::AllSuspected => "look at the controllers' own networks".to_owned(),
+            Refusal::Quarantine => format!("repair it; hactl fence {node} works by hand"),
+            Refusal::Stale(_) => "make Nova answer the controllers again".to_owned(),
+            Refusal::NotProtected => {
+                format!("start ha-sentinel on {node}: its boot must be armed or admitted")
+            }
+        }
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use controller::config::{Config, ConfigError};
 use controller::shell::program::{EXAMPLE, EXAMPLE_INVENTORY};
+use fencing::bmc::Device;
 
 struct Folder(PathBuf);
 
@@ -107,7 +108,8 @@ fn the_examples_of_the_help_load() {
     let config = Config::load(&file).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!((config.networks.len(), config.controllers.len()), (3, 3));
     assert_eq!((config.inventory.nodes.len(), config.inventory.bmcs.len()), (2, 1));
-    let bmc = config.inventory.bmcs.values().next().unwrap();
+    let level = config.inventory.bmcs.values().next().unwrap();
+    let [Device::Ipmi(bmc)] = level.devices().collect::<Vec<_>>()[..] else { panic!("{level:?}") };
     assert_eq!((bmc.addr.port(), bmc.suites.len()), (623, 1));
     assert!(config.nova.is_some() && config.confirm_by_census && !config.lab);
     assert!(config.summary().contains("wL 141.3 s"), "{}", config.summary());
@@ -154,4 +156,53 @@ fn an_inventory_read_again_is_taken_whole_or_not_at_all() {
     assert!(problems.to_string().contains("is an address of controller-1"), "{problems}");
     std::fs::remove_file(&config.inventory_file).unwrap();
     assert!(config.inventory_again().is_err());
+}
+
+#[test]
+fn every_kind_of_device_is_read_from_an_inventory() {
+    let folder = Folder::new("devices");
+    let config = Config::load(&folder.0.join("controller.toml")).unwrap();
+    let good = std::fs::read_to_string(&config.inventory_file).unwrap();
+    let (node, _) = good.split_once("[node.bmc]").unwrap();
+    let pin = "a8be25571906aa32a2ff0e1c761142bfe51f0a18ffbaf61aa6e8ded93eb700ba";
+    let devices = format!(
+        r#"
+[[node.bmc]]
+type = "redfish"
+address = "10.9.0.11"
+name = "bmc-1.example.org"
+user = "holdfast"
+password_file = "bmc.password"
+fingerprint = "{pin}"
+login = "session"
+system = "/redfish/v1/Systems/1"
+serial = "7XK2"
+
+[[node.bmc]]
+type = "fence-agent"
+program = "/usr/sbin/fence_apc_snmp"
+power_verified = true
+password_file = "bmc.password"
+parameters = {{ ip = "10.9.0.15", plug = "3" }}
+
+[[node.bmc]]
+type = "ipmi"
+address = "10.9.0.11:9623"
+user = "holdfast"
+password_file = "bmc.password"
+"#
+    );
+    std::fs::write(&config.inventory_file, format!("{node}{devices}")).unwrap();
+    let inventory = config.inventory_again().unwrap_or_else(|problems| panic!("{problems}"));
+    let level = inventory.bmcs.values().next().unwrap();
+    let [Device::Redfish(redfish), Device::Agent(agent), Device::Ipmi(ipmi)] =
+        level.devices().collect::<Vec<_>>()[..]
+    else {
+        panic!("{level:?}")
+    };
+    assert_eq!((redfish.addr.port(), redfish.serial.as_deref()), (443, Some("7XK2")));
+    assert_eq!(redfish.system.as_deref(), Some("/redfish/v1/Systems/1"));
+    assert!(agent.program().ends_with("fence_apc_snmp"));
+    assert_eq!(ipmi.addr.port(), 9623);
+    assert!(!format!("{level:?}").contains("hunter2"), "a secret prints");
 }

@@ -256,6 +256,7 @@ impl PowerOff {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bmc::Refusal;
 
     const ID: Identity = Identity([7; 16]);
 
@@ -371,7 +372,8 @@ mod tests {
     fn the_reply_of_the_off_is_no_evidence_and_a_refusal_no_obstacle() {
         let mut off = PowerOff::new(Duration::ZERO, ID);
         off.next(seconds(0.0));
-        let refused = Reply::OffSent { identity: Some(ID), refused: Some(0xd5) };
+        let refused =
+            Reply::OffSent { identity: Some(ID), refused: Some(Refusal::Completion(0xd5)) };
         assert_eq!(off.answered(seconds(0.1), &refused), None);
         assert_eq!(off.next(seconds(0.1)), Some(Ask::Read));
     }

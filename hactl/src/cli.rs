@@ -3,13 +3,14 @@
 use clap::{Parser, Subcommand};
 
 use crate::client::Reach;
-use crate::{fenced, incidents, keys, lab, matrix, nodes, orders, status, why};
+use crate::{bmc, check, fenced, incidents, keys, lab, matrix, nodes, orders, status, why};
 
 const TEACH: &str = "\
 First steps:
   hactl lab                          a whole cluster on this machine, to learn with
   hactl status                       is all well, and if not, what to do
   hactl nodes                        every node on one line
+  hactl check                        would every node be recovered if it died now
   hactl why node-7                   what is known of one node and what would happen to it
   hactl matrix check my-matrix.toml  is this table sound; needs no controller
 
@@ -18,7 +19,7 @@ Exit codes: 0 fine, 1 refused or failed, 2 usage, 3 no controller answers, 4 nee
 
 /// Holdfast keeps the VMs of an OpenStack cloud running when nodes fail. This is its command line.
 ///
-/// Commands that only look can be used at any time. Orders (noop, fence, fenced, maintenance, arm, disarm, matrix
+/// Commands that only look can be used at any time. Orders (noop, fence, fenced, maintenance, arm, disarm, bmc, matrix
 /// apply) need the token, are committed by the controllers before they answer, and stay on record with your name.
 #[derive(Debug, Parser)]
 #[command(name = "hactl", version, after_help = TEACH, max_term_width = 100)]
@@ -43,6 +44,7 @@ pub struct Cli {
 pub enum Command {
     Status(status::Args),
     Nodes(nodes::Args),
+    Check(check::Args),
     Why(why::Args),
     Incidents(incidents::Args),
     Fenced(fenced::Args),
@@ -51,6 +53,7 @@ pub enum Command {
     Disarm(orders::DisarmArgs),
     Arm(orders::ArmArgs),
     Noop(orders::NoopArgs),
+    Bmc(bmc::Args),
     Matrix(matrix::Args),
     Keys(keys::Args),
     /// A whole cluster on this machine, to learn and to try.

@@ -10,6 +10,8 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod bmc;
+mod check;
 mod cli;
 mod client;
 mod client_error;

@@ -11,7 +11,7 @@ pub enum Exit {
     Usage,
     /// No controller answers as leader.
     Unreachable,
-    /// Answered, and something needs a person; only where a flag asks for it.
+    /// Answered, and something needs a person; only where it is asked for.
     Attention,
 }
 
@@ -42,7 +42,9 @@ impl Exit {
                 "usage: a word, an option or a file named by one is wrong; nothing was sent"
             }
             Self::Unreachable => "no controller answers as leader: nothing was changed",
-            Self::Attention => "something needs attention; only with `status --exit-code`",
+            Self::Attention => {
+                "something needs attention: with `status --exit-code`, and from `check`"
+            }
         }
     }
 }

@@ -11,7 +11,10 @@ use crate::outcome::{Exit, Outcome};
 use crate::picture::{Picture, json};
 use crate::table::Look;
 use crate::terminal::Terminal;
-use crate::{cli, fenced, guards, incidents, keys, matrix, nodes, orders, status, why, why_record};
+use crate::{
+    bmc, check, cli, fenced, guards, incidents, keys, matrix, nodes, orders, status, why,
+    why_record,
+};
 
 /// Carries one command out. `lab` and `internal` are programs of their own and are refused here.
 pub async fn run(cli: Cli, terminal: &mut Terminal) -> Outcome {
@@ -22,6 +25,7 @@ pub async fn run(cli: Cli, terminal: &mut Terminal) -> Outcome {
         }
         Command::Status(_)
         | Command::Nodes(_)
+        | Command::Check(_)
         | Command::Why(_)
         | Command::Incidents(_)
         | Command::Fenced(fenced::Args { what: fenced::What::List }) => match shell.picture().await
@@ -35,6 +39,7 @@ pub async fn run(cli: Cli, terminal: &mut Terminal) -> Outcome {
         Command::Disarm(args) => orders::disarm(args, &shell, terminal).await,
         Command::Arm(args) => orders::arm(args, &shell, terminal).await,
         Command::Noop(args) => orders::noop(&args, &shell).await,
+        Command::Bmc(args) => bmc::run(args.what, &shell, terminal).await,
         Command::Matrix(args) => matrix::run(args.what, &shell, terminal).await,
         Command::Keys(args) => keys::run(&args, shell.json),
         Command::Completion(args) => {
@@ -50,7 +55,7 @@ pub async fn run(cli: Cli, terminal: &mut Terminal) -> Outcome {
     }
 }
 
-/// What a command that only looks (`status`, `nodes`, `why`, `incidents`, `fenced list`) prints for this state; for
+/// What a command that only looks (`status`, `nodes`, `check`, `why`, `incidents`, `fenced list`) prints for this state; for
 /// scenarios and tests.
 #[must_use]
 pub fn page(words: &[&str], state: &State, look: Look) -> Outcome {
@@ -75,6 +80,14 @@ fn look_at(command: &Command, picture: &Picture, as_json: bool, look: Look) -> O
         Command::Nodes(args) => match nodes::chosen(args, state) {
             Ok(_) if as_json => Outcome::fine(json(&nodes::json(args, picture))),
             Ok(nodes) => Outcome::fine(nodes::page(args, &nodes, state, look)),
+            Err(why) => Outcome::failed(Exit::Failed, why),
+        },
+        Command::Check(args) => match check::chosen(args, state) {
+            Ok(nodes) if as_json => {
+                let outcome = check::page(&nodes, state, look);
+                Outcome { out: json(&check::json(args, picture)), ..outcome }
+            }
+            Ok(nodes) => check::page(&nodes, state, look),
             Err(why) => Outcome::failed(Exit::Failed, why),
         },
         Command::Why(args) => match nodes::find(state, &args.node) {

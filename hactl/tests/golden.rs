@@ -77,6 +77,8 @@ fn every_page_of_a_cluster_in_trouble() {
         ("nodes_wide.txt", &["nodes", "--wide"]),
         ("nodes_refused.txt", &["nodes", "--refused"]),
         ("nodes_no_such.txt", &["nodes", "node-9"]),
+        ("check.txt", &["check"]),
+        ("check_one.txt", &["check", "node-1"]),
         ("incidents.txt", &["incidents"]),
         ("incidents_open.txt", &["incidents", "--open"]),
         ("incident_blocked.txt", &["incidents", "12"]),
@@ -109,6 +111,7 @@ fn a_cluster_that_is_well_says_so_and_needs_no_attention() {
     let outcome = hactl::page(&["status", "--exit-code"], &made_up::all_well(), PLAIN);
     assert_eq!(outcome.exit, Exit::Fine);
     golden("status_all_well.txt", &outcome);
+    golden("check_all_well.txt", &hactl::page(&["check"], &made_up::all_well(), PLAIN));
     golden("incidents_none.txt", &hactl::page(&["incidents"], &made_up::all_well(), PLAIN));
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fencing::bmc::{Ask, Failure, Identity, Power, Reply};
+use fencing::bmc::{Ask, Failure, Identity, Power, Refusal, Reply};
 
 /// How a BMC behaves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,6 +20,8 @@ pub enum Behaviour {
     Slow(Duration),
     /// It is another node's.
     Foreign,
+    /// It is this node's, on a new board: it obeys, and has another identity.
+    Replaced,
     /// It refuses the power off.
     Refuses,
     /// It reads a word that is neither on nor off.
@@ -55,8 +57,8 @@ pub const HALF_WAY: Duration = Duration::from_millis(200);
 /// After this time without an answer a controller gives up.
 pub const GIVES_UP: Duration = Duration::from_secs(5);
 
-/// What is enrolled for a node.
-pub fn identity(node: u16) -> Identity {
+/// The identity of the BMC that a node had first.
+fn identity(node: u16) -> Identity {
     let [high, low] = node.to_be_bytes();
     Identity([0xb, 0xc, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, high, low])
 }
@@ -71,6 +73,7 @@ impl Bmc {
             | Behaviour::Stuck
             | Behaviour::Lies
             | Behaviour::Foreign
+            | Behaviour::Replaced
             | Behaviour::Refuses
             | Behaviour::Vague => Some(HALF_WAY),
         }
@@ -79,13 +82,19 @@ impl Bmc {
     /// Whether an off that arrives now switches the node off.
     pub fn switches(&self) -> bool {
         match self.behaviour {
-            Behaviour::Obeys | Behaviour::Slow(_) | Behaviour::Vague => true,
+            Behaviour::Obeys | Behaviour::Slow(_) | Behaviour::Vague | Behaviour::Replaced => true,
             Behaviour::Silent
             | Behaviour::Stuck
             | Behaviour::Lies
             | Behaviour::Foreign
             | Behaviour::Refuses => false,
         }
+    }
+
+    /// The identity of this node's own BMC.
+    pub fn own(&self, node: u16) -> Identity {
+        let replaced = self.behaviour == Behaviour::Replaced;
+        identity(if replaced { node.wrapping_add(0x1000) } else { node })
     }
 
     /// What it answers, for a node whose power is `on`.
@@ -97,15 +106,17 @@ impl Bmc {
             | Behaviour::Stuck
             | Behaviour::Lies
             | Behaviour::Slow(_)
+            | Behaviour::Replaced
             | Behaviour::Refuses
-            | Behaviour::Vague => identity(node),
+            | Behaviour::Vague => self.own(node),
         };
         if let Some(expected) = expect.filter(|expected| *expected != read) {
             return Reply::Failed(Failure::WrongIdentity { expected, read: Some(read) });
         }
         match ask {
             Ask::Off => {
-                let refused = (self.behaviour == Behaviour::Refuses).then_some(0xd5);
+                let refused =
+                    (self.behaviour == Behaviour::Refuses).then_some(Refusal::Completion(0xd5));
                 Reply::OffSent { identity: Some(read), refused }
             }
             Ask::Read => {
@@ -117,6 +128,7 @@ impl Bmc {
                     | Behaviour::Stuck
                     | Behaviour::Slow(_)
                     | Behaviour::Foreign
+                    | Behaviour::Replaced
                     | Behaviour::Refuses => {
                         if on {
                             Power::On

@@ -153,6 +153,8 @@ pub enum Fact {
     WriteFailed {
         /// Which.
         controller: u8,
+        /// In which of its lives.
+        starts: u32,
     },
     /// A controller ended itself because its state contradicts the others'.
     Halted {

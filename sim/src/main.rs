@@ -149,11 +149,13 @@ fn explore(exploration: Exploration) -> anyhow::Result<()> {
 fn many(arguments: &Arguments, seeds: u64) -> anyhow::Result<()> {
     let begin = Instant::now();
     let first = exploration(arguments, arguments.from);
-    let of = Many { first, seeds, threads: usize::from(arguments.threads) }.run(|_| {});
-    for (seed, what) in &of.broken {
-        println!("seed {seed}: {what}");
+    let of =
+        Many { first, seeds, threads: usize::from(arguments.threads), long_every: 0 }.run(|_| {});
+    for (seed, broken) in &of.broken {
+        println!("seed {seed}: {}", broken.what);
     }
     print_totals(&of.totals, begin);
+    println!("  double runs {}, wrong fences {}", of.double_runs(), of.wrong_fences());
     anyhow::ensure!(of.broken.is_empty(), "{} of {seeds} seeds failed", of.broken.len());
     Ok(())
 }

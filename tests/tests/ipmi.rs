@@ -9,7 +9,8 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use fencing::bmc::{Ask, CipherSuite, Failure, Identity, Power, Reply, Secret, Step, ask};
+use fencing::bmc::ipmi_over_udp as ask;
+use fencing::bmc::{Ask, CipherSuite, Failure, Identity, Power, Refusal, Reply, Secret, Step};
 use sim::standin::bmc::{Behaviour, Chassis};
 
 use self::support::ipmi_sim::{GUID, IpmiSim};
@@ -87,7 +88,7 @@ async fn ipmi_sim_that_refuses_is_reported_and_reads_on() {
     let Some(bmc) = IpmiSim::start() else { return };
     bmc.fault("refuses");
     let target = target(bmc.addr, S3);
-    let refused = Reply::OffSent { identity: Some(GUID), refused: Some(0xff) };
+    let refused = Reply::OffSent { identity: Some(GUID), refused: Some(Refusal::Completion(0xff)) };
     assert_eq!(ask(&target, Ask::Off, Some(GUID), DEADLINE).await, refused);
     assert_eq!(ask(&target, Ask::Read, None, DEADLINE).await, read(Power::On, GUID));
 }

@@ -21,6 +21,7 @@ mod setup;
 mod sim_ci;
 mod steps;
 mod test;
+mod test_bmc;
 mod tool;
 mod watchdog;
 
@@ -39,6 +40,8 @@ enum Command {
     Check,
     /// All there is: setup, check and every test; what CI runs
     Test,
+    /// Every driver against every way in which a BMC may behave, and fifty BMCs at once
+    TestBmc,
     /// Kill QEMU guests in many ways, and measure each reset against its bound
     TestWatchdog {
         /// Whose times: fast, balanced, calm, or short: those of a run that shall end soon
@@ -98,6 +101,7 @@ fn main() -> ExitCode {
         Some(Command::Setup) => setup::command(),
         Some(Command::Check) => check::command(),
         Some(Command::Test) => test::command(),
+        Some(Command::TestBmc) => test_bmc::command(),
         Some(Command::TestWatchdog { profile }) => watchdog::command(&profile),
         Some(Command::Bless { arguments }) => bless::command(&arguments),
         Some(Command::Docs) => docs::command(),

@@ -12,8 +12,9 @@ use crate::place;
 use crate::steps::{Outcome, Steps, run};
 
 /// Debian packages, each with a file by which its presence is seen.
-const PACKAGES: [(&str, &str); 5] = [
+const PACKAGES: [(&str, &str); 6] = [
     ("curl", "/usr/bin/curl"),
+    ("fence-agents", "/usr/sbin/fence_ipmilan"),
     ("openipmi", "/usr/bin/ipmi_sim"),
     ("ipmitool", "/usr/bin/ipmitool"),
     ("rabbitmq-server", "/usr/lib/rabbitmq/bin/rabbitmq-server"),
@@ -41,6 +42,13 @@ pub(crate) fn command() -> anyhow::Result<()> {
 pub(crate) fn all(steps: &mut Steps) {
     steps.step("Debian packages", packages);
     steps.step("Python environment with Nova", python);
+    steps.step("Python environment with sushy-tools", sushy);
+}
+
+/// Adds the installing of what the tests of BMCs need.
+pub(crate) fn for_bmcs(steps: &mut Steps) {
+    steps.step("Debian packages", packages);
+    steps.step("Python environment with sushy-tools", sushy);
 }
 
 /// Adds what guests under QEMU need, and nothing else: `cargo xtask test` has none.
@@ -103,6 +111,15 @@ fn python() -> anyhow::Result<Outcome> {
         Outcome::Failed | Outcome::Skipped(_) => Ok(Outcome::Skipped(
             "tests/support/nova/venv.sh failed (no network, or no Python of 3.11 or later?)".into(),
         )),
+    }
+}
+
+fn sushy() -> anyhow::Result<Outcome> {
+    match run(place::program("bash", &["tests/support/bmc/venv.sh"]))? {
+        Outcome::Passed => Ok(Outcome::Passed),
+        Outcome::Failed | Outcome::Skipped(_) => {
+            Ok(Outcome::Skipped("tests/support/bmc/venv.sh failed (no network?)".into()))
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use anyhow::{Context, bail};
 
 use crate::place;
 use crate::steps::{Outcome, Steps};
-use crate::{check, model, mutants, nova, setup};
+use crate::{check, model, mutants, nova, setup, sim_ci};
 
 /// Runs everything and prints the totals.
 pub(crate) fn command() -> anyhow::Result<()> {
@@ -30,6 +30,7 @@ pub(crate) fn command() -> anyhow::Result<()> {
     steps.step("tests", || tests(&mut totals));
     nova::end(&mut steps, nova_ran_before);
     let passed = |result: anyhow::Result<()>| result.map(|()| Outcome::Passed);
+    steps.step("explorations", || passed(sim_ci::with_built()));
     steps.step("models", || passed(model::command(&[])));
     steps.step("mutants", || passed(mutants::command("", false)));
     conclude(&steps, &totals)

@@ -1,30 +1,27 @@
 //! The inventory: all nodes, their addresses, keys and BMCs. Read at start and on SIGHUP.
 
-use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::Path;
 
-use fencing::bmc::{BmcTarget, CipherSuite, Privilege, Secret};
+use fencing::bmc::Level;
 use fencing::sign::PublicKey;
 use fencing::{ControllerId, NodeId};
 use uuid::Uuid;
 
 use super::problem::{Page, Problems, Text};
-use super::table::{At, Table, host_name, parse, path, some, uuid};
-use super::{Config, Controller, secret};
+use super::table::{At, Table, host_name, parse, some, uuid};
+use super::{Config, Controller, device};
 use crate::registry::Enrolment;
-
-/// UDP port of IPMI over LAN.
-const IPMI: u16 = 623;
 
 /// All nodes.
 #[derive(Clone, Debug, Default)]
 pub struct Inventory {
     /// As they are enrolled, by id.
     pub nodes: BTreeMap<NodeId, Enrolment>,
-    /// Where their BMCs are and how to log in.
-    pub bmcs: BTreeMap<NodeId, BmcTarget>,
+    /// What can switch them off.
+    pub bmcs: BTreeMap<NodeId, Level>,
 }
 
 impl Config {
@@ -70,13 +67,17 @@ pub(super) fn taken(
 
 /// What was found so far, and where: nothing of it may come twice.
 #[derive(Default)]
-struct Seen {
+pub(super) struct Seen {
     names: BTreeMap<String, Range<usize>>,
     ids: BTreeMap<Uuid, Range<usize>>,
     keys: BTreeMap<String, Range<usize>>,
     hosts: BTreeMap<String, Range<usize>>,
     addresses: BTreeMap<SocketAddr, Range<usize>>,
     taken: BTreeMap<SocketAddr, String>,
+    /// Redfish services whose systems are named one by one.
+    pub(super) services: BTreeSet<SocketAddr>,
+    /// Systems of such services, and agents with their parameters.
+    pub(super) devices: BTreeMap<String, Range<usize>>,
 }
 
 /// Reads the text of an inventory; `taken` are the controllers' addresses.
@@ -113,7 +114,7 @@ fn node(
     folder: &Path,
     seen: &mut Seen,
     page: &mut Page<'_>,
-) -> Option<(NodeId, Enrolment, Option<BmcTarget>)> {
+) -> Option<(NodeId, Enrolment, Option<Level>)> {
     let name = table.read("name", "name = \"node-1\"", page, host_name);
     let id = table.read("id", "id = \"UUID\": made once with uuidgen, never changed", page, uuid);
     let host = table.read(
@@ -131,13 +132,9 @@ fn node(
     );
     let sentinel = table.addresses("sentinel", networks, page);
     let gossip = table.addresses("gossip", networks, page);
-    let bmc_wanted = table.table("bmc", "[node.bmc]", page);
-    let has_bmc = bmc_wanted.is_some();
-    let bmc = bmc_wanted.and_then(|mut table| {
-        let read = bmc(&mut table, folder, seen, page);
-        table.finish(page);
-        read
-    });
+    let devices = table.one_or_more("bmc", "[node.bmc]", page);
+    let has_bmc = !devices.is_empty();
+    let bmc = if has_bmc { device::level(devices, folder, seen, page) } else { None };
     once(&mut seen.names, name.as_ref(), "name", page);
     once(&mut seen.ids, id.as_ref(), "id", page);
     once(&mut seen.hosts, host.as_ref(), "host", page);
@@ -159,67 +156,6 @@ fn node(
     Some((NodeId(id?.value), enrolment, bmc))
 }
 
-fn bmc(
-    table: &mut Table<'_>,
-    folder: &Path,
-    seen: &mut Seen,
-    page: &mut Page<'_>,
-) -> Option<BmcTarget> {
-    let address = table.read("address", "address = \"10.9.0.11\"", page, |text| {
-        let with_port = text.parse::<SocketAddr>();
-        let alone = text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, IPMI));
-        with_port.or(alone).map_err(|_| "must be an IP address; names are not looked up")
-    });
-    if let Some(address) = &address {
-        address_once(seen, address, page);
-    }
-    let user = table.read("user", "user = \"holdfast\"", page, |text| {
-        if (1..=16).contains(&text.len()) {
-            Ok(text.to_owned())
-        } else {
-            Err("IPMI allows 1 to 16 bytes")
-        }
-    });
-    let file =
-        table.read("password_file", "password_file = \"/etc/holdfast/bmc/node-1\"", page, |text| {
-            path(folder, text)
-        });
-    let suite = table.read_if(
-        "suite",
-        "suite = \"17\", or leave it out for the same; \"3\" only for a BMC that knows no better",
-        page,
-        |text| match text {
-            "17" => Ok(vec![CipherSuite::S17]),
-            "3" => Ok(vec![CipherSuite::S3]),
-            _ => Err("there are 17 and 3; the others are not safe"),
-        },
-    );
-    let privilege =
-        table.read_if("privilege", "privilege = \"operator\"", page, |text| match text {
-            "operator" => Ok(Privilege::Operator),
-            "admin" => Ok(Privilege::Admin),
-            _ => Err("there are operator and admin"),
-        });
-    let password = file.as_ref().and_then(|file| {
-        secret::read(file, page, |text| {
-            let password = text.trim_end_matches(['\r', '\n']);
-            if (1..=20).contains(&password.len()) {
-                return Ok(Secret::new(password.to_owned()));
-            }
-            let why = format!("a password of {} bytes: IPMI allows 1 to 20", password.len());
-            Err((why, "set one of 20 random letters on the BMC and in this file".to_owned()))
-        })
-    });
-    Some(BmcTarget {
-        addr: address?.value,
-        user: user?.value,
-        password: password?,
-        // Suite 3 rests on SHA-1, and a BMC that is asked for both may be talked down to it: only by name.
-        suites: suite.map_or_else(|| vec![CipherSuite::S17], |suite| suite.value),
-        privilege: privilege.map_or_else(Privilege::default, |privilege| privilege.value),
-    })
-}
-
 fn once<T: Ord + Clone + std::fmt::Display>(
     seen: &mut BTreeMap<T, Range<usize>>,
     found: Option<&At<T>>,
@@ -238,7 +174,8 @@ fn once<T: Ord + Clone + std::fmt::Display>(
     }
 }
 
-fn address_once(seen: &mut Seen, found: &At<SocketAddr>, page: &mut Page<'_>) {
+/// No address comes twice, nor is it a controller's.
+pub(super) fn address_once(seen: &mut Seen, found: &At<SocketAddr>, page: &mut Page<'_>) {
     if let Some(owner) = seen.taken.get(&found.value) {
         let message = format!("{} is an address of {owner}", found.value);
         page.error(&found.span, message, "", "give each program an address and port of its own");

@@ -1,6 +1,6 @@
 //! Reading one table of a TOML file key by key: every key is asked for, and one that nobody asked for is a mistake.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -186,6 +186,43 @@ impl<'a> Table<'a> {
             page.error(&value.span(), format!("`{key}` is a list of tables"), "", remedy);
             Vec::new()
         })
+    }
+
+    /// A table within this one, or a list of them; empty where there is neither.
+    pub(super) fn one_or_more(
+        &mut self,
+        key: &'static str,
+        name: &'static str,
+        page: &mut Page<'_>,
+    ) -> Vec<Table<'a>> {
+        let is_list = self.value(key).is_some_and(|value| value.get_ref().as_array().is_some());
+        if is_list {
+            return self.tables(key, name, page);
+        }
+        self.table(key, name, page).into_iter().collect()
+    }
+
+    /// A table of texts whose keys are somebody else's; empty where there is none, `None` where it is wrong.
+    pub(super) fn texts(
+        &mut self,
+        key: &'static str,
+        name: &'static str,
+        page: &mut Page<'_>,
+    ) -> Option<BTreeMap<String, String>> {
+        if self.value(key).is_none() {
+            return Some(BTreeMap::new());
+        }
+        let (mut all, mut wrong) = (BTreeMap::new(), false);
+        for (key, value) in self.table(key, name, page)?.table {
+            let example = "a text in quotes, such as ip = \"10.9.0.11\"";
+            let read = |text: &str| Ok::<_, std::convert::Infallible>(text.to_owned());
+            let read = text(key.get_ref(), value, example, page, read);
+            match read {
+                Some(read) => drop(all.insert(key.get_ref().to_string(), read.value)),
+                None => wrong = true,
+            }
+        }
+        (!wrong).then_some(all)
     }
 
     /// One address for each network: a list in the order of the networks, or a table by their names.

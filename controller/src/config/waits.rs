@@ -111,6 +111,7 @@ pub(super) fn waits(
         set("left_alone", &mut waits.left_alone, MINUTE, LONGEST);
         set("quarantine_within", &mut waits.quarantine_within, 60 * MINUTE, LONGEST);
         set("storm_over", &mut waits.storm_over, 30 * SECOND, LONGEST);
+        set("bmc_check", &mut waits.bmc_check, MINUTE, LONGEST);
         set("unknown", &mut waits.unknown, 2 * MINUTE, LONGEST)
     };
     if waits.unknown < waits.effect {

@@ -27,6 +27,7 @@ impl Controller {
         self.next_look = self.now + LOOK_EVERY;
         self.enrol(out);
         self.enrol_bmcs();
+        self.check_bmcs();
         self.note_health();
         self.note_storms(out);
         for node in self.registry.nodes().keys().copied().collect::<Vec<_>>() {

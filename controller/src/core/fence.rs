@@ -18,7 +18,7 @@ use crate::effect::{Effect, Ticket};
 use crate::registry::{Command, Incident, State};
 
 /// One exchange with a BMC, its sessions included, ends within this time.
-const BMC_ANSWERS: Duration = Duration::from_secs(10);
+pub(super) const BMC_ANSWERS: Duration = Duration::from_secs(10);
 /// How often the identity of a BMC that is not enrolled yet is asked for.
 const BMC_IDENTITY_EVERY: Duration = Duration::from_secs(15);
 /// A human is paged when there is no evidence after this time and none in sight.
@@ -143,6 +143,8 @@ impl Controller {
                 }
                 return;
             }
+            Asked::BmcCheck(node) => return self.bmc_checked(node, reply, out),
+            Asked::BmcEnroll(enrolling) => return self.bmc_enrolled(&enrolling, reply, out),
             Asked::Nova(_) | Asked::Vm(..) => return,
         };
         let Some(incident) = self.registry.incidents().get(&id) else { return };

@@ -70,12 +70,11 @@ impl Controller {
         if now.saturating_sub(since) < late {
             return Err(format!("{} s, until no order can arrive late", late.as_secs()));
         }
-        let mut since = since;
+        let mut since = since.max(now.saturating_sub(CENSUS_FRESH));
         if self.settings.nova && self.fence_evacuates(incident) {
+            // An order that ended between an older answer and the look at the records may have left a guest behind.
             since = since.max(self.no_order_queued(incident)?);
         }
-        // An order that ended between an older answer and the look at the records may have left a guest behind.
-        since = since.max(now.saturating_sub(CENSUS_FRESH));
         self.no_vm_in_doubt(incident, since)?;
         match self.census_of(incident.node, boot, since) {
             None => Err("its agent to say which domains run".to_owned()),
@@ -94,8 +93,8 @@ impl Controller {
         incident.fence().is_some_and(|fence| fence.evacuate)
     }
 
-    /// No evacuation of this source may still be queued: Nova would run it although the source is back. Since when that is
-    /// known: what the agents are asked after it sees whatever the last of them left.
+    /// No evacuation of this source may still be queued: Nova would run it although the source is back. When the records
+    /// that say so were read: what the agents are asked after it sees whatever an order that ended before has left.
     fn no_order_queued(&mut self, incident: &Incident) -> Result<Duration, String> {
         let queued = |status: &MigrationStatus| {
             matches!(
@@ -105,19 +104,10 @@ impl Controller {
                     | MigrationStatus::PreMigrating
             )
         };
-        let records = self.fresh_records(incident).ok_or("Nova's migration records")?;
+        let (read_at, records) = self.fresh_records(incident).ok_or("Nova's migration records")?;
         match records.iter().filter(|record| queued(&record.status)).count() {
-            0 => {
-                let now = self.now;
-                let work = self.work(incident.id).ok_or("the leader")?;
-                Ok(*work.unqueued_since.get_or_insert(now))
-            }
-            n => {
-                if let Some(work) = self.work(incident.id) {
-                    work.unqueued_since = None;
-                }
-                Err(format!("{n} evacuations that Nova has not finished"))
-            }
+            0 => Ok(read_at),
+            n => Err(format!("{n} evacuations that Nova has not finished")),
         }
     }
 
@@ -145,13 +135,16 @@ impl Controller {
         }
     }
 
-    /// Migration records read a moment ago; else they are read now.
-    fn fresh_records(&mut self, incident: &Incident) -> Option<Vec<crate::nova::MigrationRecord>> {
+    /// Migration records read a moment ago, and when; else they are read now.
+    fn fresh_records(
+        &mut self,
+        incident: &Incident,
+    ) -> Option<(Duration, Vec<crate::nova::MigrationRecord>)> {
         let now = self.now;
         let host = self.host(incident)?;
         let records = self.work(incident.id)?.records.clone();
         match records.filter(|(at, _)| now.saturating_sub(*at) < LOOK_AGAIN) {
-            Some((_, records)) => Some(records),
+            Some(read) => Some(read),
             None => {
                 let kind = super::recover::migration_kind(incident);
                 self.call_about_node(incident.id, Call::MigrationsFrom { host, kind });
@@ -175,7 +168,7 @@ impl Controller {
         };
         match self.fresh_records(incident) {
             None => {}
-            Some(records) if done(&records) => {
+            Some((_, records)) if done(&records) => {
                 self.waits_for(incident.id, "its nova-compute to clean up after the evacuations");
             }
             Some(_) => {

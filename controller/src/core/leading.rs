@@ -10,6 +10,8 @@ use fencing::event::Order;
 use fencing::{IncidentId, NodeId};
 use uuid::Uuid;
 
+use super::check::Checked;
+use super::enroll::Enrolling;
 use super::survey::Survey;
 use crate::effect::Ticket;
 use crate::guard::Refusal;
@@ -50,6 +52,8 @@ pub(super) struct Leading {
     pub(super) orders: BTreeMap<u64, (Ticket, String)>,
     /// No identity is asked of a node's BMC before.
     pub(super) bmc_not_before: BTreeMap<NodeId, Duration>,
+    /// What the periodic reads of BMCs said.
+    pub(super) checked: BTreeMap<NodeId, Checked>,
     /// When Nova last answered a read, and what it said when it did not.
     pub(super) nova_trouble: Option<String>,
     /// When this controller's own link was last found worse than others'.
@@ -63,6 +67,10 @@ pub(super) enum Asked {
     Bmc(IncidentId),
     /// The identity of a node's BMC, for its enrolment.
     BmcIdentity(NodeId),
+    /// The periodic read of a node's BMC.
+    BmcCheck(NodeId),
+    /// An operator's order to enroll a BMC.
+    BmcEnroll(Enrolling),
     /// A step about the node as a whole.
     Nova(IncidentId),
     /// A step about one VM.
@@ -138,10 +146,10 @@ pub(super) struct Work {
     pub(super) confirming: BTreeMap<Uuid, (String, Duration)>,
     /// No new attempt of this VM before.
     pub(super) vm_not_before: BTreeMap<Uuid, Duration>,
+    /// Since when no node could take its VMs.
+    pub(super) nowhere_since: Option<Duration>,
     /// When this leader first saw the node waiting to come back.
     pub(super) return_since: Option<Duration>,
-    /// Since when Nova's records have shown no evacuation of the node that is not finished.
-    pub(super) unqueued_since: Option<Duration>,
     /// What the release waits for.
     pub(super) release: String,
     /// Sentences told once.
@@ -166,6 +174,7 @@ impl Leading {
             healthy: BTreeMap::new(),
             orders: BTreeMap::new(),
             bmc_not_before: BTreeMap::new(),
+            checked: BTreeMap::new(),
             nova_trouble: None,
             unsound_since: None,
         }

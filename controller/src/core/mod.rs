@@ -11,8 +11,10 @@
 //! What is replicated lives in the registry. What is in `leading` is only this leader's work in hand: it is empty
 //! after a change of leader, and the next leader builds it anew from the registry, assuming nothing.
 
+mod check;
 mod cosign;
 mod decide;
+mod enroll;
 mod fence;
 mod follow;
 mod give_back;

@@ -4,6 +4,7 @@ use api::{Done, Failure, Request, Scope};
 use fencing::NodeId;
 use fencing::evidence::Evidence;
 
+use super::leading::{Asked, Leading};
 use crate::core::Controller;
 use crate::effect::{Effect, Ticket};
 use crate::registry::{Command, Node, Rejected, State, Verdict};
@@ -28,6 +29,10 @@ impl Controller {
             out.push(Effect::Answer { ticket, result: Ok(Done { index: 0, said }) });
             return;
         }
+        if let Request::BmcEnroll { node, .. } = &request {
+            self.enroll_by_hand(ticket, node, out);
+            return;
+        }
         match self.command_of(request) {
             Ok((command, said)) => self.propose_order(ticket, command, said, out),
             Err(failure) => out.push(Effect::Answer { ticket, result: Err(failure) }),
@@ -45,7 +50,7 @@ impl Controller {
         Failure::NotLeader { leader: other, url }
     }
 
-    fn propose_order(
+    pub(super) fn propose_order(
         &mut self,
         ticket: Ticket,
         command: Command,
@@ -82,11 +87,17 @@ impl Controller {
 
     /// Leadership is lost: nobody here knows what becomes of orders under way. Called after `leading` was taken, so it
     /// is given them.
-    pub(super) fn void_orders(
-        orders: std::collections::BTreeMap<u64, (Ticket, String)>,
-        out: &mut Vec<Effect>,
-    ) {
-        for (ticket, _) in orders.into_values() {
+    pub(super) fn void_orders(leading: Leading, out: &mut Vec<Effect>) {
+        let enrolling = leading.calls.into_values().filter_map(|asked| match asked {
+            Asked::BmcEnroll(enrolling) => Some(enrolling.ticket),
+            Asked::Bmc(_)
+            | Asked::BmcIdentity(_)
+            | Asked::BmcCheck(_)
+            | Asked::Nova(_)
+            | Asked::Vm(..) => None,
+        });
+        let proposed = leading.orders.into_values().map(|(ticket, _)| ticket);
+        for ticket in proposed.chain(enrolling) {
             let look =
                 "leadership changed: look with `hactl status` before ordering it again".to_owned();
             out.push(Effect::Answer { ticket, result: Err(Failure::Unknown { look }) });
@@ -132,10 +143,11 @@ impl Controller {
                 ))
             }
             Request::Matrix { text, file, person } => self.matrix_by_hand(text, &file, person),
+            Request::BmcEnroll { .. } => Err(refused("a BMC is read first".to_owned())),
         }
     }
 
-    fn known(&self, name: &str) -> Result<(NodeId, &Node), Failure> {
+    pub(super) fn known(&self, name: &str) -> Result<(NodeId, &Node), Failure> {
         self.registry.node_named(name).ok_or_else(|| Failure::Refused {
             why: format!("there is no node {name:?}: `hactl nodes` lists them"),
         })
@@ -228,7 +240,7 @@ impl Controller {
     }
 }
 
-fn refused(why: String) -> Failure {
+pub(super) fn refused(why: String) -> Failure {
     Failure::Refused { why }
 }
 
@@ -251,6 +263,7 @@ fn describe(request: &Request) -> String {
         }
         Request::Arm { scope, person } => format!("arm {} by {person}", scope_name(scope)),
         Request::Matrix { file, person, .. } => format!("matrix {file} by {person}"),
+        Request::BmcEnroll { node, person } => format!("enroll the BMC of {node} by {person}"),
     }
 }
 

@@ -168,7 +168,7 @@ impl Controller {
         let led = self.leading.as_ref().map(|leading| leading.term);
         if led.is_some() && (!me_leading || led != Some(term)) {
             if let Some(leading) = self.leading.take() {
-                Self::void_orders(leading.orders, out);
+                Self::void_orders(leading, out);
             }
             self.outbox.clear();
             self.sights.iter_mut().for_each(|sight| sight.lead(false));
@@ -224,6 +224,7 @@ impl Controller {
         let node: Option<NodeId> = match command {
             Command::Armed { node, .. }
             | Command::BmcEnrolled { node, .. }
+            | Command::BmcDistrusted { node, .. }
             | Command::Admitted { node, .. }
             | Command::Disarmed { node }
             | Command::ArmWanted { node }

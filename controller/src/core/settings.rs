@@ -79,6 +79,8 @@ pub struct Waits {
     pub quarantine_within: Duration,
     /// A storm stop ends this long after the storm.
     pub storm_over: Duration,
+    /// How often a BMC is read while its node is well.
+    pub bmc_check: Duration,
 }
 
 impl Default for Waits {
@@ -93,6 +95,7 @@ impl Default for Waits {
             left_alone: Duration::from_secs(180),
             quarantine_within: Duration::from_secs(6 * 3600),
             storm_over: Duration::from_secs(120),
+            bmc_check: Duration::from_secs(600),
         }
     }
 }

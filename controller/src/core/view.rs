@@ -106,6 +106,7 @@ impl Controller {
             bmc,
             fences: node.fences,
             refusals: refusal.iter().map(refusal_view).collect(),
+            doubts: self.doubts(now, id, node),
         }
     }
 

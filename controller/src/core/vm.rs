@@ -25,6 +25,8 @@ use crate::registry::{Command, Fenced, Incident, Progress, Vm};
 const WINDOW: usize = 6;
 /// Attempts and refusals after which a VM is left behind.
 const MOST_TRIES: u32 = 5;
+/// VMs of a node that is back wait so long for another node that could take them.
+const NOWHERE_FOR: Duration = Duration::from_secs(300);
 /// Pause before a VM is tried again.
 const TRY_AGAIN: Duration = Duration::from_secs(5);
 
@@ -185,19 +187,46 @@ impl Controller {
             (Some(same), _) if !mutants::is_on(mutants::Mutant::M64) => Some(same.clone()),
             (_, MigrationKind::LiveMigration) => None,
             (_, MigrationKind::Evacuation) => {
-                let Some(destination) = self.destination(incident) else {
-                    let text = format!(
-                        "{} no destination: no other nova-compute is up, enabled and without incident",
-                        self.name(incident.node)
-                    );
-                    self.tell_once(incident.id, "nova", text, out);
+                if self.is_forced_up(incident) {
+                    self.force_down_again(incident);
                     self.pause_vm(incident.id, id);
                     return;
+                }
+                let Some(destination) = self.destination(incident) else {
+                    self.without_destination(incident, id, out);
+                    return;
                 };
+                if let Some(work) = self.work(incident.id) {
+                    work.nowhere_since = None;
+                }
                 Some(destination)
             }
         };
         self.propose_once(Command::Attempt { incident: incident.id, vm: id, destination }, out);
+    }
+
+    /// A VM that nobody can take waits, and a human is told. Once its own node has booted anew it is left behind: the node
+    /// could not be released before, and with every node out nobody would ever be.
+    fn without_destination(&mut self, incident: &Incident, vm: Uuid, out: &mut Vec<Effect>) {
+        let (now, id) = (self.now, incident.id);
+        let is_back = self.sentinels.of(incident.node).is_some_and(|h| h.boot != incident.boot);
+        let name = self.name(incident.node);
+        let Some(work) = self.work(id) else { return };
+        let since = *work.nowhere_since.get_or_insert(now);
+        if is_back && now.saturating_sub(since) >= NOWHERE_FOR {
+            let why = format!(
+                "no other node could take it and {name} has booted again: once {name} is released, start it there"
+            );
+            self.park(id, vm, why, out);
+            return;
+        }
+        let text = format!(
+            "{name} no destination: no other nova-compute is up, enabled and without incident; its VMs wait for one"
+        );
+        if self.work(id).is_some_and(|work| work.told.insert(text.clone())) {
+            out.push(Effect::page("nova", text));
+        }
+        self.pause_vm(id, vm);
     }
 
     /// The one POST was answered, or not.
@@ -245,9 +274,21 @@ impl Controller {
         }
     }
 
+    /// Whether somebody cleared forced_down under us: an operator, or a write of an earlier incident that came late.
+    fn is_forced_up(&mut self, incident: &Incident) -> bool {
+        let Some(host) = self.host(incident) else { return false };
+        let services = self.work(incident.id).and_then(|work| work.services.as_ref());
+        let mut services = services.into_iter().flat_map(|(_, services)| services);
+        services.any(|service| service.host == host && !service.forced_down)
+    }
+
     fn force_down_again(&mut self, incident: &Incident) {
         if let Some(service) = incident.service {
             self.call_about_node(incident.id, Call::ForceDown { service, disable: None });
+        }
+        // Whether it holds is read before the next attempt.
+        if let Some(work) = self.work(incident.id) {
+            work.services = None;
         }
     }
 

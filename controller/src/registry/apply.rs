@@ -46,6 +46,10 @@ impl Registry {
                 node.bmc_distrusted = None;
                 Ok(())
             }
+            Command::BmcDistrusted { node, why } => {
+                self.known(*node)?.bmc_distrusted = Some(why.clone());
+                Ok(())
+            }
             Command::Armed { node, boot, times, n } => {
                 let n = if is_on(Mutant::M66) { index } else { *n };
                 let arming = Arming { boot: *boot, times: *times, n };

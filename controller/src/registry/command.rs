@@ -97,6 +97,8 @@ pub enum Command {
     Returned { incident: IncidentId },
     /// An incident that does not fence is over.
     Closed { incident: IncidentId, why: String },
+    /// What a node's BMC says is no evidence until it is enrolled again.
+    BmcDistrusted { node: NodeId, why: String },
 }
 
 /// A node as the inventory describes it.
@@ -213,6 +215,7 @@ impl fmt::Display for Command {
             Command::Released { incident, by } => write!(f, "Released incident={incident} by {by}"),
             Command::Returned { incident } => write!(f, "Returned incident={incident}"),
             Command::Closed { incident, why } => write!(f, "Closed incident={incident}: {why}"),
+            Command::BmcDistrusted { why, .. } => write!(f, "BmcDistrusted: {why}"),
         }
     }
 }

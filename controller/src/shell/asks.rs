@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fencing::bmc::{self, Ask, BmcTarget, Failure, Identity};
+use fencing::bmc::{self, Ask, Failure, Identity, Level};
 use tokio::sync::{Semaphore, mpsc};
 
 use super::Incoming;
@@ -38,19 +38,19 @@ impl Asks {
     pub(super) fn bmc(
         &self,
         ticket: Ticket,
-        target: Option<BmcTarget>,
+        level: Option<Level>,
         ask: Ask,
         expect: Option<Identity>,
         not_after: Duration,
     ) {
         let (origin, queue, places) = (self.origin, self.queue.clone(), Arc::clone(&self.bmc));
         tokio::spawn(async move {
-            let reply = match target {
+            let reply = match level {
                 None => unasked("the inventory names no BMC for this node"),
-                Some(target) => {
+                Some(level) => {
                     let _place = places.acquire().await;
                     match left(origin, not_after) {
-                        Some(left) => bmc::ask(&target, ask, expect, left.min(BMC_DEADLINE)).await,
+                        Some(left) => level.ask(ask, expect, left.min(BMC_DEADLINE)).await,
                         None => unasked("it was too late to ask; nothing was sent"),
                     }
                 }
@@ -104,7 +104,7 @@ fn unsent(call: &Call, why: &str) -> Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fencing::bmc::{CipherSuite, Privilege, Secret};
+    use fencing::bmc::{BmcTarget, CipherSuite, Device, Privilege, Secret};
 
     #[tokio::test]
     async fn nothing_leaves_after_its_time() {
@@ -120,7 +120,7 @@ mod tests {
             privilege: Privilege::Operator,
         };
         let late = Duration::from_secs(9);
-        asks.bmc(Ticket(1), Some(target), Ask::Off, None, late);
+        asks.bmc(Ticket(1), Some(Device::Ipmi(target).into()), Ask::Off, None, late);
         let service = uuid::Uuid::nil();
         let call = Call::ForceDown { service, disable: None };
         asks.nova(Ticket(2), None, call.clone(), late);

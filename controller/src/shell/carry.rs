@@ -46,8 +46,8 @@ impl Shell {
                 }
             }
             Effect::Bmc { ticket, node, ask, expect, not_after } => {
-                let target = self.inventory.bmcs.get(&node).cloned();
-                self.asks.bmc(ticket, target, ask, expect, not_after);
+                let level = self.inventory.bmcs.get(&node).cloned();
+                self.asks.bmc(ticket, level, ask, expect, not_after);
             }
             Effect::Nova { ticket, call, not_after } => {
                 self.asks.nova(ticket, self.nova.clone(), call, not_after);

@@ -46,7 +46,8 @@ impl fmt::Display for Power {
     }
 }
 
-/// The GUID of a BMC, as enrolled and as read: how we know that the right machine answered.
+/// The GUID of a BMC, the UUID of a Redfish system, or what stands in for one, as enrolled and as
+/// read: how we know that the right machine answered.
 /// The bytes stand in the order in which the BMC sends them, as vendors disagree about which
 /// order is meant; it is only compared, so the order does not matter. Never all 0x00 or all 0xff,
 /// which are what a BMC without a GUID answers.
@@ -97,6 +98,27 @@ impl From<Identity> for String {
     }
 }
 
+/// How a BMC said no to a power off that reached it. The node may be off all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Refusal {
+    /// IPMI completion code (IPMI 2.0, table 5-2).
+    Completion(u8),
+    /// HTTP status of Redfish.
+    Http(u16),
+    /// The off was sent, and a fence agent saw no effect of it in its time; its exit code.
+    Exit(i32),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Completion(code) => write!(f, "{code:#04x}"),
+            Self::Http(status) => write!(f, "HTTP {status}"),
+            Self::Exit(code) => write!(f, "exit code {code}"),
+        }
+    }
+}
+
 /// How a question ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Reply {
@@ -104,8 +126,8 @@ pub enum Reply {
     OffSent {
         /// Who answered, if it has a GUID.
         identity: Option<Identity>,
-        /// Completion code of the power off if it was not 0 (IPMI 2.0, table 5-2).
-        refused: Option<u8>,
+        /// How the power off was refused, if it was.
+        refused: Option<Refusal>,
     },
     /// The BMC answered the read.
     Read {
@@ -123,7 +145,7 @@ impl fmt::Display for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::OffSent { refused: None, .. } => f.write_str("off: ok"),
-            Self::OffSent { refused: Some(code), .. } => write!(f, "off: refused, {code:#04x}"),
+            Self::OffSent { refused: Some(code), .. } => write!(f, "off: refused, {code}"),
             Self::Read { power, .. } => write!(f, "reads {power}"),
             Self::Failed(failure) => write!(f, "failed: {failure}"),
         }
@@ -155,7 +177,10 @@ mod tests {
     #[test]
     fn replies_survive_the_journal() {
         let replies = [
-            Reply::OffSent { identity: Some(Identity([7; 16])), refused: Some(0xd4) },
+            Reply::OffSent {
+                identity: Some(Identity([7; 16])),
+                refused: Some(Refusal::Completion(0xd4)),
+            },
             Reply::Read { power: Power::Other("PoweringOff".into()), identity: None },
             Reply::Failed(Failure::WrongIdentity { expected: Identity([1; 16]), read: None }),
             Reply::Failed(Failure::Malformed("short".into())),

@@ -6,6 +6,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::Identity;
+use super::agent::AgentFailure;
+use super::redfish::RedfishFailure;
 
 /// The steps of one question, in their order on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,9 +131,23 @@ pub enum Failure {
     /// This machine could not send or receive. The node is as it was, unless later steps failed.
     #[error("local socket: {0}: check this machine's network")]
     Socket(String),
-    /// The target's settings cannot work with IPMI. Nothing was sent.
+    /// The target's settings cannot work. Nothing was sent.
     #[error("unusable BMC settings: {0}")]
     Unusable(Cow<'static, str>),
+    /// Over Redfish; its variants say what became of it.
+    #[error(transparent)]
+    Redfish(#[from] RedfishFailure),
+    /// By a fence agent; its variants say what became of it.
+    #[error(transparent)]
+    Agent(#[from] AgentFailure),
+    /// One of several devices that only together take the power away. The others may be off.
+    #[error("{device}: {failure}")]
+    OneOf {
+        /// Which.
+        device: String,
+        /// Why.
+        failure: Box<Failure>,
+    },
 }
 
 fn silence(step: Step) -> &'static str {

@@ -7,18 +7,27 @@
 //! executes resent commands again, and off is the only one of them for which twice is harmless.
 //!
 //! ```text
-//!  ask() -- udp shell --> ipmi::Session (core: datagrams and timeouts in, datagrams and Reply out)
-//!                          | packet, message, rakp, crypto: the codec, shared with the stand-in BMC
+//!  ask() -- udp -------> ipmi::Session (core: datagrams and timeouts in, datagrams and Reply out)
+//!     |                    | packet, message, rakp, crypto: the codec, shared with the stand-in BMC
+//!     |---- redfish ----> redfish::Exchange (core: answers in, requests and Reply out)
+//!     '---- agent ------> a program of fence-agents: key=value in, exit code and words out
+//!  Level::ask()           all devices that only together take the power away
 //! ```
 
 mod answer;
+mod device;
 mod failure;
+mod level;
 mod target;
 mod udp;
 
+pub mod agent;
 pub mod ipmi;
+pub mod redfish;
 
-pub use answer::{Ask, Identity, Power, Reply};
+pub use answer::{Ask, Identity, Power, Refusal, Reply};
+pub use device::{Device, ask};
 pub use failure::{Failure, Step};
+pub use level::Level;
 pub use target::{BmcTarget, CipherSuite, Privilege, Secret};
-pub use udp::ask;
+pub use udp::ask as ipmi_over_udp;

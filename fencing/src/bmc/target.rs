@@ -16,9 +16,14 @@ impl Secret {
         Self(Zeroizing::new(password))
     }
 
-    /// The bytes, for key derivation only.
+    /// The bytes, for key derivation and logins only.
     pub fn expose(&self) -> &[u8] {
         self.0.as_bytes()
+    }
+
+    /// As a text, for logins only.
+    pub fn expose_text(&self) -> &str {
+        &self.0
     }
 }
 
@@ -28,7 +33,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// One BMC and the login for it.
+/// One BMC that speaks IPMI, and the login for it.
 #[derive(Clone, Debug)]
 pub struct BmcTarget {
     /// Its address; IPMI over LAN is UDP port 623.

@@ -2,8 +2,8 @@
 #![allow(dead_code, missing_docs)] // Each test program uses a part of it.
 
 use api::{
-    Boot, Controller, Detection, FencedNode, Incident, Matrix, NetworkReach, Node, NodePhase,
-    Observation, Phase, Refusal, State, Vm,
+    Boot, Controller, Detection, Doubt, FencedNode, Incident, Matrix, NetworkReach, Node,
+    NodePhase, Observation, Phase, Refusal, State, Vm, Weight,
 };
 use uuid::Uuid;
 
@@ -120,7 +120,12 @@ fn node_1() -> Node {
         bmc: "10.0.9.1, identity enrolled".to_owned(),
         fences: 0,
         refusals: vec![],
+        doubts: vec![],
     }
+}
+
+fn doubt(weight: Weight, what: &str, remedy: &str) -> Doubt {
+    Doubt { weight, what: what.to_owned(), remedy: remedy.to_owned() }
 }
 
 fn refusal(guard: &str, why: &str) -> Refusal {
@@ -192,6 +197,18 @@ fn node_4() -> Node {
             "budget",
             "rack-2 had its 1 fence of the last 15 min; wait 9 min, or hactl fence node-4",
         )],
+        doubts: vec![
+            doubt(
+                Weight::NotRecovered,
+                "no fence would begin (budget): rack-2 had its 1 fence of the last 15 min",
+                "wait, or: hactl fence node-4 passes over it",
+            ),
+            doubt(
+                Weight::AtRisk,
+                "its BMC is no help (no answer at all): only its lease proves that it is off, 61 s later",
+                "check it by hand; if the board was replaced: hactl bmc enroll node-4",
+            ),
+        ],
         ..node_1()
     }
 }
@@ -207,6 +224,19 @@ fn node_5() -> Node {
             "maintenance",
             "it is in maintenance: hactl maintenance node-5 off",
         )],
+        doubts: vec![
+            doubt(
+                Weight::NotRecovered,
+                "no fence would begin (maintenance): new firmware, until 18:00 (bob)",
+                "when the work is over: hactl maintenance node-5 off",
+            ),
+            doubt(
+                Weight::AtRisk,
+                "its lease is no evidence (it has no watchdog): if its BMC dies with it, a person must confirm \
+                 with hactl fenced confirm node-5",
+                "load the driver of its hardware watchdog",
+            ),
+        ],
         ..node_1()
     }
 }
@@ -229,6 +259,11 @@ fn node_6() -> Node {
         refusals: vec![refusal(
             "not_protected",
             "its boot was neither armed nor admitted; start its sentinel and agent",
+        )],
+        doubts: vec![doubt(
+            Weight::NotRecovered,
+            "nothing could prove that it is off: BMC: it has not answered yet; lease: its sentinel was never heard",
+            "check its address, user, password and cipher suite",
         )],
         ..node_1()
     }

@@ -12,7 +12,6 @@ use rand_chacha::ChaCha8Rng;
 use crate::bmc::Behaviour;
 use crate::fault::Deed;
 use crate::node::Power;
-use crate::place::Place;
 use crate::world::World;
 
 use super::script::Step;
@@ -30,7 +29,13 @@ macro_rules! kinds {
 
             /// Whether it is no fault but something that an operator does; only dense explorations throw those.
             pub fn is_operators(self) -> bool {
-                matches!(self, Kind::OperatorFences | Kind::OperatorConfirms | Kind::Noop)
+                matches!(
+                    self,
+                    Kind::OperatorFences
+                        | Kind::OperatorConfirms
+                        | Kind::OperatorReleases
+                        | Kind::Noop
+                )
             }
         }
     };
@@ -70,8 +75,16 @@ kinds![
     NovaFailsAfterSpawn,
     Disarm,
     Maintenance,
+    Twice,
+    Jitter,
+    Deaf,
+    Flaps,
+    ControllerDisk,
+    ClockDrifts,
+    OperatorDisables,
     OperatorFences,
     OperatorConfirms,
+    OperatorReleases,
     Noop,
 ];
 
@@ -105,6 +118,8 @@ impl Dice {
             Kind::ALL.iter().copied().filter(|_| rng.random_bool(0.25)).collect();
         on.extend([Kind::NodePower, Kind::NodeFeed, Kind::CutAll, Kind::NodeRepaired]);
         on.extend([Kind::OperatorFences].repeat(on.len()));
+        // A node that was fenced twice waits for a human.
+        on.extend([Kind::OperatorReleases].repeat(on.len() / 8));
         let pace = rng.random_range(4..12);
         Self::with(world, rng, on, pace)
     }
@@ -179,6 +194,7 @@ pub(super) fn end(world: &mut World) {
         if let Some(seat) = world.seats.get_mut(usize::from(number) - 1) {
             seat.trap = None;
         }
+        world.inflict(&Deed::Disk(number, None));
         world.inflict(&Deed::StartController(number));
     }
     for number in 1..=world.plan().nodes {
@@ -190,14 +206,11 @@ pub(super) fn end(world: &mut World) {
         ] {
             world.inflict(&deed);
         }
+        // A stall that waits for a feed would come long after the end: the device may be closed now.
+        if let Some(node) = world.nodes.get_mut(usize::from(number) - 1) {
+            (node.stall_at_feed, node.stall_after_feed) = (None, None);
+        }
     }
-    let person = || "dice".to_owned();
-    order(world, Request::Arm { scope: Scope::All, person: person() });
-    for number in 1..=world.plan().nodes {
-        let (node, reason) = (Place::Node(number).to_string(), person());
-        order(world, Request::Maintenance { node, on: false, reason, person: person() });
-    }
-    order(world, Request::Noop { on: false });
     mend(world);
     world.calm_down();
 }
@@ -206,8 +219,11 @@ fn order(world: &mut World, request: Request) {
     world.order(request);
 }
 
-/// What an operator or a service manager would do: switch on what is off, start what is not there.
+/// What an operator or a service manager would do: switch on what is off, start what is not there, and end what was
+/// ordered; again and again, for an order given while nobody leads is lost.
 pub(super) fn mend(world: &mut World) {
+    let orders = ends(world);
+    orders.into_iter().for_each(|request| order(world, request));
     for number in 1..=world.plan().nodes {
         let Some(node) = world.node(number) else { continue };
         let deeds = match node.power {
@@ -221,4 +237,34 @@ pub(super) fn mend(world: &mut World) {
         };
         deeds.iter().for_each(|deed| world.inflict(deed));
     }
+}
+
+/// Ends of all orders that still hold.
+fn ends(world: &World) -> Vec<Request> {
+    let Some(registry) = world.registry().filter(|_| world.leader().is_some()) else {
+        return Vec::new();
+    };
+    let person = || "dice".to_owned();
+    let mut orders = Vec::new();
+    if registry.is_noop() {
+        orders.push(Request::Noop { on: false });
+    }
+    if registry.disarmed().is_some() {
+        orders.push(Request::Arm { scope: Scope::All, person: person() });
+    }
+    for node in registry.nodes().values() {
+        let name = node.record.name.clone();
+        if node.maintenance.is_some() {
+            let (node, reason) = (name, person());
+            orders.push(Request::Maintenance { node, on: false, reason, person: person() });
+        } else if node.disarmed {
+            orders.push(Request::Arm { scope: Scope::Node(name), person: person() });
+        }
+    }
+    orders
+}
+
+/// An operator has repaired what was fenced twice, and lets it back.
+pub(super) fn release(world: &mut World) {
+    draw::releases(world).into_iter().for_each(|request| order(world, request));
 }

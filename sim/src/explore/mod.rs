@@ -22,7 +22,7 @@ use crate::run::Run;
 use crate::world::{Plan, World};
 
 pub use dice::{Dice, Kind};
-pub use many::{Many, Of};
+pub use many::{Broken, Many, Of};
 pub use script::{Act, Step};
 pub use shrink::Shrunk;
 pub use swarm::Swarm;
@@ -32,6 +32,8 @@ pub use totals::{GUARDS, Totals};
 const ENDS_WITHIN: Duration = Duration::from_secs(25 * 60);
 /// How often it is asked whether it has.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// An operator comes to nodes in quarantine at every such look.
+const RELEASES_AT: u64 = 10;
 /// And where explorations are many and short.
 const LOOK_SOON: Duration = Duration::from_secs(3);
 
@@ -111,6 +113,10 @@ impl Exploration {
         plan.without_watchdog = if rng.random_bool(0.2) { vec![2] } else { Vec::new() };
         plan.without_bmc = if rng.random_bool(0.2) { vec![3] } else { Vec::new() };
         if self.dense {
+            // Without BMCs, and with BMCs that die with their node, leases and operators have to prove that it is off.
+            if rng.random_bool(0.15) {
+                plan.without_bmc = (1..=nodes).collect();
+            }
             plan.waits.new_leader = Duration::from_secs(20);
             plan.waits.left_alone = Duration::from_secs(60);
             plan.waits.storm_over = Duration::from_secs(30);
@@ -157,9 +163,12 @@ impl Exploration {
     fn must_end(&self, run: &mut Run) -> Result<(), Violation> {
         let deadline = run.world.now() + ENDS_WITHIN;
         let pause = if self.dense { LOOK_SOON } else { LOOK_EVERY };
-        loop {
+        for look in 1_u64.. {
             run.go_on(pause)?;
             dice::mend(&mut run.world);
+            if look % RELEASES_AT == 0 {
+                dice::release(&mut run.world);
+            }
             match unfinished(&run.world) {
                 None => return Ok(()),
                 Some(what) if run.world.now() >= deadline => {
@@ -169,6 +178,7 @@ impl Exploration {
                 Some(_) => {}
             }
         }
+        Ok(())
     }
 
     fn failed(&self, broken: &Violation, run: &Run, steps: &[Step]) -> Box<Failed> {
@@ -219,7 +229,13 @@ fn unfinished(world: &World) -> Option<String> {
         // And one for which no evidence can be had: whoever was paged looks, and gives the word.
         let blocked = incident.state == State::Fencing && is_blocked(world, incident.id.0);
         if !waits && !in_doubt && !blocked && incident.frozen.is_none() {
-            return Some(format!("incident {} of {name} is {}", incident.id, incident.state));
+            let waits = release_waits(world, incident.id.0);
+            let waits =
+                waits.map_or(String::new(), |what| format!(", its release waits for {what}"));
+            return Some(format!(
+                "incident {} of {name} is {}{waits}",
+                incident.id, incident.state
+            ));
         }
     }
     for (vm, name) in &world.vms {
@@ -246,6 +262,13 @@ fn is_blocked(world: &World, incident: u64) -> bool {
     let Some(core) = &seat.core else { return false };
     let state = core.state(seat.clock.read(world.now()));
     state.incidents.iter().any(|known| known.id == incident && known.blocked.is_some())
+}
+
+/// What the leader says that the release of a node waits for.
+fn release_waits(world: &World, incident: u64) -> Option<String> {
+    let core = world.leader().and_then(|number| world.seat(number))?.core.as_ref()?;
+    let state = core.state(world.now());
+    state.fenced.into_iter().find(|fenced| fenced.incident == incident).map(|fenced| fenced.release)
 }
 
 fn fences(registry: &Registry, node: fencing::NodeId) -> usize {

@@ -166,7 +166,7 @@ impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} seeds, {:.1} cluster-hours, {} events; 0 double runs, 0 wrong fences",
+            "{} seeds, {:.1} cluster-hours, {} events",
             self.seeds,
             self.hours(),
             self.events

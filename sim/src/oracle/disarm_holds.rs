@@ -97,6 +97,7 @@ impl DisarmHolds {
             | Request::Fence { .. }
             | Request::Confirm { .. }
             | Request::Release { .. }
+            | Request::BmcEnroll { .. }
             | Request::Matrix { .. } => {}
         }
     }
@@ -117,6 +118,7 @@ impl DisarmHolds {
             | Request::Fence { .. }
             | Request::Confirm { .. }
             | Request::Release { .. }
+            | Request::BmcEnroll { .. }
             | Request::Matrix { .. } => {}
         }
     }

@@ -9,7 +9,7 @@ use fencing::evidence::Evidence;
 use fencing::{BootId, IncidentId, NodeId};
 
 use super::Oracle;
-use crate::bmc::{Bmc, identity};
+use crate::bmc::Bmc;
 use crate::fact::Fact;
 use crate::place::{Place, node_number};
 use crate::world::World;
@@ -86,10 +86,10 @@ impl EvidenceRules {
         let evidence = incident.fence().and_then(|fence| fence.evidence.as_ref());
         match evidence {
             Some(Evidence::Bmc { identity: read, .. }) => {
-                if *read != identity(number) {
+                let bmc = world.bmcs.get(usize::from(number) - 1).ok_or("no such BMC")?;
+                if *read != bmc.own(number) {
                     return Err("E1 by another BMC's identity".to_owned());
                 }
-                let bmc = world.bmcs.get(usize::from(number) - 1).ok_or("no such BMC")?;
                 off_then_two_reads(bmc, since)
             }
             Some(Evidence::Lease { .. }) => {

@@ -25,9 +25,8 @@ impl Oracle for FailStatic {
     }
 
     fn judge(&mut self, world: &World, fact: &Fact) -> Result<(), String> {
-        if let Fact::WriteFailed { controller } = fact {
-            let starts = world.seat(*controller).map_or(0, |seat| seat.starts);
-            self.failed.insert(*controller, starts);
+        if let Fact::WriteFailed { controller, starts } = fact {
+            self.failed.insert(*controller, *starts);
             self.judged += 1;
             return Ok(());
         }

@@ -3,7 +3,7 @@
 use fencing::evidence::Evidence;
 
 use super::Oracle;
-use crate::bmc::{Behaviour, identity};
+use crate::bmc::Behaviour;
 use crate::fact::Fact;
 use crate::place::{Place, node_number};
 use crate::world::World;
@@ -24,10 +24,9 @@ impl Oracle for Identity {
     }
 
     fn judge(&mut self, world: &World, fact: &Fact) -> Result<(), String> {
-        let foreign = |number: u16| {
-            let bmc = world.bmcs.get(usize::from(number).saturating_sub(1));
-            bmc.is_some_and(|bmc| bmc.behaviour == Behaviour::Foreign)
-        };
+        let bmc = |number: u16| world.bmcs.get(usize::from(number).saturating_sub(1));
+        let foreign =
+            |number: u16| bmc(number).is_some_and(|bmc| bmc.behaviour == Behaviour::Foreign);
         if let Fact::OffArrived { controller, node, obeyed } = fact {
             self.judged += 1;
             if foreign(*node) && *obeyed {
@@ -42,7 +41,8 @@ impl Oracle for Identity {
             if let Some((node, Evidence::Bmc { identity: read, .. })) = evidence {
                 self.judged += 1;
                 let number = node_number(node);
-                if read != identity(number) || foreign(number) {
+                let own = bmc(number).map(|bmc| bmc.own(number));
+                if Some(read) != own || foreign(number) {
                     return Err(format!("{} is fenced by another's BMC", Place::Node(number)));
                 }
             }

@@ -1,5 +1,8 @@
 //! S19.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use controller::nova::call::{Call, MigrationKind, MigrationStatus};
 
 use super::Oracle;
@@ -11,8 +14,14 @@ use crate::world::World;
 /// while an evacuation from its node is queued, or while a VM that Nova places there runs elsewhere.
 #[derive(Debug, Default)]
 pub(super) struct NovaOrder {
+    /// When each host was last seen forced down.
+    forced: BTreeMap<String, Duration>,
     judged: u64,
 }
+
+/// A controller looks at the services at least so often; what is cleared after its look, Nova itself refuses while the
+/// service is up, and it is harmless while it is down.
+const LOOKS_EVERY: Duration = Duration::from_secs(11);
 
 impl Oracle for NovaOrder {
     fn name(&self) -> &'static str {
@@ -35,7 +44,9 @@ impl Oracle for NovaOrder {
                 // What an operator clears between our look and our order, Nova itself refuses.
                 let cleared =
                     |number: &u16| host.as_deref() == Some(&Place::Node(*number).to_string());
-                if forced || world.ghost.forced_up.iter().any(cleared) {
+                let seen = host.as_ref().and_then(|host| self.forced.get(host));
+                let lately = seen.is_some_and(|at| world.now().saturating_sub(*at) <= LOOKS_EVERY);
+                if forced || lately || world.ghost.forced_up.iter().any(cleared) {
                     Ok(())
                 } else {
                     Err(format!("{host:?} is evacuated and not forced down"))
@@ -89,6 +100,12 @@ impl Oracle for NovaOrder {
                     None => Ok(()),
                 }
             }
+            Fact::Second => {
+                let services = world.cloud.services(world.now());
+                let forced = services.into_iter().filter(|service| service.forced_down);
+                self.forced.extend(forced.map(|service| (service.host, world.now())));
+                Ok(())
+            }
             Fact::Called { .. }
             | Fact::GuestStarted { .. }
             | Fact::Applied { .. }
@@ -106,8 +123,7 @@ impl Oracle for NovaOrder {
             | Fact::Told { .. }
             | Fact::WriteFailed { .. }
             | Fact::Reset { .. }
-            | Fact::Halted { .. }
-            | Fact::Second => Ok(()),
+            | Fact::Halted { .. } => Ok(()),
         }
     }
 

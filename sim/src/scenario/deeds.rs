@@ -129,13 +129,14 @@ fn power(plan: &Plan, words: &[&str]) -> Read<Vec<Deed>> {
 }
 
 fn bmc(plan: &Plan, words: &[&str]) -> Read<Vec<Deed>> {
-    let usage = || usage("bmc NODE silent|stuck|lies|slow=3s|foreign|refuses|vague|ok");
+    let usage = || usage("bmc NODE silent|stuck|lies|slow=3s|foreign|replaced|refuses|vague|ok");
     let [name, word] = words else { return Err(usage()) };
     let behaviour = match *word {
         "silent" => Behaviour::Silent,
         "stuck" => Behaviour::Stuck,
         "lies" => Behaviour::Lies,
         "foreign" => Behaviour::Foreign,
+        "replaced" => Behaviour::Replaced,
         "refuses" => Behaviour::Refuses,
         "vague" => Behaviour::Vague,
         "ok" => Behaviour::Obeys,

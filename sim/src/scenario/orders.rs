@@ -3,7 +3,7 @@
 use api::{Request, Scope};
 
 const ALLOWED: &str = "hactl fence NODE | fenced confirm NODE | fenced release NODE [--force] | \
-                       maintenance NODE on|off | disarm [NODE] | arm [NODE] | noop on|off";
+                       maintenance NODE on|off | disarm [NODE] | arm [NODE] | noop on|off | bmc enroll NODE";
 
 /// Reads an order.
 pub(super) fn order(words: &[&str]) -> Result<Request, String> {
@@ -35,6 +35,7 @@ pub(super) fn order(words: &[&str]) -> Result<Request, String> {
         ["disarm", node] => Request::Disarm { scope: scope(node), reason, person },
         ["arm"] => Request::Arm { scope: Scope::All, person },
         ["arm", node] => Request::Arm { scope: scope(node), person },
+        ["bmc", "enroll", node] => Request::BmcEnroll { node: (*node).to_owned(), person },
         ["noop", switch @ ("on" | "off")] => Request::Noop { on: *switch == "on" },
         _ => return Err(format!("`hactl {}`: allowed are {ALLOWED}", words.join(" "))),
     })

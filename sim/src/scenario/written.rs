@@ -185,6 +185,7 @@ fn word(behaviour: Behaviour) -> String {
         Behaviour::Lies => "lies".to_owned(),
         Behaviour::Slow(by) => format!("slow={}ms", by.as_millis()),
         Behaviour::Foreign => "foreign".to_owned(),
+        Behaviour::Replaced => "replaced".to_owned(),
         Behaviour::Refuses => "refuses".to_owned(),
         Behaviour::Vague => "vague".to_owned(),
     }
@@ -206,6 +207,7 @@ fn order(request: &Request) -> Option<String> {
         Request::Disarm { scope, .. } => format!("hactl disarm{}", of(scope)),
         Request::Arm { scope, .. } => format!("hactl arm{}", of(scope)),
         Request::Noop { on } => format!("hactl noop {}", switch(on)),
+        Request::BmcEnroll { node, .. } => format!("hactl bmc enroll {node}"),
         Request::Matrix { .. } => return None,
     })
 }

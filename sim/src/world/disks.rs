@@ -28,7 +28,8 @@ impl World {
             if seat.disk_fault != Some(DiskFault::Full) {
                 seat.disk_fault = None;
             }
-            self.facts.push(Fact::WriteFailed { controller: number });
+            let starts = seat.starts;
+            self.facts.push(Fact::WriteFailed { controller: number, starts });
             if mutants::is_on(mutants::Mutant::M37) {
                 return;
             }

@@ -27,7 +27,7 @@ pub(crate) fn program(name: &str) -> Option<PathBuf> {
         let skip = std::env::var("HOLDFAST_SKIP_REAL").is_ok_and(|value| value == "1");
         assert!(
             skip,
-            "{name} is not installed: `apt-get install --no-install-recommends openipmi ipmitool`, \
+            "{name} is not installed: `cargo xtask setup` (Debian: openipmi, ipmitool, fence-agents), \
              or set HOLDFAST_SKIP_REAL=1 to skip the tests that need it"
         );
         // Not println: the test harness would swallow it, and a skip must be seen.

@@ -93,7 +93,7 @@ impl Teller<'_> {
         self.say(format!("service of nohost: {line}"));
         let mut ids = [Uuid::nil(); 4];
         for (id, name) in ids.iter_mut().zip(["a", "b", "c", "d"]) {
-            *id = self.boot(name, "1", "compute-1").await;
+            *id = self.world.raw.boot(name, "1", "compute-1").await;
         }
         let host = "compute-1".to_string();
         let Reply::Servers(rows) = self.call(Call::ServersOn { host }).await else { panic!() };
@@ -204,7 +204,7 @@ impl Teller<'_> {
     }
 
     async fn live_migration(&mut self) {
-        let e = self.boot("e", "1", "compute-1").await;
+        let e = self.world.raw.boot("e", "1", "compute-1").await;
         let written = self.written(Call::LiveMigrate { server: e }).await;
         self.say(format!("live-migrate e: {}", short(&written)));
         let kind = MigrationKind::LiveMigration;
@@ -230,7 +230,7 @@ impl Teller<'_> {
     async fn no_room(&mut self) {
         let mut big = Vec::new();
         for host in ["compute-1", "compute-2", "compute-3"] {
-            big.push(self.boot(&format!("big on {host}"), "2", host).await);
+            big.push(self.world.raw.boot(&format!("big on {host}"), "2", host).await);
         }
         self.world.kill("compute-2");
         self.say("compute-2 is killed");
@@ -253,18 +253,6 @@ impl Teller<'_> {
         let row = self.server(big[1]).await.unwrap();
         let host = row.host.as_deref().unwrap_or("no host");
         self.say(format!("big-2: {} on {host}", row.status));
-    }
-
-    async fn boot(&mut self, name: &str, flavor: &str, host: &str) -> Uuid {
-        let id = self.world.raw.boot(name, flavor, host).await;
-        self.until("a server is booted", async |teller| {
-            let row = teller.server(id).await;
-            let row = row.expect("a server that was booted");
-            assert_ne!(row.status, "ERROR", "{row:?}");
-            row.status == "ACTIVE"
-        })
-        .await;
-        id
     }
 
     async fn evacuate(&mut self, what: &str, server: Uuid, to: Option<&str>) -> Written {

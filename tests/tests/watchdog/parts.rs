@@ -43,7 +43,10 @@ impl Parts {
         let guest = base.join("holdfast").join("guest-kernel");
         let (kernel, modules) = (guest.join("vmlinux"), guest.join("modules"));
         if !kernel.is_file() {
-            return Err(format!("no guest kernel in {}: cargo xtask test-watchdog", guest.display()));
+            return Err(format!(
+                "no guest kernel in {}: cargo xtask test-watchdog",
+                guest.display()
+            ));
         }
         on_path("qemu-system-x86_64")?;
         Ok(Self {

@@ -13,7 +13,7 @@ use crate::explore::script::{self, Act};
 use crate::fault::Deed;
 use crate::node::Power;
 use crate::place::{Place, node_id};
-use crate::seat::{Point, Trap};
+use crate::seat::{DiskFault, Point, Trap};
 use crate::wire::Way;
 use crate::world::World;
 
@@ -135,8 +135,41 @@ impl Dice {
             Kind::NovaFailsAfterSpawn => while_(vec![Deed::NovaFailsAfterSpawn(vm)], long, mends),
             Kind::Disarm => self.disarm(node, long),
             Kind::Maintenance => maintain(node, long),
+            Kind::Twice => {
+                let permille = self.rng.random_range(100..900);
+                while_(vec![Deed::Twice(place, network, permille)], long, heal)
+            }
+            Kind::Jitter => {
+                let most = Duration::from_millis(self.rng.random_range(5..400));
+                while_(vec![Deed::Jitter(place, network, most)], short, heal)
+            }
+            Kind::Deaf => {
+                let other = Place::Node(node % world.plan().nodes + 1);
+                let from =
+                    if self.rng.random_bool(0.5) { other } else { Place::Controller(number) };
+                while_(vec![Deed::Deaf(place, from, network)], short, heal)
+            }
+            Kind::Flaps => {
+                let every = Duration::from_millis(self.rng.random_range(500..20_000));
+                while_(vec![Deed::Flap(place, network, every)], long, heal)
+            }
+            Kind::ControllerDisk => {
+                let mended = vec![Deed::Disk(number, None), Deed::StartController(number)];
+                while_(vec![Deed::Disk(number, Some(self.disk_fault()))], short, mended)
+            }
+            Kind::ClockDrifts => {
+                let machine =
+                    if self.rng.random_bool(0.5) { place } else { Place::Controller(number) };
+                Throw::once(vec![Deed::Drift(machine, self.rng.random_range(-900..=900))])
+            }
+            Kind::OperatorDisables => while_(
+                vec![Deed::Compute(node, Some(false), None)],
+                long,
+                vec![Deed::Compute(node, Some(true), None)],
+            ),
             Kind::OperatorFences => self.fence(world, long),
             Kind::OperatorConfirms => confirm(world),
+            Kind::OperatorReleases => release(world),
             Kind::Noop => {
                 Throw::ordered(Request::Noop { on: true }, short, Request::Noop { on: false })
             }
@@ -151,6 +184,11 @@ impl Dice {
 
     fn span(&mut self, from: u64, to: u64) -> Duration {
         Duration::from_millis(self.rng.random_range(from * 1000..to * 1000))
+    }
+
+    fn disk_fault(&mut self) -> DiskFault {
+        let ways = [DiskFault::Full, DiskFault::Once, DiskFault::Torn, DiskFault::Unsynced];
+        ways[self.rng.random_range(0..ways.len())]
     }
 
     fn behaviour(&mut self) -> Behaviour {
@@ -211,6 +249,27 @@ fn confirm(world: &World) -> Throw {
         Act::Order(Request::Confirm { typed: node.clone(), node, reason, person })
     });
     Throw { acts: acts.into_iter().collect(), span: Duration::ZERO, undo: None }
+}
+
+/// An operator lets a node back that was recovered and waits, in quarantine perhaps.
+fn release(world: &World) -> Throw {
+    let acts = releases(world).into_iter().take(1).map(Act::Order).collect();
+    Throw { acts, span: Duration::ZERO, undo: None }
+}
+
+/// The orders that let back whatever was recovered and runs.
+pub(super) fn releases(world: &World) -> Vec<Request> {
+    let waits = |number| {
+        let incident = world.registry().and_then(|known| known.incident_of(node_id(number)));
+        incident.is_some_and(|incident| incident.state == State::Recovered)
+    };
+    let waiting =
+        world.nodes.iter().filter(|node| node.power == Power::Running && waits(node.number));
+    let order = |node: String| {
+        let person = "dice".to_owned();
+        Request::Release { node, force: true, reason: "it is repaired".to_owned(), person }
+    };
+    waiting.map(|node| order(node.place().to_string())).collect()
 }
 
 fn maintain(node: u16, span: Duration) -> Throw {

@@ -91,7 +91,14 @@ impl VmsSettled {
             // Nova may answer so late that its destination has failed too meanwhile: then the later incident is judged.
             let later = world.registry().is_some_and(|registry| {
                 let mut others = registry.incidents().values();
-                others.any(|other| other.id > incident.id && other.vms.contains_key(id))
+                let fenced = |other: &Incident| {
+                    place(other) == Place::Node(number)
+                        && other.is_open()
+                        && other.fence().is_some()
+                };
+                others.any(|other| {
+                    other.id > incident.id && (other.vms.contains_key(id) || fenced(other))
+                })
             });
             if on != [number] && !(later && on.len() <= 1) {
                 let name = world.vms.get(id).cloned().unwrap_or_default();

@@ -135,6 +135,11 @@ impl BmcServer {
         self.behaviour = behaviour;
     }
 
+    /// From now on opens sessions of this cipher suite alone.
+    pub fn accept_only(&mut self, suite: CipherSuite) {
+        self.settings.suites = vec![suite];
+    }
+
     /// Chassis Control commands executed so far, resent ones included.
     pub fn controls(&self) -> u64 {
         self.controls

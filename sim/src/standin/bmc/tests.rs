@@ -6,7 +6,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use fencing::bmc::ipmi::{Config, Effect, Event, Pace, Session};
-use fencing::bmc::{Ask, CipherSuite, Failure, Identity, Power, Privilege, Reply, Secret, Step};
+use fencing::bmc::{
+    Ask, CipherSuite, Failure, Identity, Power, Privilege, Refusal, Reply, Secret, Step,
+};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -152,7 +154,7 @@ fn every_session_gives_its_slot_back() {
 fn each_misbehaviour_gives_the_reply_that_tells_it() {
     let silent = Reply::Failed(Failure::NoAnswer);
     let full = Reply::Failed(Failure::SlotsFull);
-    let refused = Reply::OffSent { identity: Some(GUID), refused: Some(0xd5) };
+    let refused = Reply::OffSent { identity: Some(GUID), refused: Some(Refusal::Completion(0xd5)) };
     let cases = [
         (Behaviour::Obeys, OFF_OK, read(Power::Off), false),
         (Behaviour::Slow(Duration::from_secs(5)), OFF_OK, read(Power::On), true),

@@ -7,7 +7,7 @@ use crate::bmc::ipmi::Malformed;
 use crate::bmc::ipmi::command::{Command, code};
 use crate::bmc::ipmi::message::Response;
 use crate::bmc::ipmi::packet::{Sealed, legacy_datagram};
-use crate::bmc::{Ask, Failure, Identity, Power, Reply, Step};
+use crate::bmc::{Ask, Failure, Identity, Power, Refusal, Reply, Step};
 
 impl Session {
     pub(super) fn capabilities_datagram(&mut self) -> Vec<u8> {
@@ -75,7 +75,7 @@ impl Session {
             Step::SetPrivilege if ok => self.enter(Step::SystemGuid, now, effects),
             Step::SystemGuid | Step::DeviceGuid => self.on_guid(now, response, effects),
             Step::PowerOff => {
-                let refused = (!ok).then_some(response.code);
+                let refused = (!ok).then_some(Refusal::Completion(response.code));
                 self.reply = Some(Reply::OffSent { identity: self.identity, refused });
                 self.enter(Step::CloseSession, now, effects);
             }

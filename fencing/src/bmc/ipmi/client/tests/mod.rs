@@ -13,7 +13,7 @@ use crate::bmc::ipmi::command::{
     APPLICATION, CHASSIS, CHASSIS_CONTROL, CHASSIS_STATUS, DEVICE_GUID, SYSTEM_GUID, code,
 };
 use crate::bmc::ipmi::rakp::Algorithms;
-use crate::bmc::{Ask, CipherSuite, Failure, Identity, Power, Reply, Secret, Step};
+use crate::bmc::{Ask, CipherSuite, Failure, Identity, Power, Refusal, Reply, Secret, Step};
 
 const GUID: Identity = Identity([0xa1; 16]);
 
@@ -51,7 +51,10 @@ fn a_refused_off_is_reported_with_its_code() {
     let mut peer = Peer::default();
     peer.codes.insert((CHASSIS, CHASSIS_CONTROL), vec![code::UNSPECIFIED]);
     let reply = converse(&mut session(Ask::Off, None, &[CipherSuite::S3]), &mut peer);
-    assert_eq!(reply, Reply::OffSent { identity: Some(GUID), refused: Some(0xff) });
+    assert_eq!(
+        reply,
+        Reply::OffSent { identity: Some(GUID), refused: Some(Refusal::Completion(0xff)) }
+    );
 }
 
 #[test]

@@ -1,0 +1,240 @@
+//! Would a node be recovered if it died now? BMCs are read now and then, so that one that is silent, lies or belongs to
+//! another machine is known before its node needs it; and what is known is told, each doubt with its remedy.
+
+use std::time::Duration;
+
+use action_matrix::Reach;
+use api::{Doubt, Weight};
+use fencing::NodeId;
+use fencing::bmc::{Ask, Power, Reply};
+use fencing::lease::WatchdogState;
+
+use super::fence::BMC_ANSWERS;
+use super::leading::Asked;
+use crate::core::Controller;
+use crate::effect::Effect;
+use crate::registry::{Command, Node};
+
+/// BMCs that are read at once, beside those of fences: a controller of BMCs has few sessions.
+const AT_ONCE: usize = 4;
+/// A BMC that reads off is read again after this time: its node may just have gone off.
+const READ_AGAIN: Duration = Duration::from_secs(5);
+/// A sentinel that was heard within this time runs.
+const RUNS: Duration = Duration::from_secs(3);
+
+/// What the last reads of a BMC said.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Checked {
+    /// When it answered or failed last.
+    pub(super) at: Option<Duration>,
+    /// Why it would be no help.
+    pub(super) trouble: Option<String>,
+    /// It reads off since.
+    off_since: Option<Duration>,
+    /// Not read again before.
+    not_before: Duration,
+    /// A read is under way, and ends before.
+    out_until: Option<Duration>,
+}
+
+impl Controller {
+    /// Reads BMCs that were not read for a while. Nothing is switched.
+    pub(super) fn check_bmcs(&mut self) {
+        let (now, every) = (self.now, self.settings.waits.bmc_check);
+        let Some(leading) = &mut self.leading else { return };
+        let enrolled = self.registry.nodes().iter().filter(|(id, node)| {
+            node.bmc.is_some() && node.bmc_distrusted.is_none() && !self.registry.is_out(**id)
+        });
+        let is_out = |checked: &Checked| checked.out_until.is_some_and(|until| now < until);
+        let out = leading.checked.values().filter(|checked| is_out(checked)).count();
+        let mut free = AT_ONCE.saturating_sub(out);
+        let mut due = Vec::new();
+        for (place, (id, node)) in (0_u32..).zip(enrolled) {
+            // All of them at one moment would be a burst in every cycle.
+            let turn = leading.since + every + every / 64 * (place % 64);
+            let known = leading
+                .checked
+                .entry(*id)
+                .or_insert_with(|| Checked { not_before: turn, ..Checked::default() });
+            if free > 0 && !is_out(known) && known.not_before <= now {
+                (known.out_until, known.not_before) = (Some(now + BMC_ANSWERS * 2), now + every);
+                free -= 1;
+                due.push((*id, node.bmc));
+            }
+        }
+        for (node, expect) in due {
+            let ticket = self.ask_as(Asked::BmcCheck(node));
+            let not_after = now + BMC_ANSWERS;
+            self.send_as_leader(Effect::Bmc { ticket, node, ask: Ask::Read, expect, not_after });
+        }
+    }
+
+    /// A BMC was read. One that says off of a node that speaks would make a running node count as off: it is not believed
+    /// any more, and that is committed.
+    pub(super) fn bmc_checked(&mut self, node: NodeId, reply: &Reply, out: &mut Vec<Effect>) {
+        let now = self.now;
+        let Some(enrolled) = self.registry.node(node).and_then(|known| known.bmc) else { return };
+        let heard = self.sentinels.of(node).map(|heard| heard.at);
+        let runs = heard.is_some_and(|at| now.saturating_sub(at) <= RUNS);
+        let Some(leading) = &mut self.leading else { return };
+        let checked = leading.checked.entry(node).or_default();
+        (checked.out_until, checked.at) = (None, Some(now));
+        let mut lies = None;
+        let mut off_since = None;
+        let trouble = match reply {
+            Reply::Read { identity: Some(other), .. } if *other != enrolled => {
+                Some(format!("another machine answers: {other}, enrolled is {enrolled}"))
+            }
+            Reply::Read { power: Power::Off, .. } => {
+                let since = checked.off_since.unwrap_or(now);
+                let spoke = heard.is_some_and(|at| at > since + RUNS);
+                if spoke {
+                    lies = Some("it reads off while its node speaks".to_owned());
+                } else if runs {
+                    off_since = Some(since);
+                    checked.not_before = now + READ_AGAIN;
+                }
+                lies.clone()
+            }
+            Reply::Read { power: Power::On, .. } => None,
+            Reply::Read { power: Power::Other(word), .. } => {
+                Some(format!("it says {word:?} of a node's power, which never counts as off"))
+            }
+            Reply::OffSent { .. } => None,
+            Reply::Failed(failure) => Some(failure.to_string()),
+        };
+        checked.off_since = off_since;
+        let before = std::mem::replace(&mut checked.trouble, trouble.clone());
+        let name = self.name(node);
+        match (&before, &trouble) {
+            (None, Some(why)) => out.push(Effect::page(
+                "bmc",
+                format!("{name} would not be switched off now: {why}. hactl check says what to do"),
+            )),
+            (Some(_), None) => {
+                out.push(Effect::journal("bmc", format!("{name} can be switched off again")));
+            }
+            (None, None) | (Some(_), Some(_)) => {}
+        }
+        if let Some(why) = lies {
+            self.propose_once(Command::BmcDistrusted { node, why }, out);
+        }
+    }
+
+    /// Why a node would not be recovered if it died now, or not surely; empty where all is well. Of a node that is out, or
+    /// is being recovered, nothing is said.
+    pub(super) fn doubts(&self, now: Duration, id: NodeId, node: &Node) -> Vec<Doubt> {
+        if self.registry.incident_of(id).is_some() {
+            return Vec::new();
+        }
+        let mut doubts: Vec<Doubt> = Vec::new();
+        if let Some(refusal) = self.refusal(id) {
+            let what = format!("no fence would begin ({}): {refusal}", refusal.name());
+            doubts.push(never(what, refusal.remedy(&node.record.name)));
+        }
+        self.doubts_of_evidence(now, id, node, &mut doubts);
+        for (name, sight) in self.settings.networks.iter().zip(&self.sights) {
+            let unknown = matches!(sight.reach(id), None | Some((Reach::Unknown, _)));
+            if sight.is_dark() {
+                let what = format!("network {name} is dark: nobody can judge it there");
+                doubts.push(never(what, "look at that network's switch".to_owned()));
+            } else if unknown && node.serving_boot().is_some() {
+                let what = format!("it was never heard on network {name}");
+                let remedy =
+                    "check its address in the inventory, its cable, and that its agent runs";
+                doubts.push(never(what, remedy.to_owned()));
+            }
+        }
+        doubts
+    }
+
+    /// What could prove that it is off: its BMC, and its lease with a watchdog behind it. One is enough; with one alone
+    /// there are deaths that nothing proves.
+    fn doubts_of_evidence(&self, now: Duration, id: NodeId, node: &Node, doubts: &mut Vec<Doubt>) {
+        let name = &node.record.name;
+        let by_bmc = self.doubt_of_bmc(id, node);
+        let by_lease = self.doubt_of_lease(now, id, node);
+        match (by_bmc, by_lease) {
+            (None, None) => {}
+            (Some((bmc, remedy)), Some((lease, _))) => {
+                let what =
+                    format!("nothing could prove that it is off: BMC: {bmc}; lease: {lease}");
+                doubts.push(never(what, remedy));
+            }
+            (Some((bmc, remedy)), None) => {
+                let wait = node.armed.map_or(0, |a| a.times.wait_after_intent().as_secs());
+                let what = format!(
+                    "its BMC is no help ({bmc}): only its lease proves that it is off, {wait} s later"
+                );
+                doubts.push(risk(what, remedy));
+            }
+            (None, Some((lease, remedy))) => {
+                let what = format!(
+                    "its lease is no evidence ({lease}): if its BMC dies with it, a person must confirm with \
+                     hactl fenced confirm {name}"
+                );
+                doubts.push(risk(what, remedy));
+            }
+        }
+    }
+
+    fn doubt_of_bmc(&self, id: NodeId, node: &Node) -> Option<(String, String)> {
+        let name = &node.record.name;
+        let checked = self.leading.as_ref().and_then(|leading| leading.checked.get(&id));
+        let trouble = checked.and_then(|checked| checked.trouble.clone());
+        if !node.record.bmc {
+            let remedy = format!("give {name} a [bmc] in the inventory");
+            return Some(("none in the inventory".to_owned(), remedy));
+        }
+        if let Some(why) = &node.bmc_distrusted {
+            let remedy = format!("repair it, then hactl bmc enroll {name}");
+            return Some((format!("not believed: {why}"), remedy));
+        }
+        if node.bmc.is_none() {
+            let remedy = "check its address, user, password and cipher suite: hactl why says what it answered";
+            return Some(("it has not answered yet".to_owned(), remedy.to_owned()));
+        }
+        let why = trouble?;
+        let remedy =
+            format!("check it by hand; if the board was replaced: hactl bmc enroll {name}");
+        Some((why, remedy))
+    }
+
+    fn doubt_of_lease(&self, now: Duration, id: NodeId, node: &Node) -> Option<(String, String)> {
+        let name = &node.record.name;
+        let Some(heard) = self.sentinels.of(id) else {
+            let remedy = format!("start ha-sentinel on {name}");
+            return Some(("its sentinel was never heard".to_owned(), remedy));
+        };
+        let silent = now.saturating_sub(heard.at);
+        if silent > self.settings.times.lease {
+            let what = format!("its sentinel was heard last {} s ago", silent.as_secs());
+            return Some((what, format!("look at ha-sentinel on {name}")));
+        }
+        let weak = match heard.watchdog {
+            WatchdogState::Absent => Some("it has no watchdog"),
+            WatchdogState::Open { counts_for_e2: false, .. } => Some("its watchdog is too weak"),
+            WatchdogState::Closed | WatchdogState::Open { counts_for_e2: true, .. } => None,
+        };
+        if let Some(what) = weak {
+            let remedy =
+                "load the driver of its hardware watchdog (i6300esb, iTCO_wdt, ipmi_watchdog, ...)";
+            return Some((what.to_owned(), remedy.to_owned()));
+        }
+        let armed = node.armed.is_some_and(|arming| arming.boot == heard.boot);
+        (!armed).then(|| {
+            let remedy = format!(
+                "hactl arm {name}; the log of ha-sentinel says why it does not open its device"
+            );
+            ("it is not armed".to_owned(), remedy)
+        })
+    }
+}
+
+fn never(what: String, remedy: String) -> Doubt {
+    Doubt { weight: Weight::NotRecovered, what, remedy }
+}
+
+fn risk(what: String, remedy: String) -> Doubt {
+    Doubt { weight: Weight::AtRisk, what, remedy }
+}
