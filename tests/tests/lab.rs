@@ -68,6 +68,15 @@ fn a_node_that_loses_management_is_told_of_and_nothing_more() {
 }
 
 #[test]
+fn every_defect_of_a_node_is_told_before_it_matters() {
+    let page = run::page(&["--defects"]);
+    for told in ["NOT recovered: node-4", "NOT recovered: node-6", "at risk: node-2"] {
+        assert!(page.contains(told), "{told} is missing:\n{page}");
+    }
+    assert_eq!(page.matches("->").count(), 5, "a remedy for each defect:\n{page}");
+}
+
+#[test]
 fn an_agent_that_is_killed_fences_nobody() {
     let closing = lab(&["--fail", "agent"]);
     assert!(closing.vms().iter().all(|vm| !vm.moved), "{closing}");

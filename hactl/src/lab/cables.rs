@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn a_cable_carries_both_ways_and_a_cut_one_does_not() {
         let dir = std::env::temp_dir();
-        let plan = Arc::new(Plan::new(&dir, 3).expect("a plan"));
+        let plan = Arc::new(Plan::new(&dir, 3, false).expect("a plan"));
         let cables = Cables::lay(&plan).expect("cables");
         let (a, b) = (plan.nodes[0].host, plan.nodes[1].host);
         let bind = |address: SocketAddrV4| {

@@ -63,6 +63,7 @@ impl Crew {
     pub(super) async fn gather(
         place: Place,
         nodes: u8,
+        defects: bool,
         bmc_takes: Duration,
         real: Option<RealNova>,
         timeline: &Timeline,
@@ -75,7 +76,7 @@ impl Crew {
         let dir = std::fs::canonicalize(dir)?;
         // Cleans up if anything below fails.
         let mut guard = Directory { dir: (!stays).then(|| dir.clone()) };
-        let plan = Arc::new(Plan::new(&dir, nodes)?);
+        let plan = Arc::new(Plan::new(&dir, nodes, defects)?);
         let listener = TcpListener::bind(plan.block.nova()).await?;
         let auth_url = format!("http://{}/v3", plan.block.nova());
         let standin = |secrets: &Secrets| NovaAccess::standin(&plan, &auth_url, secrets);

@@ -8,6 +8,7 @@ use std::path::Path;
 use fencing::sign::KeyPair;
 
 use super::child::write_private;
+use super::defects::{BMC_CHECK, Defect};
 use super::plan::{Controller, GOSSIP, Host, LEASE, NETWORKS, Node, Plan};
 use super::real_nova::RealNova;
 
@@ -71,6 +72,7 @@ pub(super) fn write(plan: &Plan, nova: impl FnOnce(&Secrets) -> NovaAccess) -> i
     private("peer.key", &format!("{}\n", hex(32)?))?;
     private("token", &format!("{}\n", hex(32)?))?;
     private("bmc.password", &format!("{}\n", secrets.bmc))?;
+    private("bmc.wrong", "not this one\n")?;
     private("nova.password", &format!("{}\n", secrets.nova))?;
     std::fs::write(plan.shared_disk(), b"")?;
     let mut controller_keys = Vec::new();
@@ -146,17 +148,27 @@ fn inventory(plan: &Plan, keys: &[String], host: &str) -> String {
     for (node, key) in plan.nodes.iter().zip(keys) {
         let _ = write!(
             text,
-            "[[node]]\nname = \"{0}\"\nid = \"{1}\"\nhost = \"{7}\"\ndomain = \"{2}\"\nkey = \"{key}\"\n\
-             sentinel = {3}\ngossip = {4}\n\
-             [node.bmc]\naddress = \"{5}\"\nuser = \"{BMC_USER}\"\npassword_file = \"{6}\"\nsuite = \"17\"\n\n",
+            "[[node]]\nname = \"{0}\"\nid = \"{1}\"\nhost = \"{5}\"\ndomain = \"{2}\"\nkey = \"{key}\"\n\
+             sentinel = {3}\ngossip = {4}\n",
             node.name,
             node.id,
             node.domain,
             by_network(plan, node.host, LEASE),
             by_network(plan, node.host, GOSSIP),
-            node.bmc,
-            plan.dir.join("bmc.password").display(),
             node.name.replacen("node", host, 1),
+        );
+        let password = match node.defect {
+            Some(Defect::NothingProves) => continue,
+            Some(Defect::WrongPassword) => "bmc.wrong",
+            Some(Defect::SilentBmc | Defect::WeakWatchdog | Defect::Maintenance) | None => {
+                "bmc.password"
+            }
+        };
+        let _ = write!(
+            text,
+            "[node.bmc]\naddress = \"{}\"\nuser = \"{BMC_USER}\"\npassword_file = \"{}\"\nsuite = \"17\"\n\n",
+            node.bmc,
+            plan.dir.join(password).display(),
         );
     }
     text
@@ -191,6 +203,9 @@ fn controller_config(plan: &Plan, me: &Controller, keys: &[String], nova: &NovaA
     for (wait, time) in WAITS {
         let _ = writeln!(text, "{wait} = \"{time}\"");
     }
+    if plan.nodes.iter().any(|node| node.defect.is_some()) {
+        let _ = writeln!(text, "bmc_check = \"{BMC_CHECK}\"");
+    }
     text
 }
 
@@ -219,8 +234,9 @@ fn node_config(plan: &Plan, node: &Node, keys: &[String]) -> String {
     }
     let _ = write!(
         text,
-        "\n[watchdog]\npath = \"{}\"\nkind = \"stand-in\"\nallow_e2 = true\n\n[domains]\ndirectory = \"{}\"\n",
+        "\n[watchdog]\npath = \"{}\"\nkind = \"stand-in\"\nallow_e2 = {}\n\n[domains]\ndirectory = \"{}\"\n",
         node.watchdog().display(),
+        node.defect.is_none_or(Defect::allows_e2),
         node.domains().display(),
     );
     text
@@ -232,7 +248,7 @@ mod tests {
 
     #[test]
     fn the_nodes_configuration_is_one_that_the_node_takes() {
-        let plan = Plan::new(std::path::Path::new("/lab"), 3).expect("a plan");
+        let plan = Plan::new(std::path::Path::new("/lab"), 3, false).expect("a plan");
         let public = |seed| KeyPair::from_seed([seed; 32]).public().to_string();
         let text = node_config(&plan, &plan.nodes[1], &[public(1), public(2), public(3)]);
         let config = node_agent::config::Config::parse(&text, std::path::Path::new("node.toml"));

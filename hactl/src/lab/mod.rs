@@ -18,6 +18,7 @@ mod cloud;
 mod compute;
 mod controller;
 mod crew;
+mod defects;
 mod fail;
 mod files;
 mod follow;
@@ -54,6 +55,7 @@ Examples:
   hactl lab                            power of a node fails
   hactl lab --fail bmc-and-power       and its BMC with it: the lease is waited out
   hactl lab --fail none --keep         a cluster to look at with the other commands
+  hactl lab --defects                  what hactl check says of nodes that would not be recovered
   hactl lab --kill-leader-at fenced    the leading controller dies on the way
 
 Exit codes: 0 it ended as it must, 1 it did not (a VM did not come back, or ran twice), or it could not be started.";
@@ -94,6 +96,10 @@ pub struct Args {
     #[arg(long)]
     pub seed: Option<u64>,
 
+    /// Nothing fails: five of six nodes have a defect each, and `hactl check` must tell every one of them.
+    #[arg(long, conflicts_with_all = ["fail", "nodes", "vms", "kill_leader_at", "nova_env"])]
+    pub defects: bool,
+
     /// Use a real Nova in place of the stand-in: the file `env` that tests/support/nova/up.sh makes. Its hosts compute-1,
     /// compute-2, ... belong to node-1, node-2, ...; no VMs are booted, and no end is judged. For tests.
     #[arg(long, value_name = "FILE", hide = true, requires = "keep")]
@@ -115,7 +121,8 @@ pub async fn run(args: Args, json: bool) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let place = args.dir.clone().map_or(Place::Temporary, Place::Here);
     let real = args.nova_env.as_deref().map(RealNova::read).transpose()?;
-    let mut crew = Crew::gather(place, args.nodes, args.bmc_takes, real, &timeline).await?;
+    let mut crew =
+        Crew::gather(place, args.nodes, args.defects, args.bmc_takes, real, &timeline).await?;
     // Whatever ends it, the crew is dropped and with it all that was started.
     tokio::select! {
         result = play(&mut crew, &args, json, &timeline) => result,
@@ -138,6 +145,13 @@ async fn play(crew: &mut Crew, args: &Args, json: bool, timeline: &Timeline) -> 
     if args.nova_env.is_some() {
         ready::bring_up_without_vms(crew, timeline).await?;
         stay(crew, timeline).await;
+    }
+    if args.defects {
+        defects::show(crew, timeline).await?;
+        if args.keep {
+            stay(crew, timeline).await;
+        }
+        return Ok(());
     }
     ready::bring_up(crew, vms, timeline).await?;
     let index = usize::try_from(seed % u64::from(args.nodes)).unwrap_or(0);

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
+use super::defects::Defect;
+
 /// The networks, in the order of the reachability letters.
 pub(super) const NETWORKS: [&str; 3] = ["management", "storage", "tenant"];
 /// Gossip.
@@ -115,6 +117,8 @@ pub(super) struct Node {
     pub(super) bmc: SocketAddrV4,
     /// Its files.
     pub(super) dir: PathBuf,
+    /// What is wrong with it, in a lab of defects.
+    pub(super) defect: Option<Defect>,
 }
 
 impl Node {
@@ -159,7 +163,7 @@ const CONTROLLERS: u8 = 3;
 
 impl Plan {
     /// A lab with so many nodes below this directory.
-    pub(super) fn new(dir: &Path, nodes: u8) -> io::Result<Self> {
+    pub(super) fn new(dir: &Path, nodes: u8, defects: bool) -> io::Result<Self> {
         let block = Block::free()?;
         let controllers = (1..=CONTROLLERS).map(|id| Controller {
             id: u64::from(id),
@@ -179,6 +183,7 @@ impl Plan {
                 host,
                 bmc: block.beside(host, BMC),
                 dir: dir.join(format!("node-{number}")),
+                defect: Defect::of(number).filter(|_| defects),
             }
         });
         let nodes = nodes.collect();

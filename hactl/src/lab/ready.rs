@@ -29,13 +29,7 @@ pub(super) async fn bring_up_without_vms(
     crew: &mut Crew,
     timeline: &Timeline,
 ) -> anyhow::Result<()> {
-    crew.start_controllers()?;
-    let leader = wait(crew, "a leader among the controllers", |state| match state.leader {
-        Some(leader) => Ok(format!("controller-{leader}")),
-        None => Err("none leads yet".to_owned()),
-    });
-    let leader = leader.await?;
-    timeline.progress(&format!("{} controllers up, leader {leader}", crew.controllers.len()));
+    controllers(crew, timeline).await?;
     for machine in crew.machines.values() {
         machine.switch_on()?;
     }
@@ -53,10 +47,32 @@ pub(super) async fn bring_up_without_vms(
     wait(crew, "every node to be well", well).await
 }
 
+/// Starts the controllers and waits until one leads.
+pub(super) async fn controllers(crew: &mut Crew, timeline: &Timeline) -> anyhow::Result<()> {
+    crew.start_controllers()?;
+    let leader = wait(crew, "a leader among the controllers", |state| match state.leader {
+        Some(leader) => Ok(format!("controller-{leader}")),
+        None => Err("none leads yet".to_owned()),
+    });
+    let leader = leader.await?;
+    timeline.progress(&format!("{} controllers up, leader {leader}", crew.controllers.len()));
+    Ok(())
+}
+
 /// Waits until `ready` takes the picture; its error says what is missing.
-async fn wait<T>(
+pub(super) async fn wait<T>(
     crew: &mut Crew,
     what: &str,
+    ready: impl Fn(&State) -> Result<T, String>,
+) -> anyhow::Result<T> {
+    wait_for(crew, what, LONGEST, ready).await
+}
+
+/// The same with a limit of its own.
+pub(super) async fn wait_for<T>(
+    crew: &mut Crew,
+    what: &str,
+    longest: Duration,
     ready: impl Fn(&State) -> Result<T, String>,
 ) -> anyhow::Result<T> {
     let began = Instant::now();
@@ -71,8 +87,8 @@ async fn wait<T>(
             (None, None) => "no controller was asked yet".to_owned(),
         };
         alive(crew)?;
-        if began.elapsed() > LONGEST {
-            anyhow::bail!("waited {} s for {what}: {missing}", LONGEST.as_secs());
+        if began.elapsed() > longest {
+            anyhow::bail!("waited {} s for {what}: {missing}", longest.as_secs());
         }
         tokio::time::sleep(LOOK).await;
     }

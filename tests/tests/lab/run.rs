@@ -74,6 +74,17 @@ pub(crate) fn lab(words: &[&str]) -> Closing {
     closing
 }
 
+/// Runs a lab that prints a page and must end well.
+#[allow(dead_code, reason = "the test with a real Nova has no such lab")]
+pub(crate) fn page(words: &[&str]) -> String {
+    let _alone = alone();
+    let output = Command::new(program()).arg("lab").args(words).output().expect("hactl runs");
+    let told = String::from_utf8_lossy(&output.stderr);
+    let page = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{words:?}: {}\n{page}\n{told}", output.status);
+    page
+}
+
 impl Closing {
     /// The lab's files.
     pub(crate) fn dir(&self) -> &Path {
