@@ -25,8 +25,6 @@ const RUNS: Duration = Duration::from_secs(3);
 /// What the last reads of a BMC said.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Checked {
-    /// When it answered or failed last.
-    pub(super) at: Option<Duration>,
     /// Why it would be no help.
     pub(super) trouble: Option<String>,
     /// It reads off since.
@@ -78,7 +76,7 @@ impl Controller {
         let runs = heard.is_some_and(|at| now.saturating_sub(at) <= RUNS);
         let Some(leading) = &mut self.leading else { return };
         let checked = leading.checked.entry(node).or_default();
-        (checked.out_until, checked.at) = (None, Some(now));
+        checked.out_until = None;
         let mut lies = None;
         let mut off_since = None;
         let trouble = match reply {
