@@ -189,7 +189,7 @@ impl Controller {
             return Some((format!("not believed: {why}"), remedy));
         }
         if node.bmc.is_none() {
-            let remedy = "check its address, user, password and cipher suite: hactl why says what it answered";
+            let remedy = "check its address, user, password and cipher suite: the leader's journal says what it answered";
             return Some(("it has not answered yet".to_owned(), remedy.to_owned()));
         }
         let why = trouble?;

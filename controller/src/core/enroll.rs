@@ -62,6 +62,11 @@ impl Controller {
     ) {
         let (node, ticket) = (enrolling.node, enrolling.ticket);
         let name = self.name(node);
+        // An incident may have begun while the BMC was read.
+        if let Err(failure) = self.may_enroll(&name) {
+            out.push(Effect::Answer { ticket, result: Err(failure) });
+            return;
+        }
         let took = self.now.saturating_sub(enrolling.asked_at).as_secs_f64();
         let heard = self.sentinels.of(node).map(|heard| heard.at);
         let runs = heard.is_some_and(|at| self.now.saturating_sub(at) <= RUNS);
