@@ -129,7 +129,7 @@ impl Controller {
             // Answers to questions of an earlier life are nobody's.
             next_ticket,
         };
-        controller.see_tail(0);
+        controller.see_tail(Some(0));
         controller.join(now, out);
         controller
     }

@@ -38,7 +38,7 @@ impl Controller {
                 let changed = write.changes_from();
                 out.push(Effect::Persist(write));
                 if let Some(index) = changed {
-                    self.see_tail(index);
+                    self.see_tail(Some(index));
                 }
             }
             Output::Send { to, message } => {
@@ -90,7 +90,7 @@ impl Controller {
                 self.finish_order(index, Err(rejected), out);
             }
         }
-        self.see_tail(u64::MAX);
+        self.see_tail(None);
     }
 
     /// A snapshot replaces the state: at start this controller's own, later one from the leader.
@@ -108,7 +108,7 @@ impl Controller {
                 });
                 self.take_matrix(out);
                 self.retarget();
-                self.see_tail(0);
+                self.see_tail(Some(0));
             }
             Err(error) => {
                 out.push(Effect::Halt(format!("the snapshot at {index} cannot be read: {error}")));
@@ -146,11 +146,14 @@ impl Controller {
     }
 
     /// Which nodes have an intent in the part of the log that is not applied yet. It counts from the moment it is in the
-    /// log: the Persist goes out before any ack of the same event. What stands before `changed` was seen already.
-    pub(super) fn see_tail(&mut self, changed: u64) {
-        let changed = if is_on(Mutant::M07) { 0 } else { changed };
+    /// log: the Persist goes out before any ack of the same event. What stands before `changed` was seen already, and
+    /// without it all.
+    pub(super) fn see_tail(&mut self, changed: Option<u64>) {
+        let changed = if is_on(Mutant::M07) { Some(0) } else { changed };
         let applied = self.raft.applied().0;
-        self.tail_intents.retain(|(index, _)| *index < changed && *index > applied);
+        let seen = |index: u64| changed.is_none_or(|changed| index < changed);
+        self.tail_intents.retain(|(index, _)| seen(*index) && *index > applied);
+        let Some(changed) = changed else { return };
         let lost = if is_on(Mutant::M05) { self.held_at_start } else { 0 };
         let news = self.raft.tail(Index(changed.saturating_sub(1)));
         for (index, _, bytes) in news.filter(|(index, _, _)| index.0 > lost) {
