@@ -11,6 +11,7 @@
 //! A program that was stopped for a while finds all its timers late. Then all are put off by the
 //! same time: its probes were answered while it was not looking.
 
+mod codec;
 mod exchange;
 mod inbound;
 mod outbound;
@@ -36,7 +37,7 @@ use side::{Run, Side};
 use spread::Spread;
 use timers::Timer;
 
-type Swim = foca::Foca<Member, foca::PostcardCodec, ChaCha8Rng, foca::NoCustomBroadcast>;
+type Swim = foca::Foca<Member, codec::Codec, ChaCha8Rng, foca::NoCustomBroadcast>;
 
 /// Decides whether a broadcast is genuine, by its key, epoch and bytes alone. What is refused is
 /// neither reported, remembered nor passed on, so a forged epoch cannot push out a true one.
@@ -186,7 +187,7 @@ impl Group {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let inner = ChaCha8Rng::from_rng(&mut rng);
         let sized_for = config.members.max(1);
-        let swim = Swim::new(me, config.swim(sized_for), inner, foca::PostcardCodec);
+        let swim = Swim::new(me, config.swim(sized_for), inner, codec::Codec);
         Self {
             swim,
             side: Side::new(rng),

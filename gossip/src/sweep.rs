@@ -4,8 +4,7 @@
 //! have a tail, and it tells a controller whether its own link is good: one whose last sweep missed
 //! more than 30 % has no voice there. It judges nothing by itself.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -88,12 +87,26 @@ struct Target {
     silent_since: Option<Duration>,
 }
 
+/// What is to be done when, ordered by time and then by who was put in first: a try of a member, or, after the last try,
+/// its finding.
+#[derive(Clone, Copy)]
+struct Due {
+    at: Duration,
+    sequence: u64,
+    member: u128,
+    tried: u8,
+}
+
 /// Sweeps one network.
 pub struct Sweep {
     rng: ChaCha8Rng,
-    targets: BTreeMap<Uuid, Target>,
-    /// What is to be done when: a try of a member, or, after the last try, its finding.
-    due: BinaryHeap<Reverse<(Duration, u64, Uuid, u8)>>,
+    /// By id, in the order of ids; numbers are compared faster than bytes.
+    targets: BTreeMap<u128, Target>,
+    /// First tries of this sweep, in their order.
+    firsts: VecDeque<Due>,
+    /// Further tries and, after the last of them, findings. Each is due a fixed time after it was put in: the first in is
+    /// the first out.
+    again: VecDeque<Due>,
     sequence: u64,
     ends: Option<Duration>,
     counts: (u32, u32),
@@ -107,7 +120,8 @@ impl Sweep {
         Self {
             rng: ChaCha8Rng::seed_from_u64(seed),
             targets: BTreeMap::new(),
-            due: BinaryHeap::new(),
+            firsts: VecDeque::new(),
+            again: VecDeque::new(),
             sequence: 0,
             ends: None,
             counts: (0, 0),
@@ -116,7 +130,7 @@ impl Sweep {
 
     /// Adds a member from the next sweep on, or changes its address from its next ping on.
     pub fn add(&mut self, now: Duration, member: Uuid, ping: SocketAddr) {
-        let target = self.targets.entry(member).or_insert(Target {
+        let target = self.targets.entry(member.as_u128()).or_insert(Target {
             ping,
             nonce: 0,
             answered: false,
@@ -129,15 +143,14 @@ impl Sweep {
 
     /// Removes a member at once.
     pub fn remove(&mut self, member: Uuid) {
-        self.targets.remove(&member);
+        self.targets.remove(&member.as_u128());
     }
 
     /// When to call [`Sweep::handle`] with a timeout, and why. `None` before the first member.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<(Duration, &'static str)> {
         let ends = self.ends?;
-        let due = self.due.peek().map_or(ends, |Reverse((at, ..))| (*at).min(ends));
-        Some((due, "sweep"))
+        Some((self.next().map_or(ends, |due| due.at.min(ends)), "sweep"))
     }
 
     /// Takes an event in.
@@ -149,7 +162,7 @@ impl Sweep {
     }
 
     fn pong(&mut self, nonce: u64, id: Uuid, boot: Uuid, out: &mut Vec<Effect>) {
-        let Some(target) = self.targets.get_mut(&id) else { return };
+        let Some(target) = self.targets.get_mut(&id.as_u128()) else { return };
         if target.asked && !target.answered && target.nonce == nonce {
             target.answered = true;
             target.silent_since = None;
@@ -162,11 +175,8 @@ impl Sweep {
         if now.saturating_sub(at) > STALL {
             self.begin(now);
         }
-        while let Some(Reverse((at, _, id, tried))) = self.due.peek().copied()
-            && at <= now
-        {
-            self.due.pop();
-            self.step(now, id, tried, out);
+        while let Some(due) = self.pop(now) {
+            self.step(now, due.member, due.tried, out);
         }
         if self.ends.is_some_and(|ends| ends <= now) {
             let (asked, missed) = self.counts;
@@ -177,7 +187,19 @@ impl Sweep {
         }
     }
 
-    fn step(&mut self, now: Duration, id: Uuid, tried: u8, out: &mut Vec<Effect>) {
+    fn next(&self) -> Option<&Due> {
+        match (self.firsts.front(), self.again.front()) {
+            (Some(first), Some(again)) => Some(first.earlier(again)),
+            (first, again) => first.or(again),
+        }
+    }
+
+    fn pop(&mut self, now: Duration) -> Option<Due> {
+        let due = *self.next().filter(|due| due.at <= now)?;
+        if due.tried == 0 { self.firsts.pop_front() } else { self.again.pop_front() }
+    }
+
+    fn step(&mut self, now: Duration, id: u128, tried: u8, out: &mut Vec<Effect>) {
         let Some(target) = self.targets.get_mut(&id).filter(|target| target.asked) else { return };
         if tried == 0 {
             target.nonce = self.rng.next_u64();
@@ -190,7 +212,8 @@ impl Sweep {
         if tried < TRIES {
             out.push(Effect::Ping { to: target.ping, nonce: target.nonce });
             self.sequence += 1;
-            self.due.push(Reverse((now + TRY_EVERY, self.sequence, id, tried + 1)));
+            let (at, tried) = (now + TRY_EVERY, tried + 1);
+            self.again.push_back(Due { at, sequence: self.sequence, member: id, tried });
             return;
         }
         let since = *target.silent_since.get_or_insert(now);
@@ -199,12 +222,13 @@ impl Sweep {
         if first_try.saturating_sub(since) <= LONG_GONE {
             self.counts.1 = (self.counts.1 + 1).min(self.counts.0);
         }
-        out.push(Effect::Missed { member: id });
+        out.push(Effect::Missed { member: Uuid::from_u128(id) });
     }
 
     /// Begins a sweep over all members in random order.
     fn begin(&mut self, now: Duration) {
-        self.due.clear();
+        self.firsts.clear();
+        self.again.clear();
         self.counts = (0, 0);
         self.ends = Some(now + SWEEP);
         let mut order: Vec<_> = self.targets.keys().copied().collect();
@@ -216,8 +240,14 @@ impl Sweep {
             }
             self.sequence += 1;
             let at = now + SPREAD.mul_f64(f64::from(slot) / f64::from(members));
-            self.due.push(Reverse((at, self.sequence, id, 0)));
+            self.firsts.push_back(Due { at, sequence: self.sequence, member: id, tried: 0 });
         }
+    }
+}
+
+impl Due {
+    fn earlier<'a>(&'a self, other: &'a Self) -> &'a Self {
+        if (other.at, other.sequence) < (self.at, self.sequence) { other } else { self }
     }
 }
 

@@ -45,6 +45,8 @@ const DEATHS: Duration = Duration::from_secs(150);
 const FLAPS: Duration = Duration::from_secs(45);
 /// A dead node is repaired after this time.
 const REPAIR: Duration = Duration::from_secs(420);
+/// Who waits is told how far it is this often.
+const TOLD_EVERY: Duration = Duration::from_secs(2);
 /// How exactly times are taken.
 const GRAIN: Duration = Duration::from_millis(100);
 
@@ -96,7 +98,13 @@ impl Fleet {
         let begin = Instant::now();
         let mut said = begin;
         told("the cluster is switched on");
-        let mut run = Run::settled(self.plan())?;
+        let mut run = Run::settled_telling(self.plan(), |world| {
+            if said.elapsed() >= TOLD_EVERY {
+                said = Instant::now();
+                let (serving, now) = (world.serving(), world.now().as_secs());
+                told(&format!("{serving} of {} nodes serve after {now} s", self.nodes));
+            }
+        })?;
         told(&format!("at rest after {:.0} s", run.world.now().as_secs_f64()));
         let cost = Cost::so_far(&run.world);
         let from = run.world.now();
@@ -105,10 +113,10 @@ impl Fleet {
         while run.world.now() < from + self.span {
             run.go_on(GRAIN).map_err(Broken::Violation)?;
             hour.pass(&mut run);
-            if said.elapsed() >= Duration::from_secs(5) {
+            if said.elapsed() >= TOLD_EVERY {
                 said = Instant::now();
-                let passed = run.world.now().saturating_sub(from);
-                told(&format!("{} min of {}", passed.as_secs() / 60, self.span.as_secs() / 60));
+                let passed = run.world.now().saturating_sub(from).as_secs();
+                told(&format!("{passed} s of {}", self.span.as_secs()));
             }
         }
         let wrong = hour.wrong_fences(&run);

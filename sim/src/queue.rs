@@ -14,12 +14,30 @@ pub struct Queue<T> {
     sequence: u64,
 }
 
-/// Ordered by time, then by who was first; no two have the same sequence number.
+/// Ordered by time, then by who was first; no two have the same sequence number. One number, since that is compared
+/// several times for each happening: nanoseconds in the upper half, then [`ORDER`] bits of sequence, then the slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Due {
-    at: Duration,
-    sequence: u64,
-    slot: u32,
+struct Due(u128);
+
+/// Bits of a sequence number: years of the largest cluster.
+const ORDER: u32 = 40;
+/// Bits of a slot: more happenings cannot wait at a time.
+const SLOT: u32 = 24;
+
+impl Due {
+    fn new(at: Duration, sequence: u64, slot: u32) -> Self {
+        assert!(sequence >> ORDER == 0 && slot >> SLOT == 0, "the queue is full");
+        let nanos = u64::try_from(at.as_nanos()).unwrap_or(u64::MAX);
+        Self(u128::from(nanos) << (ORDER + SLOT) | u128::from(sequence) << SLOT | u128::from(slot))
+    }
+
+    fn nanos(self) -> u64 {
+        (self.0 >> (ORDER + SLOT)) as u64
+    }
+
+    fn slot(self) -> usize {
+        (self.0 & ((1 << SLOT) - 1)) as usize
+    }
 }
 
 impl<T> Default for Queue<T> {
@@ -30,6 +48,9 @@ impl<T> Default for Queue<T> {
 
 impl<T> Queue<T> {
     /// Puts a happening in.
+    ///
+    /// # Panics
+    /// When sixteen million happenings wait already, or after a million million of them: some core has run wild.
     pub fn push(&mut self, at: Duration, what: T) {
         self.sequence += 1;
         let slot = self.free.pop().unwrap_or_else(|| {
@@ -39,18 +60,19 @@ impl<T> Queue<T> {
         if let Some(place) = self.slots.get_mut(slot as usize) {
             *place = Some(what);
         }
-        self.heap.push(Reverse(Due { at, sequence: self.sequence, slot }));
+        self.heap.push(Reverse(Due::new(at, self.sequence, slot)));
     }
 
     /// The next happening that is due by `until`.
     pub fn pop(&mut self, until: Duration) -> Option<(Duration, T)> {
-        if self.heap.peek()?.0.at > until {
+        let at = Duration::from_nanos(self.heap.peek()?.0.nanos());
+        if at > until {
             return None;
         }
-        let Reverse(due) = self.heap.pop()?;
-        let what = self.slots.get_mut(due.slot as usize)?.take()?;
-        self.free.push(due.slot);
-        Some((due.at, what))
+        let slot = self.heap.pop()?.0.slot();
+        let what = self.slots.get_mut(slot)?.take()?;
+        self.free.push(slot as u32);
+        Some((at, what))
     }
 
     /// How many happenings wait.
@@ -80,5 +102,18 @@ mod tests {
             std::iter::from_fn(|| queue.pop(second)).map(|(_, what)| what).collect();
         assert_eq!(order, ["a", "b", "c"]);
         assert!(queue.pop(second).is_none());
+    }
+
+    #[test]
+    fn slots_are_used_again_and_do_not_change_the_order() {
+        let mut queue = Queue::default();
+        let at = |nanos| Duration::new(1 << 33, nanos);
+        for round in 0..100 {
+            queue.push(at(round + 7), round * 2 + 1);
+            queue.push(at(round + 7), round * 2 + 2);
+            let before = queue.pop(at(round + 7));
+            assert_eq!(before, Some((at(round / 2 + 7), round + 1)));
+        }
+        assert_eq!(queue.len(), 100);
     }
 }

@@ -40,7 +40,15 @@ impl Run {
     /// # Errors
     /// [`NotSettled`]: there is no run.
     pub fn settled(plan: Plan) -> Result<Self, NotSettled> {
-        Self::new(plan, None).settle()
+        Self::settled_telling(plan, |_| {})
+    }
+
+    /// The same; `told` sees the world after each second.
+    ///
+    /// # Errors
+    /// [`NotSettled`]: there is no run.
+    pub fn settled_telling(plan: Plan, told: impl FnMut(&World)) -> Result<Self, NotSettled> {
+        Self::new(plan, None).settle(told)
     }
 
     /// The same, but a broken property ends neither the settling nor the run: each oracle's first word is kept.
@@ -48,20 +56,21 @@ impl Run {
     /// # Errors
     /// [`NotSettled::Late`]: there is no run.
     pub fn settled_going_past(plan: Plan) -> Result<Self, NotSettled> {
-        Self::new(plan, Some(Vec::new())).settle()
+        Self::new(plan, Some(Vec::new())).settle(|_| {})
     }
 
     fn new(plan: Plan, past: Option<Vec<Violation>>) -> Self {
         Self { world: World::new(plan), oracles: oracle::all(), facts: Vec::new(), past }
     }
 
-    fn settle(self) -> Result<Self, NotSettled> {
+    fn settle(self, mut told: impl FnMut(&World)) -> Result<Self, NotSettled> {
         let mut run = self;
         let waits = run.world.plan().waits;
         let grace = waits.grace.max(waits.new_leader);
         let second = Duration::from_secs(1);
         while run.world.now() < SETTLES_WITHIN {
             run.go_on(second).map_err(|broken| NotSettled::Broken(broken.to_string()))?;
+            told(&run.world);
             if run.world.is_settled() && run.world.now() > grace + second * 5 {
                 let now = run.world.now();
                 run.world.story.begin(now);

@@ -162,6 +162,15 @@ impl Wire {
             && self.island.is_empty()
     }
 
+    /// Whether no two machines are parted that are both linked: if someone does not reach someone else, one of the two
+    /// reaches nobody, in one direction or in both.
+    pub fn parts_nobody(&self) -> bool {
+        self.deaf.is_empty()
+            && self.island.is_empty()
+            && self.split.is_empty()
+            && self.apart.is_empty()
+    }
+
     /// All links as new.
     pub fn heal_all(&mut self) {
         *self = Self { carried: self.carried, lost: self.lost, ..Self::default() };
@@ -270,5 +279,34 @@ impl Wire {
     fn is_split(&self, from: Place, to: Place) -> bool {
         let (Place::Controller(one), Place::Controller(other)) = (from, to) else { return false };
         self.split.contains(&(one.min(other), one.max(other)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_nobody_is_parted_two_reach_each_other_when_both_are_linked() {
+        let network = Network(1);
+        let places = [Place::Controller(1), Place::Node(1), Place::Node(2), Place::Node(3)];
+        let mut wire = Wire::default();
+        let agrees = |wire: &Wire| {
+            let pairs = places.iter().flat_map(|a| places.iter().map(move |b| (*a, *b)));
+            pairs.filter(|(a, b)| a != b).all(|(a, b)| {
+                let both = wire.is_open(a, b, network) && wire.is_open(b, a, network);
+                both == (wire.is_linked(a, network) && wire.is_linked(b, network))
+            })
+        };
+        assert!(agrees(&wire));
+        wire.cut(Place::Node(1), network, Way::In);
+        wire.cut(Place::Node(2), network, Way::Out);
+        wire.cut(Place::Node(3), Network(0), Way::Out);
+        assert!(wire.parts_nobody() && agrees(&wire));
+        wire.set_dark(network, true);
+        assert!(wire.parts_nobody() && agrees(&wire));
+        wire.set_dark(network, false);
+        wire.set_apart(Place::Node(3), Place::Controller(1), network, true);
+        assert!(!wire.parts_nobody() && !agrees(&wire));
     }
 }

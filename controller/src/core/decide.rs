@@ -3,12 +3,12 @@
 
 use std::time::Duration;
 
-use action_matrix::{Action, Cell, Reach};
+use action_matrix::{Action, Reach};
 use fencing::{BootId, NodeId};
 
-use super::leading::Settling;
+use super::leading::{Rest, Settling};
 use crate::core::{Controller, LOOK_EVERY};
-use crate::detect::member_id;
+use crate::detect::Sight;
 use crate::effect::{Effect, Network};
 use crate::guard::{self, Asked, Refusal, is_storm};
 use crate::registry::{Command, Course, Kind, Node, State, Verdict};
@@ -25,35 +25,50 @@ impl Controller {
             return;
         }
         self.next_look = self.now + LOOK_EVERY;
-        self.enrol(out);
-        self.enrol_bmcs();
-        self.check_bmcs();
-        self.note_health();
-        self.note_storms(out);
-        for node in self.registry.nodes().keys().copied().collect::<Vec<_>>() {
-            self.decide(node, out);
+        let suspects = self.sights.iter().any(Sight::has_suspects);
+        match self.rest() {
+            None => self.look_at_nodes(out),
+            Some(rest) if rest.down || suspects => self.note_storms(out),
+            Some(_) => {}
         }
+        self.check_bmcs();
         self.advance_incidents(out);
         self.ask_census(out);
         self.count_minutes(out);
         self.give_up_if_unsound(out);
     }
 
-    /// A node's reachability as a cell of the matrix. Checks are not observed yet: they are unknown, which matches only
-    /// rows that leave them open.
-    pub(super) fn cell(&self, node: NodeId) -> Cell {
-        let reach = |sight: &crate::detect::Sight| {
-            let reach = sight.reach(node).map_or(Reach::Unknown, |(reach, _)| reach);
-            let unknown_is_down = mutants::is_on(mutants::Mutant::M17) && reach == Reach::Unknown;
-            if unknown_is_down { Reach::Down } else { reach }
-        };
-        Cell { networks: self.sights.iter().map(reach).collect(), checks: Vec::new() }
+    /// Looks at every node, and notes whether that need not be repeated before something stirs.
+    fn look_at_nodes(&mut self, out: &mut Vec<Effect>) {
+        let (index, turns) = self.stirred_at();
+        let mut rests = self.enrol(out);
+        rests &= self.enrol_bmcs();
+        let down = self.note_health();
+        self.note_storms(out);
+        for node in self.registry.nodes().keys().copied().collect::<Vec<_>>() {
+            rests &= self.decide(node, out);
+        }
+        rests &= !mutants::is_on(mutants::Mutant::M14);
+        if let Some(leading) = &mut self.leading {
+            leading.rest = rests.then_some(Rest { index, turns, down });
+        }
     }
 
-    /// Its networks in compact form. Checks, which nobody observes yet, would only repeat that they are unknown.
-    pub(super) fn compact(&self, node: NodeId) -> String {
-        let all = self.matrix.compact(&self.cell(node));
-        all.split_whitespace().next().unwrap_or_default().to_owned()
+    /// The rest that the last look found, if nothing has stirred since: no entry, and no reach.
+    fn rest(&self) -> Option<Rest> {
+        let rest = self.leading.as_ref()?.rest?;
+        (self.stirred_at() == (rest.index, rest.turns)).then_some(rest)
+    }
+
+    fn stirred_at(&self) -> (u64, u64) {
+        (self.registry.index(), self.sights.iter().map(Sight::turns).sum())
+    }
+
+    /// The inventory is another one: the next look looks at everything.
+    pub(super) fn stir(&mut self) {
+        if let Some(leading) = &mut self.leading {
+            leading.rest = None;
+        }
     }
 
     /// A node's reach changed on some network.
@@ -87,13 +102,14 @@ impl Controller {
         }
     }
 
-    fn decide(&mut self, node: NodeId, out: &mut Vec<Effect>) {
+    /// What follows from a node's cell. Whether nothing will follow from it until it is another one.
+    fn decide(&mut self, node: NodeId, out: &mut Vec<Effect>) -> bool {
         let (now, cell) = (self.now, self.cell(node));
         if self.registry.is_out(node) {
             self.forget_cell(node);
-            return;
+            return true;
         }
-        let Some(leading) = &mut self.leading else { return };
+        let Some(leading) = &mut self.leading else { return false };
         let fresh = || Settling { cell: cell.clone(), since: now, refused: None, acted: None };
         let settling = leading.settling.entry(node).or_insert_with(fresh);
         if settling.cell != cell {
@@ -103,8 +119,11 @@ impl Controller {
         let decision = self.matrix.decide(&cell);
         let (place, row) = (decision.index, decision.row);
         let settle = row.settle();
-        if acted == Some(place) || now.saturating_sub(since) < settle {
-            return;
+        if acted == Some(place) {
+            return true;
+        }
+        if now.saturating_sub(since) < settle {
+            return false;
         }
         let actions = row.actions().to_vec();
         let verdict = Verdict {
@@ -120,6 +139,7 @@ impl Controller {
         } else {
             self.consider_soft(node, verdict, &actions, place, out);
         }
+        false
     }
 
     fn consider_fence(
@@ -191,7 +211,7 @@ impl Controller {
             return;
         }
         // A network that nobody can judge is one page for the network, not an incident for each of its nodes.
-        if kind == Kind::Notify && self.sights.iter().any(crate::detect::Sight::is_dark) {
+        if kind == Kind::Notify && self.sights.iter().any(Sight::is_dark) {
             return;
         }
         // A node that never served has nothing to notify about: it is not there yet.
@@ -310,7 +330,7 @@ impl Controller {
     /// Protected nodes that are suspected or unreachable on some network, `node` counted in.
     fn suspected(&self, node: NodeId) -> Vec<NodeId> {
         let troubled = |id: &NodeId| {
-            let down = |sight: &crate::detect::Sight| {
+            let down = |sight: &Sight| {
                 sight.is_silent(*id) || matches!(sight.reach(*id), Some((Reach::Down, _)))
             };
             *id == node || self.sights.iter().any(down)
@@ -352,56 +372,6 @@ impl Controller {
         }
     }
 
-    /// Since when every network of a node has been up.
-    fn note_health(&mut self) {
-        let nodes: Vec<NodeId> = self.registry.nodes().keys().copied().collect();
-        for node in nodes {
-            let well = self.cell(node).networks.iter().all(|reach| *reach == Reach::Up);
-            let now = self.now;
-            let Some(leading) = &mut self.leading else { return };
-            if well {
-                leading.healthy.entry(node).or_insert(now);
-            } else {
-                leading.healthy.remove(&node);
-            }
-        }
-    }
-
-    /// How long every network of a node has been up.
-    pub(super) fn healthy_for(&self, node: NodeId) -> Duration {
-        let since = self.leading.as_ref().and_then(|leading| leading.healthy.get(&node));
-        since.map_or(Duration::ZERO, |since| self.now.saturating_sub(*since))
-    }
-
-    fn observations(&self, node: NodeId) -> Vec<String> {
-        let mut lines = Vec::new();
-        for (name, sight) in self.settings.networks.iter().zip(&self.sights) {
-            let Some((_, observers)) = sight.grounds(node) else { continue };
-            let reach = sight.reach(node).map_or(Reach::Unknown, |(reach, _)| reach);
-            if reach == Reach::Up {
-                continue;
-            }
-            for seen in observers {
-                let who = self.observer_name(seen.id);
-                let voice = if seen.sound { "" } else { " (no voice)" };
-                lines.push(format!(
-                    "{name}: {who} unanswered for {:.1}s{voice}",
-                    seen.unanswered.as_secs_f64()
-                ));
-            }
-        }
-        lines
-    }
-
-    /// A controller's or a node's name.
-    pub(super) fn observer_name(&self, id: uuid::Uuid) -> String {
-        let mut controllers = self.settings.controllers.keys();
-        match controllers.find(|controller| member_id(self.settings.cluster, **controller) == id) {
-            Some(controller) => controller.to_string(),
-            None => self.name(NodeId(id)),
-        }
-    }
-
     fn advance_incidents(&mut self, out: &mut Vec<Effect>) {
         if self.registry.is_noop() {
             return;
@@ -426,14 +396,14 @@ impl Controller {
     }
 
     fn count_minutes(&mut self, out: &mut Vec<Effect>) {
-        let recent =
-            self.registry.any_fence_within(guard::minutes(self.settings.waits.quarantine_within));
-        let Some(leading) = &mut self.leading else { return };
-        if leading.next_minute <= self.now {
-            leading.next_minute = self.now + MINUTE;
-            if recent {
-                self.propose(Command::Minute, out);
-            }
+        let Some(leading) = self.leading.as_mut().filter(|leading| leading.next_minute <= self.now)
+        else {
+            return;
+        };
+        leading.next_minute = self.now + MINUTE;
+        let recent = guard::minutes(self.settings.waits.quarantine_within);
+        if self.registry.any_fence_within(recent) {
+            self.propose(Command::Minute, out);
         }
     }
 
@@ -457,30 +427,6 @@ impl Controller {
                 "this leader's own link is bad: another controller takes over",
             ));
             self.hand_over(out);
-        }
-    }
-
-    /// Proposes what the inventory says and the registry does not.
-    pub(super) fn enrol(&mut self, out: &mut Vec<Effect>) {
-        if !self.leads() {
-            return;
-        }
-        let set: std::collections::BTreeMap<_, _> =
-            self.settings.controllers.iter().map(|(id, peer)| (*id, peer.lease.clone())).collect();
-        let known = self.registry.lease().now().controllers();
-        // E2 counts with one set that never changes; only addresses may. Another set is another cluster, for now.
-        let same_members = known.is_empty() || known.keys().eq(set.keys());
-        if same_members && *known != set {
-            self.propose_once(Command::Controllers { set }, out);
-        }
-        let news: Vec<_> = self
-            .inventory
-            .iter()
-            .filter(|(id, record)| self.registry.node(*id).map(|node| &node.record) != Some(record))
-            .cloned()
-            .collect();
-        for (node, record) in news {
-            self.propose_once(Command::Enrol { node, record: Box::new(record) }, out);
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use action_matrix::Reach;
-use fencing::bmc::{Ask, Reply};
+use fencing::bmc::Reply;
 use fencing::e1::PowerOff;
 use fencing::e2::{Standing, Waiting};
 use fencing::evidence::Evidence;
@@ -19,8 +19,6 @@ use crate::registry::{Command, Incident, State};
 
 /// One exchange with a BMC, its sessions included, ends within this time.
 pub(super) const BMC_ANSWERS: Duration = Duration::from_secs(10);
-/// How often the identity of a BMC that is not enrolled yet is asked for.
-const BMC_IDENTITY_EVERY: Duration = Duration::from_secs(15);
 /// A human is paged when there is no evidence after this time and none in sight.
 const PAGE_AFTER: Duration = Duration::from_secs(30);
 /// A leader that inherits a fence looks for the node's trouble itself for this long; then the verdict that it inherited
@@ -318,31 +316,6 @@ impl Controller {
     ) {
         if self.work(id).is_some_and(|work| work.told.insert(text.clone())) {
             out.push(Effect::journal(subject, text));
-        }
-    }
-
-    /// Asks for the identity of BMCs that are not enrolled yet: trust on first use, by a read that switches nothing.
-    pub(super) fn enrol_bmcs(&mut self) {
-        let now = self.now;
-        let wanting: Vec<_> = self
-            .registry
-            .nodes()
-            .iter()
-            .filter(|(id, node)| {
-                node.record.bmc && node.bmc.is_none() && !self.registry.is_out(**id)
-            })
-            .map(|(id, _)| *id)
-            .collect();
-        for node in wanting {
-            let Some(leading) = &mut self.leading else { return };
-            if leading.bmc_not_before.get(&node).is_some_and(|at| now < *at) {
-                continue;
-            }
-            leading.bmc_not_before.insert(node, now + BMC_IDENTITY_EVERY);
-            let ticket = self.ask_as(Asked::BmcIdentity(node));
-            let not_after = now + BMC_ANSWERS;
-            let ask = Ask::Read;
-            self.send_as_leader(Effect::Bmc { ticket, node, ask, expect: None, not_after });
         }
     }
 }

@@ -38,6 +38,8 @@ pub(super) struct Leading {
     pub(super) calls: BTreeMap<Ticket, Asked>,
     /// Reachability of nodes that are not all well, held still.
     pub(super) settling: BTreeMap<NodeId, Settling>,
+    /// Where a look found every node at rest, if nothing has stirred since.
+    pub(super) rest: Option<Rest>,
     /// Storm stops by failure domain: until when.
     pub(super) storms: BTreeMap<String, Duration>,
     /// The census.
@@ -99,6 +101,18 @@ pub(super) struct Settling {
     pub(super) refused: Option<Refusal>,
     /// The row that was acted upon, so that it is not acted upon again.
     pub(super) acted: Option<usize>,
+}
+
+/// What a look at all nodes rests on. While it is the same the next look would find what the last one did: everything
+/// enrolled, nobody newly well or not, every cell acted upon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Rest {
+    /// Index of the registry.
+    pub(super) index: u64,
+    /// Turns of all networks' reaches.
+    pub(super) turns: u64,
+    /// Whether some node is down on some network.
+    pub(super) down: bool,
 }
 
 /// Work on one incident.
@@ -167,6 +181,7 @@ impl Leading {
             works: BTreeMap::new(),
             calls: BTreeMap::new(),
             settling: BTreeMap::new(),
+            rest: None,
             storms: BTreeMap::new(),
             survey: Survey::default(),
             proposed: Vec::new(),

@@ -11,6 +11,7 @@
 //! What is replicated lives in the registry. What is in `leading` is only this leader's work in hand: it is empty
 //! after a change of leader, and the next leader builds it anew from the registry, assuming nothing.
 
+mod cell;
 mod check;
 mod cosign;
 mod decide;
@@ -18,6 +19,7 @@ mod enroll;
 mod fence;
 mod follow;
 mod give_back;
+mod inventory;
 mod leading;
 mod orders;
 mod outbox;
@@ -38,7 +40,7 @@ use fencing::{ControllerId, NodeId};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::detect::{Seen, Sight, member_id};
+use crate::detect::{Seen, Sight, first, member_id};
 use crate::effect::{Effect, Network, PeerMessage, Ticket};
 use crate::event::Event;
 use crate::raft::{self, Raft};
@@ -66,8 +68,9 @@ pub struct Controller {
     matrix: Matrix,
     sights: Vec<Sight>,
     sentinels: Sentinels,
-    /// Nodes with an open intent somewhere in the log that is not applied yet: none of them is acked (rule 8).
-    tail_intents: Vec<NodeId>,
+    /// Indexes and nodes of the intents in the part of the log that is not applied yet: none of these nodes is acked
+    /// (rule 8).
+    tail_intents: Vec<(u64, NodeId)>,
     /// Last index that the disk gave back.
     held_at_start: u64,
     /// When this controller learned of each open intent's commit, by index.
@@ -128,7 +131,7 @@ impl Controller {
             // Answers to questions of an earlier life are nobody's.
             next_ticket,
         };
-        controller.see_tail();
+        controller.see_tail(Some(0));
         controller.join(now, out);
         controller
     }
@@ -158,6 +161,7 @@ impl Controller {
             Event::Order { ticket, request } => self.ordered(ticket, request, out),
             Event::Inventory { nodes } => {
                 self.inventory = nodes;
+                self.stir();
                 self.enrol(out);
             }
             Event::MatrixFile { text } => {
@@ -171,9 +175,8 @@ impl Controller {
 
     /// When [`Self::handle`] wants a [`Event::Timeout`], and why.
     pub fn poll_timeout(&self) -> Option<(Duration, &'static str)> {
-        let own = [(self.next_tick, "raft tick")];
-        let sights = self.sights.iter().filter_map(Sight::poll_timeout);
-        own.into_iter().chain(sights).min()
+        let own = Some((self.next_tick, "raft tick"));
+        self.sights.iter().fold(own, |next, sight| first(next, sight.poll_timeout()))
     }
 
     /// The replicated state as this controller holds it.

@@ -5,7 +5,7 @@ use mutants::{Mutant, is_on};
 
 use crate::core::{Controller, Leading};
 use crate::effect::{Effect, PeerMessage};
-use crate::raft::{Output, Raft};
+use crate::raft::{Index, Output, Raft};
 use crate::registry::{Command, Entry, Registry};
 
 impl Controller {
@@ -35,8 +35,11 @@ impl Controller {
     fn take(&mut self, output: Output, out: &mut Vec<Effect>) {
         match output {
             Output::Persist(write) => {
+                let changed = write.changes_from();
                 out.push(Effect::Persist(write));
-                self.see_tail();
+                if let Some(index) = changed {
+                    self.see_tail(Some(index));
+                }
             }
             Output::Send { to, message } => {
                 let message = PeerMessage::Raft(message);
@@ -87,7 +90,7 @@ impl Controller {
                 self.finish_order(index, Err(rejected), out);
             }
         }
-        self.see_tail();
+        self.see_tail(None);
     }
 
     /// A snapshot replaces the state: at start this controller's own, later one from the leader.
@@ -105,7 +108,7 @@ impl Controller {
                 });
                 self.take_matrix(out);
                 self.retarget();
-                self.see_tail();
+                self.see_tail(Some(0));
             }
             Err(error) => {
                 out.push(Effect::Halt(format!("the snapshot at {index} cannot be read: {error}")));
@@ -143,19 +146,24 @@ impl Controller {
     }
 
     /// Which nodes have an intent in the part of the log that is not applied yet. It counts from the moment it is in the
-    /// log: the Persist goes out before any ack of the same event.
-    pub(super) fn see_tail(&mut self) {
+    /// log: the Persist goes out before any ack of the same event. What stands before `changed` was seen already, and
+    /// without it all.
+    pub(super) fn see_tail(&mut self, changed: Option<u64>) {
+        let changed = if is_on(Mutant::M07) { Some(0) } else { changed };
+        let applied = self.raft.applied().0;
+        let seen = |index: u64| changed.is_none_or(|changed| index < changed);
+        self.tail_intents.retain(|(index, _)| seen(*index) && *index > applied);
+        let Some(changed) = changed else { return };
         let lost = if is_on(Mutant::M05) { self.held_at_start } else { 0 };
-        let tail = self.raft.tail().filter(|(index, _, _)| index.0 > lost);
-        let intents = tail.filter_map(|(index, _, bytes)| {
-            let entry = postcard::from_bytes::<Entry>(bytes).ok()?;
-            let Command::Intent { node, .. } = entry.command else { return None };
+        let news = self.raft.tail(Index(changed.saturating_sub(1)));
+        for (index, _, bytes) in news.filter(|(index, _, _)| index.0 > lost) {
+            let Ok(entry) = postcard::from_bytes::<Entry>(bytes) else { continue };
+            let Command::Intent { node, .. } = entry.command else { continue };
             if is_on(Mutant::M07) && self.leading.is_some() {
                 self.intent_known.entry(index.0).or_insert(self.now);
             }
-            Some(node)
-        });
-        self.tail_intents = intents.collect();
+            self.tail_intents.push((index.0, node));
+        }
     }
 
     fn role(

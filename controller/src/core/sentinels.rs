@@ -112,14 +112,15 @@ impl Sentinels {
 /// intent on the node, and never for a boot that was fenced.
 pub(super) fn may_ack(
     registry: &Registry,
-    intents_in_tail: &[NodeId],
+    intents_in_tail: &[(u64, NodeId)],
     node: NodeId,
     boot: BootId,
 ) -> bool {
-    registry.node(node).is_some()
-        && (!registry.is_out(node) || is_on(Mutant::M06))
-        && !registry.was_fenced(node, boot)
-        && !intents_in_tail.contains(&node)
+    registry.node(node).is_some_and(|known| {
+        (!registry.is_known_out(known) || is_on(Mutant::M06))
+            && !known.was_fenced(boot)
+            && intents_in_tail.iter().all(|(_, on)| *on != node)
+    })
 }
 
 /// The answer to a renewal: an ack or none, with what the sentinel lacks of the committed log.

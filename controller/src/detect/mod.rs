@@ -11,10 +11,12 @@
 //! Only a leader opens cases; every controller sweeps and answers the leader's asks.
 
 mod case;
+mod heard;
 mod sight;
 mod suspects;
 
 pub use case::{Case, Observer, T_OBS};
+pub(crate) use sight::first;
 pub use sight::{Seen, Sight, Target};
 
 use uuid::Uuid;

@@ -8,12 +8,11 @@ use action_matrix::Reach;
 use fencing::{NodeId, census};
 use gossip::group::{self, Group};
 use gossip::sweep::{self, Sweep};
-use gossip::witness::{self, Message, Witness};
+use gossip::witness::{self, Witness};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use uuid::Uuid;
 
-use super::WITNESS_CHANNEL;
 use super::case::{Case, Observer};
 use crate::effect::{Effect, Network};
 
@@ -76,6 +75,7 @@ pub struct Sight {
     pub(super) next_judge: Option<Duration>,
     pub(super) leading: bool,
     pub(super) dark: bool,
+    pub(super) turns: u64,
 }
 
 impl Sight {
@@ -104,6 +104,7 @@ impl Sight {
             next_judge: None,
             leading: false,
             dark: false,
+            turns: 0,
         }
     }
 
@@ -127,23 +128,37 @@ impl Sight {
         now: Duration,
         nodes: impl Iterator<Item = (NodeId, SocketAddr, SocketAddr, &'a str, bool)>,
     ) {
-        let mut gone: BTreeSet<NodeId> = self.targets.keys().copied().collect();
+        let mut named = Vec::new();
         for (node, ping, gossip, domain, serves) in nodes {
-            gone.remove(&node);
-            self.sweep.add(now, node.0, ping);
-            let known = self.targets.entry(node).or_insert_with(|| Target {
-                ping,
-                gossip,
-                domain: domain.to_owned(),
-                serves,
-                boot: None,
-                reach: Reach::Unknown,
-                since: now,
-                why: "never heard on this network".to_owned(),
-                observers: Vec::new(),
-            });
-            (known.ping, known.gossip, known.domain) = (ping, gossip, domain.to_owned());
-            known.serves = serves;
+            named.push(node);
+            let Some(known) = self.targets.get_mut(&node) else {
+                self.sweep.add(now, node.0, ping);
+                let (reach, why) = (Reach::Unknown, "never heard on this network".to_owned());
+                let (domain, observers) = (domain.to_owned(), Vec::new());
+                let (boot, since) = (None, now);
+                let target =
+                    Target { ping, gossip, domain, serves, boot, reach, since, why, observers };
+                self.targets.insert(node, target);
+                self.turns += 1;
+                continue;
+            };
+            // Each entry that arms a node comes by here with all nodes: what is the same is left as it is.
+            if known.ping != ping {
+                self.sweep.add(now, node.0, ping);
+                known.ping = ping;
+            }
+            if known.domain != domain {
+                known.domain = domain.to_owned();
+            }
+            (known.gossip, known.serves) = (gossip, serves);
+        }
+        if named.len() == self.targets.len() {
+            return;
+        }
+        self.turns += 1;
+        let mut gone: BTreeSet<NodeId> = self.targets.keys().copied().collect();
+        for node in &named {
+            gone.remove(node);
         }
         for node in gone {
             self.sweep.remove(node.0);
@@ -219,13 +234,8 @@ impl Sight {
     /// When [`Self::timeout`] wants to be called.
     pub fn poll_timeout(&self) -> Option<(Duration, &'static str)> {
         let judge = self.next_judge.map(|at| (at, "judge suspects"));
-        let timers = [
-            self.group.poll_timeout(),
-            self.sweep.poll_timeout(),
-            self.witness.poll_timeout(),
-            judge,
-        ];
-        timers.into_iter().flatten().min()
+        let own = first(self.witness.poll_timeout(), judge);
+        first(first(self.group.poll_timeout(), self.sweep.poll_timeout()), own)
     }
 
     /// A node's reach here, and since when.
@@ -239,10 +249,20 @@ impl Sight {
         Some(if self.dark { (Reach::Unknown, target.since) } else { (target.reach, target.since) })
     }
 
+    /// How often [`Self::reach`] has changed, of whatever node.
+    pub fn turns(&self) -> u64 {
+        self.turns
+    }
+
     /// Why a node's reach is what it is, and who says so.
     pub fn grounds(&self, node: NodeId) -> Option<(&str, &[Observer])> {
         let target = self.targets.get(&node)?;
         Some((&target.why, &target.observers))
+    }
+
+    /// Whether a case of any node is open.
+    pub fn has_suspects(&self) -> bool {
+        !self.cases.is_empty()
     }
 
     /// Whether a case of this node is open.
@@ -307,143 +327,28 @@ impl Sight {
             effects.into_iter().for_each(|effect| self.send(effect, out));
         }
     }
-
-    fn send(&self, effect: group::Effect, out: &mut Vec<Effect>) {
-        if let group::Effect::Send { to, bytes } = effect {
-            out.push(Effect::Gossip { network: self.network, to, bytes });
-        }
-    }
-
-    fn take_group(
-        &mut self,
-        now: Duration,
-        effects: Vec<group::Effect>,
-        out: &mut Vec<Effect>,
-        seen: &mut Vec<Seen>,
-    ) {
-        for effect in effects {
-            match effect {
-                group::Effect::Send { .. } => self.send(effect, out),
-                group::Effect::ProbeFailed { member } => self.suspect(now, member.id, out, seen),
-                group::Effect::MemberDown(member) => self.suspect(now, member.id, out, seen),
-                group::Effect::Talk { bytes, .. } => self.talked(now, &bytes, out, seen),
-                group::Effect::MemberUp(_)
-                | group::Effect::Renamed { .. }
-                | group::Effect::Heard { .. } => {}
-            }
-        }
-    }
-
-    fn talked(&mut self, now: Duration, bytes: &[u8], out: &mut Vec<Effect>, seen: &mut Vec<Seen>) {
-        let Some((&channel, body)) = bytes.split_first() else { return };
-        if channel == census::CHANNEL {
-            if let Ok(message) = postcard::from_bytes(body) {
-                seen.push(Seen::Census(message));
-            }
-            return;
-        }
-        match Message::parse(body).filter(|_| channel == WITNESS_CHANNEL) {
-            Some(Message::Hint(hint)) => self.suspect(now, hint.suspect, out, seen),
-            Some(Message::Watch(watch)) => {
-                self.with_witness(now, witness::Event::Watch(watch), out)
-            }
-            Some(Message::Unwatch { ask }) => {
-                self.with_witness(now, witness::Event::Unwatch { ask }, out);
-            }
-            Some(Message::Report(report)) => self.reported(now, report),
-            None => {}
-        }
-    }
-
-    fn take_sweep(
-        &mut self,
-        now: Duration,
-        effects: Vec<sweep::Effect>,
-        out: &mut Vec<Effect>,
-        seen: &mut Vec<Seen>,
-    ) {
-        for effect in effects {
-            match effect {
-                sweep::Effect::Ping { to, nonce } => {
-                    out.push(Effect::Ping { network: self.network, to, nonce });
-                }
-                sweep::Effect::Missed { member } => self.suspect(now, member, out, seen),
-                sweep::Effect::Answered { member, boot } => {
-                    self.answered(now, NodeId(member), boot, out, seen);
-                }
-                sweep::Effect::Finished { asked, missed } => {
-                    self.swept.insert(self.me, (now, is_sound(asked, missed)));
-                    seen.push(Seen::Swept { asked, missed });
-                    self.see_dark(now, seen);
-                }
-            }
-        }
-    }
-
-    fn answered(
-        &mut self,
-        now: Duration,
-        node: NodeId,
-        boot: Uuid,
-        out: &mut Vec<Effect>,
-        seen: &mut Vec<Seen>,
-    ) {
-        let Some(target) = self.targets.get_mut(&node) else { return };
-        target.boot = Some(boot);
-        match target.reach {
-            // One answer to one controller is enough to leave "never heard"; a node that was judged down needs a judge.
-            Reach::Unknown => {
-                (target.reach, target.since) = (Reach::Up, now);
-                target.why = "it answers".to_owned();
-                seen.push(Seen::Reach(node, Reach::Up));
-            }
-            Reach::Down => self.suspect(now, node.0, out, seen),
-            Reach::Up => {}
-        }
-    }
-
-    pub(super) fn with_witness(
-        &mut self,
-        now: Duration,
-        event: witness::Event,
-        out: &mut Vec<Effect>,
-    ) {
-        let mut effects = Vec::new();
-        self.witness.handle(now, event, self.group.peers(), &mut effects);
-        for effect in effects {
-            match effect {
-                witness::Effect::Ping { to, nonce } => {
-                    out.push(Effect::Ping { network: self.network, to, nonce });
-                }
-                witness::Effect::Report(report) => {
-                    self.reported(now, report);
-                    let bytes = Message::Report(report).to_bytes();
-                    let others = self.controllers.iter().filter(|(id, _)| **id != self.me);
-                    for (_, to) in others {
-                        self.talk_to(*to, WITNESS_CHANNEL, &bytes, out);
-                    }
-                }
-            }
-        }
-    }
-
-    fn reported(&mut self, now: Duration, report: witness::Report) {
-        if report.asked_by == self.me
-            && let Some(case) = self.cases.get_mut(&NodeId(report.suspect))
-        {
-            case.reported(now, report);
-        }
-    }
 }
 
 /// Fence events are repeated by us until evidence is in; a copy elsewhere lives this long after the last repetition.
 const FENCE_EVENT_LIFE: Duration = Duration::from_secs(60);
 
 /// A controller whose last sweep missed more than 30 %, and more than one, has no voice.
-fn is_sound(asked: u32, missed: u32) -> bool {
+pub(super) fn is_sound(asked: u32, missed: u32) -> bool {
     mutants::is_on(mutants::Mutant::M16)
         || missed <= 1
         || u64::from(missed) * 10 <= u64::from(asked) * 3
+}
+
+/// The earlier of two timers. It is asked for after each event.
+pub(crate) fn first(
+    one: Option<(Duration, &'static str)>,
+    other: Option<(Duration, &'static str)>,
+) -> Option<(Duration, &'static str)> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(if other.0 < one.0 { other } else { one }),
+        (one, None) => one,
+        (None, other) => other,
+    }
 }
 
 fn due(timeout: Option<(Duration, &'static str)>, now: Duration) -> bool {

@@ -171,15 +171,12 @@ impl Sight {
         let reach = case.judge(now, &observers, self.hold, controllers, lost);
         target.observers = observers;
         if let Some(reach) = reach.filter(|reach| *reach != target.reach) {
-            (target.reach, target.since) = (reach, now);
-            target.why = match reach {
-                Reach::Up => "most controllers, or all witnesses, reach it".to_owned(),
-                Reach::Down => {
-                    "most sound controllers and most witnesses cannot reach it".to_owned()
-                }
-                Reach::Unknown => "too few observers".to_owned(),
+            let why = match reach {
+                Reach::Up => "most controllers, or all witnesses, reach it",
+                Reach::Down => "most sound controllers and most witnesses cannot reach it",
+                Reach::Unknown => "too few observers",
             };
-            seen.push(Seen::Reach(node, reach));
+            self.turn(now, node, reach, why, seen);
         }
     }
 
@@ -220,7 +217,7 @@ impl Sight {
         let needed = self.controllers.len().min(2);
         let dark = self.leading && self.sound_controllers(now) < needed;
         if dark != self.dark {
-            self.dark = dark;
+            self.turn_dark(dark);
             seen.push(Seen::Dark(dark));
             let nodes = self.targets.iter().map(|(node, target)| {
                 Seen::Reach(*node, if dark { Reach::Unknown } else { target.reach })

@@ -239,10 +239,15 @@ impl Raft {
         voters.iter().map(|id| (PeerId(*id), self.matched_by(PeerId(*id)))).collect()
     }
 
-    /// The entries that this log holds beyond what was handed out by `Apply`, uncommitted ones
-    /// included: what this controller may already have acknowledged to a leader.
-    pub fn tail(&self) -> impl Iterator<Item = (Index, Term, &[u8])> {
-        self.raw.store().held.entries_after(Index(self.raw.raft.raft_log.applied))
+    /// Last index that was handed out by `Apply` or `Install`.
+    pub fn applied(&self) -> Index {
+        Index(self.raw.raft.raft_log.applied)
+    }
+
+    /// The entries after `after` that this log holds beyond what was handed out by `Apply`, uncommitted
+    /// ones included: what this controller may already have acknowledged to a leader.
+    pub fn tail(&self, after: Index) -> impl Iterator<Item = (Index, Term, &[u8])> {
+        self.raw.store().held.entries_after(self.applied().max(after))
     }
 
     pub(super) fn me(&self) -> PeerId {

@@ -45,6 +45,14 @@ impl Write {
         self.hard.is_none() && self.snapshot.is_none() && self.entries.is_empty()
     }
 
+    /// From which index on the log is another one after it; `None` when no entry is.
+    pub fn changes_from(&self) -> Option<u64> {
+        if self.has_snapshot() {
+            return Some(0);
+        }
+        (!self.entries.is_empty()).then_some(self.first)
+    }
+
     /// Whether it carries a snapshot, so that what came before it can be dropped.
     pub fn has_snapshot(&self) -> bool {
         self.snapshot.is_some()

@@ -185,7 +185,8 @@ fn the_tail_shows_what_is_held_but_not_committed() {
     assert!(rig.propose(leader, b"intent"));
     rig.run(20);
     for id in [leader, follower] {
-        let tail: Vec<_> = rig.raft(id).tail().map(|(_, _, command)| command.to_vec()).collect();
+        let tail: Vec<_> =
+            rig.raft(id).tail(Index(0)).map(|(_, _, command)| command.to_vec()).collect();
         assert_eq!(tail, [b"intent".to_vec()], "{id}");
     }
     let disk = rig.machine(follower).disk.clone();

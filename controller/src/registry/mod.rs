@@ -139,13 +139,18 @@ impl Registry {
 
     /// From FenceIntent to Released.
     pub fn is_out(&self, node: NodeId) -> bool {
-        self.incident_of(node)
-            .is_some_and(|incident| incident.fence().is_some() && incident.state.is_out())
+        self.nodes.get(&node).is_some_and(|known| self.is_known_out(known))
+    }
+
+    /// [`Self::is_out`] of a node that was looked up already.
+    pub fn is_known_out(&self, known: &Node) -> bool {
+        let open = known.incident.and_then(|id| self.incidents.get(&id));
+        open.is_some_and(|incident| incident.fence().is_some() && incident.state.is_out())
     }
 
     /// Whether this boot was fenced: it is never acked again.
     pub fn was_fenced(&self, node: NodeId, boot: BootId) -> bool {
-        self.nodes.get(&node).is_some_and(|node| node.fenced_boots.contains(&boot))
+        self.nodes.get(&node).is_some_and(|known| known.was_fenced(boot))
     }
 
     /// The proof that the node of an incident is off, while its recovery may act: from `Fenced` to the release, and not

@@ -70,6 +70,11 @@ impl Node {
         }
     }
 
+    /// Whether this boot of it was fenced.
+    pub fn was_fenced(&self, boot: BootId) -> bool {
+        self.fenced_boots.contains(&boot)
+    }
+
     /// The boot that may run guests, by ARMED or ADMITTED.
     pub fn serving_boot(&self) -> Option<BootId> {
         self.armed.map(|arming| arming.boot).or(self.admitted)

@@ -164,8 +164,13 @@ impl Adopted {
 
     /// V(k): armed nodes that are not in Open, by boot.
     pub fn voters(&self) -> BTreeSet<(NodeId, BootId)> {
+        self.each_voter().collect()
+    }
+
+    /// The same, one by one.
+    pub fn each_voter(&self) -> impl Iterator<Item = (NodeId, BootId)> {
         let fenced_not = |node: &NodeId| !self.open.contains_key(node);
-        self.armed.iter().filter(|(n, _)| fenced_not(n)).map(|(n, a)| (*n, a.boot)).collect()
+        self.armed.iter().filter(move |(n, _)| fenced_not(n)).map(|(n, a)| (*n, a.boot))
     }
 
     /// Whether this boot is armed.

@@ -205,7 +205,6 @@ impl Witness {
         if let Some(target) = self.control.get_mut(&id) {
             target.pong(nonce);
         }
-        let voice = control_voice(&self.control, now);
         if mutants::is_on(mutants::Mutant::M44) {
             return;
         }
@@ -220,6 +219,7 @@ impl Witness {
         watched.boot_seen = Some(boot);
         watched.silent = watched.target.unanswered(now) >= T_OBS;
         if changed || restarted {
+            let voice = control_voice(&self.control, now);
             watched.report(now, self.me, id, voice, out);
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fencing::lease::{Adopted, Change, LogPart};
+use fencing::lease::{Adopted, Change, LeaseTimes, LogPart};
 use fencing::{BootId, ControllerId, NodeId};
 use mutants::{Mutant, is_on};
 
@@ -18,6 +18,7 @@ pub(super) struct Log {
     boot: BootId,
     n: u64,
     state: Adopted,
+    own: Own,
     /// n that may be reported: it is in memory-backed storage.
     stored: u64,
     lost: bool,
@@ -26,6 +27,20 @@ pub(super) struct Log {
     committed: BTreeMap<ControllerId, u64>,
     /// Snapshots on their way, one per controller: the pieces of two controllers are not mixed.
     pieces: BTreeMap<ControllerId, Pieces>,
+}
+
+/// What the state at n says of this node and boot. It is asked for several times after each event, and changes only
+/// with n: [`Log::look_at_state`] alone makes it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Own {
+    /// Whether this boot is armed.
+    pub(super) armed: bool,
+    /// The times that it was armed with.
+    pub(super) times: Option<LeaseTimes>,
+    /// Whether the node was disarmed and nobody has asked to arm it since.
+    pub(super) held: bool,
+    /// Whether this boot is in Open.
+    pub(super) open: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +66,7 @@ impl Log {
             boot,
             n: 0,
             state: Adopted::default(),
+            own: Own::default(),
             stored: 0,
             lost,
             gate: Gate::Closed,
@@ -64,13 +80,18 @@ impl Log {
         let gate = if saved.gate { Gate::Open } else { Gate::Closed };
         let empty = Self::empty(node, saved.boot, saved.lost);
         let mut log = Self { n: saved.n, stored: saved.n, state: saved.adopted, gate, ..empty };
-        log.look_at_gate();
+        log.look_at_state();
         log
     }
 
     /// The state at n.
     pub(super) fn state(&self) -> &Adopted {
         &self.state
+    }
+
+    /// What the state at n says of this boot.
+    pub(super) fn own(&self) -> &Own {
+        &self.own
     }
 
     /// n.
@@ -183,12 +204,13 @@ impl Log {
     fn reach(&mut self, n: u64) -> Adoption {
         self.n = n;
         self.pieces.retain(|_, pieces| pieces.at > n);
-        self.look_at_gate();
+        self.look_at_state();
         Adoption::Adopted
     }
 
     /// Once open the gate stays open for this boot: a disarmed node keeps its guests.
-    fn look_at_gate(&mut self) {
+    fn look_at_state(&mut self) {
+        self.own = Own::of(&self.state, self.node, self.boot);
         let may = self.state.may_run_guests(self.node, self.boot);
         self.gate = match self.gate {
             Gate::Open => Gate::Open,
@@ -196,6 +218,19 @@ impl Log {
             Gate::Closed | Gate::Due(_) if may => Gate::Due(self.n),
             Gate::Closed | Gate::Due(_) => Gate::Closed,
         };
+    }
+}
+
+impl Own {
+    /// What a state says of a boot.
+    pub(super) fn of(state: &Adopted, node: NodeId, boot: BootId) -> Self {
+        let armed = state.is_armed(node, boot);
+        Self {
+            armed,
+            times: state.times(node).filter(|_| armed).copied(),
+            held: state.is_held(node),
+            open: state.open_boot(node) == Some(boot),
+        }
     }
 }
 

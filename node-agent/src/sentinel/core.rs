@@ -15,6 +15,8 @@ use rand_chacha::ChaCha8Rng;
 use uuid::Uuid;
 
 use super::adoption::Log;
+#[cfg(test)]
+use super::adoption::Own;
 use super::counters::Counters;
 use super::device::Device;
 use super::event::{Effect, Event, ResetReason, Saved, Warning};
@@ -33,6 +35,7 @@ pub struct Sentinel {
     pub(super) pinned: BTreeMap<ControllerId, Pinned>,
     pub(super) log: Log,
     pub(super) lease: Lease,
+    lease_base: Option<Duration>,
     pub(super) peers: Peers,
     device: Device,
     pub(super) highest_epoch: Option<Epoch>,
@@ -78,6 +81,7 @@ impl Sentinel {
             pinned: setup.controllers,
             log,
             lease: Lease::default(),
+            lease_base: None,
             peers: Peers::default(),
             device: Device::new(setup.has_watchdog),
             highest_epoch: setup.highest_epoch,
@@ -172,6 +176,13 @@ impl Sentinel {
         self.log.state()
     }
 
+    /// Whether what is remembered between events is what would be found anew.
+    #[cfg(test)]
+    pub(super) fn remembers_rightly(&self) -> bool {
+        let own = Own::of(self.log.state(), self.node, self.boot);
+        *self.log.own() == own && self.lease_base == self.counted_base()
+    }
+
     /// Opening was a feed: as after any other, the clock has been read again, and nobody may stand for the node now.
     fn watchdog_opened(
         &mut self,
@@ -195,7 +206,7 @@ impl Sentinel {
     }
 
     pub(super) fn check_entry(&mut self, effects: &mut Vec<Effect>) {
-        let entry = self.log.state().times(self.node).filter(|_| self.is_armed()).copied();
+        let entry = self.log.own().times;
         if let (Some(entry), WatchdogState::Open { timeout, .. }) = (entry, self.device.state())
             && entry.watchdog < timeout
             && !std::mem::replace(&mut self.warned_of_entry, true)
@@ -211,8 +222,7 @@ impl Sentinel {
         if self.phase == Phase::New {
             self.start(effects);
         }
-        if self.phase == Phase::Running && self.log.state().open_boot(self.node) == Some(self.boot)
-        {
+        if self.phase == Phase::Running && self.log.own().open {
             self.log.close_gate();
             effects.push(Effect::GateClosed);
             self.reset(ResetReason::OwnIntent, effects);
@@ -250,7 +260,7 @@ impl Sentinel {
     /// when the log that was adopted says DISARMED: what E2 reads comes first.
     fn follow_arming(&mut self, now: Duration, effects: &mut Vec<Effect>) {
         let armed = self.is_armed();
-        let held = self.log.state().is_held(self.node);
+        let held = self.log.own().held;
         if held && !armed && self.device.close() {
             effects.push(Effect::MagicClose);
         }
@@ -369,8 +379,17 @@ impl Sentinel {
         self.peers.base(&voters).is_some_and(|base| now.saturating_sub(base) < vouch)
     }
 
-    /// base_c, by the controller set of the adopted prefix; before there is one, by that of the configuration.
     fn lease_base(&self) -> Option<Duration> {
+        self.lease_base
+    }
+
+    /// Counts base_c anew. Only what a controller says changes it: an ack, or the log that comes with one.
+    pub(super) fn count_base(&mut self) {
+        self.lease_base = self.counted_base();
+    }
+
+    /// base_c, by the controller set of the adopted prefix; before there is one, by that of the configuration.
+    fn counted_base(&self) -> Option<Duration> {
         let set = self.log.state().controllers();
         if set.is_empty() {
             self.lease.base(self.pinned.keys())
@@ -380,7 +399,7 @@ impl Sentinel {
     }
 
     fn is_armed(&self) -> bool {
-        self.log.state().is_armed(self.node, self.boot)
+        self.log.own().armed
     }
 
     /// V(n) without this node.
@@ -394,8 +413,7 @@ impl Sentinel {
     /// own hold; where they differ, the shorter ones err towards dying early.
     pub(super) fn times(&self) -> LeaseTimes {
         let own = self.own_times;
-        let entry = self.log.state().times(self.node).filter(|_| self.is_armed());
-        entry.map_or(own, |entry| LeaseTimes {
+        self.log.own().times.map_or(own, |entry| LeaseTimes {
             lease: own.lease.min(entry.lease),
             vouch: own.vouch.min(entry.vouch),
             ..own

@@ -33,12 +33,14 @@ impl Sentinel {
                 } else {
                     self.counters.dropped += 1;
                 }
+                self.count_base();
             }
             (Signer::Controller(id), Message::NoAck { committed, log, .. })
                 if self.pinned.contains_key(&id) =>
             {
                 self.counters.no_acks += 1;
                 self.read_log(id, committed, log, effects);
+                self.count_base();
             }
             (Signer::Node(signer), Message::Ask { node, boot, seq }) if signer == node => {
                 self.answer(from, node, boot, seq, effects);

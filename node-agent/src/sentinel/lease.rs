@@ -39,7 +39,7 @@ impl Lease {
     /// A controller acked renewal `seq`. What counts is when that renewal was **sent**: the controller may have
     /// promised not to ack at any time after it answered. False for a renewal that is not known.
     pub(super) fn acked(&mut self, controller: ControllerId, seq: u64) -> bool {
-        let Some(renewal) = self.sent.iter().find(|renewal| renewal.seq == seq) else {
+        let Some(renewal) = self.sent.iter().rev().find(|renewal| renewal.seq == seq) else {
             return false;
         };
         let received = self.sent.back().filter(|_| is_on(Mutant::M02));
@@ -55,7 +55,6 @@ impl Lease {
     ) -> Option<Duration> {
         let quorum = if is_on(Mutant::M04) { 1 } else { set.clone().count() / 2 + 1 };
         let acked = set.filter_map(|id| self.acked.get(id).copied());
-        // Asked several times per event, of a few controllers: counting is cheaper than sorting.
         let stand = |base: Duration| acked.clone().filter(|at| *at >= base).count() >= quorum;
         acked.clone().filter(|base| stand(*base)).max()
     }

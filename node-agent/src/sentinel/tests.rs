@@ -153,6 +153,7 @@ impl Bench {
     fn event(&mut self, event: Event) {
         let mut effects = Vec::new();
         self.core.handle(self.now, event, &mut effects);
+        assert!(self.core.remembers_rightly());
         self.carry_out(effects);
     }
 

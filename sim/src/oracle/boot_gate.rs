@@ -14,6 +14,8 @@ use crate::world::World;
 #[derive(Debug, Default)]
 pub(super) struct BootGate {
     named: BTreeSet<(NodeId, BootId)>,
+    /// Index of the registry that was looked at last.
+    seen: u64,
     judged: u64,
 }
 
@@ -29,7 +31,12 @@ impl Oracle for BootGate {
     fn judge(&mut self, world: &World, fact: &Fact) -> Result<(), String> {
         match fact {
             Fact::Applied { .. } => {
-                let nodes = world.registry().into_iter().flat_map(|registry| registry.nodes());
+                let Some(registry) = world.registry() else { return Ok(()) };
+                // The other controllers apply what the first one has shown here already.
+                if std::mem::replace(&mut self.seen, registry.index()) == registry.index() {
+                    return Ok(());
+                }
+                let nodes = registry.nodes().iter();
                 let named = nodes.filter_map(|(id, node)| Some((*id, node.serving_boot()?)));
                 self.named.extend(named);
                 Ok(())

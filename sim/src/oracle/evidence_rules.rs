@@ -18,6 +18,8 @@ use crate::world::World;
 #[derive(Debug, Default)]
 pub(super) struct EvidenceRules {
     armed: BTreeMap<NodeId, BootId>,
+    /// Index of the registry that was looked at last.
+    seen: u64,
     judged: u64,
 }
 
@@ -36,8 +38,12 @@ impl Oracle for EvidenceRules {
     fn judge(&mut self, world: &World, fact: &Fact) -> Result<(), String> {
         match fact {
             Fact::Applied { .. } => {
-                let nodes = world.registry().into_iter().flat_map(|registry| registry.nodes());
-                for (id, node) in nodes {
+                let Some(registry) = world.registry() else { return Ok(()) };
+                // The other controllers apply what the first one has shown here already.
+                if std::mem::replace(&mut self.seen, registry.index()) == registry.index() {
+                    return Ok(());
+                }
+                for (id, node) in registry.nodes() {
                     if let Some(arming) = node.armed {
                         self.armed.insert(*id, arming.boot);
                     }

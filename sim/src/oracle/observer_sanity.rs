@@ -73,12 +73,18 @@ impl ObserverSanity {
         let all: Vec<Place> =
             nodes.map(|node| node.place()).chain(seats.map(|seat| seat.place())).collect();
         for network in (0..world.plan().networks()).map(Network) {
+            let linked = all.iter().filter(|who| world.wire.is_linked(**who, network)).count();
             for who in &all {
                 let both = |other: &&Place| {
                     let there = world.wire.is_open(*who, **other, network);
                     **other != *who && there && world.wire.is_open(**other, *who, network)
                 };
-                let reached = all.iter().filter(both).count();
+                let reached = if world.wire.parts_nobody() {
+                    // Only links are cut: who is linked reaches all others that are.
+                    linked.saturating_sub(1) * usize::from(world.wire.is_linked(*who, network))
+                } else {
+                    all.iter().filter(both).count()
+                };
                 if reached * 4 < all.len().saturating_sub(1) {
                     self.blind.entry((*who, network)).or_insert(world.now());
                 } else {

@@ -118,25 +118,29 @@ impl SelfFenceDeadline {
         self.judged += 1;
         let times = world.plan().profile.times();
         let needed = world.seats.len() / 2 + 1;
+        let stood = self.stood(world, node.number);
+        let base_c = nth_newest(&stood.acked, needed);
+        // 3W(1+e). K, which the promise adds, is for disks to become quiet: power ends before.
+        let drift = (times.lease + times.watchdog * 3) / 1000;
+        let slack = times.watchdog * 33 / 10 + drift;
+        if base_c.is_some_and(|base| world.now() <= base + times.lease + slack) {
+            // Whatever its peers say, they can only give it more.
+            return Ok(());
+        }
         // By the log that its sentinel has adopted, or had when it died.
         let adopted = node.sentinel.core.as_ref().map(|core| core.adopted());
         let adopted = adopted.or(node.kept.as_ref().map(|kept| &kept.adopted));
-        let voters = adopted.map(|adopted| adopted.voters());
-        let others = voters.map_or(0, |voters| {
-            voters.iter().filter(|(id, _)| node_number(*id) != node.number).count()
+        let others = adopted.map_or(0, |adopted| {
+            adopted.each_voter().filter(|(id, _)| node_number(*id) != node.number).count()
         });
         let vouches = others.div_ceil(2);
         if vouches == 0 {
             return Ok(());
         }
-        let stood = self.stood(world, node.number);
-        let base_c = nth_newest(&stood.acked, needed);
         let base_v = nth_newest(&stood.vouched, vouches);
         let until = [base_c.map(|b| b + times.lease), base_v.map(|b| b + times.vouch)];
         let Some(until) = until.into_iter().flatten().max() else { return Ok(()) };
-        // 3W(1+e). K, which the promise adds, is for disks to become quiet: power ends before.
-        let drift = (times.lease + times.watchdog * 3) / 1000;
-        let deadline = until + times.watchdog * 33 / 10 + drift;
+        let deadline = until + slack;
         if world.now() > deadline {
             let late = world.now().saturating_sub(deadline);
             return Err(format!(

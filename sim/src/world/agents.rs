@@ -89,32 +89,30 @@ impl World {
             return;
         }
         let reading = node.clock.read(now);
-        let Some(core) = node.agent.core.as_mut() else { return };
-        let mut effects = Vec::new();
+        let mut effects = std::mem::take(&mut self.spare.agent);
+        let core = self.node_mut(number).and_then(|node| node.agent.core.as_mut());
+        let Some(core) = core else { return };
         core.handle(reading, event, &mut effects);
         self.do_agent_effects(number, effects);
     }
 
-    fn do_agent_effects(&mut self, number: u16, effects: Vec<Effect>) {
+    fn do_agent_effects(&mut self, number: u16, mut effects: Vec<Effect>) {
         let place = Place::Node(number);
-        for effect in effects {
+        for effect in effects.drain(..) {
             match effect {
                 Effect::Gossip { network, to, bytes } => {
                     let network = Network(network);
-                    let sender = place.address(network, Port::Gossip);
-                    self.send(place, network, sender, to, Body::Gossip(bytes));
+                    self.send(place, network, to, Body::Gossip(bytes));
                 }
                 Effect::Ping { network, to, nonce } => {
                     let network = Network(network);
-                    let sender = place.address(network, Port::Lease);
-                    self.send(place, network, sender, to, Body::Ping { nonce });
+                    self.send(place, network, to, Body::Ping { nonce });
                 }
                 Effect::Pong { network, to, nonce } => {
                     let network = Network(network);
-                    let sender = place.address(network, Port::Lease);
                     let boots = self.node(number).map_or(0, |node| node.boots);
                     let (id, boot) = (member_id(place), boot_id(place, boots).0);
-                    self.send(place, network, sender, to, Body::Pong { nonce, id, boot });
+                    self.send(place, network, to, Body::Pong { nonce, id, boot });
                 }
                 Effect::PassToSentinel(event) => {
                     self.tell_sentinel(number, sentinel::Event::FenceEvent(*event));
@@ -126,6 +124,7 @@ impl World {
                 }
             }
         }
+        self.spare.agent = effects;
         self.plan_agent(number);
     }
 

@@ -12,7 +12,7 @@ use node_agent::sentinel::{Pinned, Setup, Start};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{Ghost, Happening, World};
+use super::{Ghost, Happening, Spare, World};
 use crate::bmc::Bmc;
 use crate::clock::Clock;
 use crate::fact::Fact;
@@ -99,7 +99,10 @@ impl World {
             let up = Duration::from_secs(1000 * u64::from(n));
             Seat::new(n, Clock::new(Duration::ZERO, up, drift()))
         });
+        let places = (1..=plan.controllers).map(Place::Controller);
+        let places = places.chain((1..=plan.nodes).map(Place::Node));
         let mut world = Self {
+            keys: places.map(|place| Self::key(place).public()).collect(),
             now: Duration::ZERO,
             seats: seats.collect(),
             bmcs: nodes.iter().map(|_| Bmc::default()).collect(),
@@ -113,6 +116,7 @@ impl World {
             ghost: Ghost::default(),
             sabotage: std::collections::BTreeSet::new(),
             facts: Vec::new(),
+            spare: Spare::default(),
             cloud_due: None,
             orders: 0,
             events: 0,
@@ -149,10 +153,6 @@ impl World {
     /// Whether a leader leads, every node serves and is up everywhere, and the start-up grace is over.
     pub fn is_settled(&self) -> bool {
         let Some(registry) = self.registry() else { return false };
-        let serving = self.nodes.iter().all(|node| {
-            let known = registry.node(node_id(node.number));
-            node.gate && known.is_some_and(|known| known.serving_boot() == Some(node.boot()))
-        });
         let enrolled = registry.nodes().values().all(|node| !node.record.bmc || node.bmc.is_some());
         let even = self
             .seats
@@ -160,10 +160,20 @@ impl World {
             .filter(|seat| seat.core.is_some())
             .all(|seat| seat.told == registry.index());
         self.leader().is_some()
-            && serving
+            && self.serving() == self.nodes.len()
             && enrolled
             && even
             && registry.open_incidents().next().is_none()
+    }
+
+    /// How many nodes serve.
+    pub fn serving(&self) -> usize {
+        let Some(registry) = self.registry() else { return 0 };
+        let serves = |node: &&Machine| {
+            let known = registry.node(node_id(node.number));
+            node.gate && known.is_some_and(|known| known.serving_boot() == Some(node.boot()))
+        };
+        self.nodes.iter().filter(serves).count()
     }
 
     /// A random number of a machine's own, the same in every run of a seed.
@@ -179,7 +189,18 @@ impl World {
     /// Public keys of the controllers.
     pub(super) fn controller_keys(&self) -> Vec<(ControllerId, PublicKey)> {
         let places = (1..=self.plan.controllers).map(|n| (controller_id(n), Place::Controller(n)));
-        places.map(|(id, place)| (id, Self::key(place).public())).collect()
+        places.map(|(id, place)| (id, self.public_key(place))).collect()
+    }
+
+    /// A machine's public key. Each is made once: that costs more than a thousand events.
+    fn public_key(&self, place: Place) -> PublicKey {
+        let known = match place {
+            Place::Controller(number) => self.keys.get(usize::from(number) - 1),
+            Place::Node(number) => {
+                self.keys.get(usize::from(self.plan.controllers) + usize::from(number) - 1)
+            }
+        };
+        known.copied().unwrap_or_else(|| Self::key(place).public())
     }
 
     fn key(place: Place) -> KeyPair {
@@ -201,7 +222,7 @@ impl World {
                 name: place.to_string(),
                 host: place.to_string(),
                 domain: format!("rack-{}", (number - 1) % self.plan.domains.max(1) + 1),
-                key: Self::key(place).public(),
+                key: self.public_key(place),
                 sentinel: place.addresses(networks, Port::Lease),
                 gossip: place.addresses(networks, Port::Gossip),
                 bmc: !self.plan.without_bmc.contains(&number),
@@ -219,7 +240,7 @@ impl World {
             let peer = Peer {
                 gossip: place.addresses(networks, Port::Gossip),
                 lease: place.addresses(networks, Port::Lease),
-                key: Self::key(place).public(),
+                key: self.public_key(place),
                 url: format!("http://{place}"),
             };
             (controller_id(number), peer)
@@ -251,7 +272,7 @@ impl World {
         let pinned = (1..=self.plan.controllers).map(|number| {
             let place = Place::Controller(number);
             let addresses = place.addresses(self.plan.networks(), Port::Lease);
-            (controller_id(number), Pinned { key: Self::key(place).public(), addresses })
+            (controller_id(number), Pinned { key: self.public_key(place), addresses })
         });
         Setup {
             cluster: cluster(),

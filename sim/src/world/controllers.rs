@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::collections::btree_map::Entry;
-use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use controller::core::Controller;
@@ -19,7 +19,7 @@ use crate::bmc::GIVES_UP;
 use crate::fact::Fact;
 use crate::fault::Sabotage;
 use crate::node::Power;
-use crate::place::{Place, Port, boot_id, controller_id, member_id, node_number};
+use crate::place::{Place, boot_id, controller_id, member_id, node_number};
 use crate::seat::{Point, Trap};
 
 /// One way between two controllers.
@@ -127,8 +127,8 @@ impl World {
             return;
         }
         let (reading, wall) = (seat.clock.read(now), seat.wall_ms(now));
-        let Some(core) = seat.core.as_mut() else { return };
-        let mut out = Vec::new();
+        let mut out = std::mem::take(&mut self.spare.controller);
+        let Some(core) = self.seat_mut(number).and_then(|seat| seat.core.as_mut()) else { return };
         core.handle(reading, wall, event, &mut out);
         self.carry_out(number, out.into());
     }
@@ -138,15 +138,16 @@ impl World {
         number: u8,
         from: Place,
         network: Network,
-        sender: SocketAddr,
         body: Body,
     ) {
         let Some(seat) = self.seat(number) else { return };
+        let sender = from.address(network, body.port());
         let place = Place::Controller(number);
         let event = match body {
             Body::Gossip(bytes) => Event::Gossip { network, from: sender, bytes },
             Body::Lease(signer, message) => {
-                Event::Lease { network, from: sender, signer, message: *message }
+                let message = Arc::unwrap_or_clone(message);
+                Event::Lease { network, from: sender, signer, message }
             }
             Body::Pong { nonce, id, boot } => {
                 Event::Pong { network, from: sender, nonce, id, boot }
@@ -154,9 +155,7 @@ impl World {
             Body::Ping { nonce } => {
                 if seat.runs() {
                     let (id, boot) = (member_id(place), boot_id(place, 1).0);
-                    let (own, to) =
-                        (place.address(network, Port::Lease), from.address(network, Port::Lease));
-                    self.send(place, network, own, to, Body::Pong { nonce, id, boot });
+                    self.carry(place, network, from, Body::Pong { nonce, id, boot });
                 }
                 return;
             }
@@ -191,6 +190,7 @@ impl World {
                 None => self.do_effect(number, effect),
             }
         }
+        self.spare.controller = effects.into();
         self.tell_applied(number);
         self.plan_controller(number);
     }
@@ -220,20 +220,17 @@ impl World {
                 }
             }
             Effect::Gossip { network, to, bytes } => {
-                let sender = place.address(network, Port::Gossip);
-                self.send(place, network, sender, to, Body::Gossip(bytes));
+                self.send(place, network, to, Body::Gossip(bytes));
             }
             Effect::Ping { network, to, nonce } => {
-                let sender = place.address(network, Port::Lease);
-                self.send(place, network, sender, to, Body::Ping { nonce });
+                self.send(place, network, to, Body::Ping { nonce });
             }
             Effect::Lease { network, to, message } => {
                 if let Message::Ack { node, boot, seq, .. } = message {
                     self.facts.push(Fact::Acked { controller: number, node, boot, seq });
                 }
-                let sender = place.address(network, Port::Lease);
                 let signer = Signer::Controller(controller_id(number));
-                self.send(place, network, sender, to, Body::Lease(signer, Box::new(message)));
+                self.send(place, network, to, Body::Lease(signer, Arc::new(message)));
             }
             Effect::Bmc { ticket, node, ask, expect, not_after } => {
                 let Some(seat) = self.seat(number) else { return };

@@ -13,6 +13,7 @@ mod warm;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use api::Request;
@@ -20,7 +21,7 @@ use controller::effect::{Network, PeerMessage, Ticket};
 use controller::nova;
 use controller::registry::Registry;
 use fencing::bmc::{Ask, Identity, Reply};
-use fencing::sign::Signer;
+use fencing::sign::{PublicKey, Signer};
 use fencing::{BootId, ControllerId, IncidentId, NodeId, lease};
 use rand_chacha::ChaCha8Rng;
 use uuid::Uuid;
@@ -31,7 +32,7 @@ use crate::bmc::Bmc;
 use crate::fact::Fact;
 use crate::fault::Sabotage;
 use crate::node::Machine;
-use crate::place::Place;
+use crate::place::{Place, Port};
 use crate::queue::Queue;
 use crate::seat::Seat;
 use crate::standin::nova::Cloud;
@@ -65,7 +66,10 @@ pub struct World {
     pub ghost: Ghost,
     /// Duties that are not done.
     pub(crate) sabotage: BTreeSet<Sabotage>,
+    /// Public keys of the controllers, then of the nodes.
+    keys: Vec<PublicKey>,
     facts: Vec<Fact>,
+    spare: Spare,
     cloud_due: Option<Duration>,
     orders: u64,
     events: u64,
@@ -112,7 +116,7 @@ enum Happening {
     /// A program's timer.
     Wake(Program),
     /// A datagram arrives.
-    Datagram { from: Place, to: Place, network: Network, sender: SocketAddr, body: Body },
+    Datagram { from: Place, to: Place, network: Network, body: Body },
     /// A message between controllers arrives.
     Peer { from: u8, to: u8, term: u64, message: Box<PeerMessage> },
     /// A BMC acts on a question.
@@ -143,6 +147,14 @@ enum Happening {
     Second,
 }
 
+/// Empty lists, kept for their memory: every event needs one.
+#[derive(Debug, Default)]
+struct Spare {
+    controller: Vec<controller::effect::Effect>,
+    sentinel: Vec<node_agent::sentinel::Effect>,
+    agent: Vec<node_agent::agent::Effect>,
+}
+
 /// Who asked, and in which of its lives.
 #[derive(Clone, Copy, Debug)]
 struct Asker {
@@ -163,7 +175,7 @@ enum Program {
 #[derive(Clone, Debug)]
 enum Body {
     Gossip(Vec<u8>),
-    Lease(Signer, Box<lease::Message>),
+    Lease(Signer, Arc<lease::Message>),
     Ping { nonce: u64 },
     Pong { nonce: u64, id: Uuid, boot: Uuid },
 }
@@ -293,8 +305,8 @@ impl World {
             }
             Happening::Wake(Program::Sentinel(number, life)) => self.wake_sentinel(number, life),
             Happening::Wake(Program::Agent(number, life)) => self.wake_agent(number, life),
-            Happening::Datagram { from, to, network, sender, body } => {
-                self.arrive(from, to, network, sender, body);
+            Happening::Datagram { from, to, network, body } => {
+                self.arrive(from, to, network, body);
             }
             Happening::Peer { from, to, term, message } => {
                 let open =
@@ -338,33 +350,30 @@ impl World {
         self.queue.push(self.now + after, what);
     }
 
-    /// Sends a datagram; it may be lost.
-    fn send(
-        &mut self,
-        from: Place,
-        network: Network,
-        sender: SocketAddr,
-        to: SocketAddr,
-        body: Body,
-    ) {
-        let Some((to, on)) = Place::at(to) else { return };
-        if on != network || to == from {
-            return;
-        }
-        if let Some(flight) = self.wire.carry(&mut self.rng, from, to, network) {
-            if let Some(flight) = self.wire.copy(&mut self.rng, from, to, network) {
-                let body = body.clone();
-                self.later(flight, Happening::Datagram { from, to, network, sender, body });
-            }
-            self.later(flight, Happening::Datagram { from, to, network, sender, body });
+    /// Sends a datagram to an address; it may be lost.
+    fn send(&mut self, from: Place, network: Network, to: SocketAddr, body: Body) {
+        match Place::at(to) {
+            Some((to, on)) if on == network && to != from => self.carry(from, network, to, body),
+            Some(_) | None => {}
         }
     }
 
-    fn arrive(&mut self, from: Place, to: Place, network: Network, sender: SocketAddr, body: Body) {
-        self.story.note(self.now, &[kind(&body), network.0]);
+    /// Sends a datagram to another machine; it may be lost.
+    fn carry(&mut self, from: Place, network: Network, to: Place, body: Body) {
+        if let Some(flight) = self.wire.carry(&mut self.rng, from, to, network) {
+            if let Some(flight) = self.wire.copy(&mut self.rng, from, to, network) {
+                let body = body.clone();
+                self.later(flight, Happening::Datagram { from, to, network, body });
+            }
+            self.later(flight, Happening::Datagram { from, to, network, body });
+        }
+    }
+
+    fn arrive(&mut self, from: Place, to: Place, network: Network, body: Body) {
+        self.story.note(self.now, &[body.kind(), network.0]);
         match to {
-            Place::Controller(number) => self.controller_hears(number, from, network, sender, body),
-            Place::Node(number) => self.node_hears(number, from, network, sender, body),
+            Place::Controller(number) => self.controller_hears(number, from, network, body),
+            Place::Node(number) => self.node_hears(number, from, network, body),
         }
     }
 
@@ -397,11 +406,22 @@ impl World {
     }
 }
 
-fn kind(body: &Body) -> u8 {
-    match body {
-        Body::Gossip(_) => 0,
-        Body::Lease(..) => 1,
-        Body::Ping { .. } => 2,
-        Body::Pong { .. } => 3,
+impl Body {
+    /// Its kind, for the hash of the story.
+    fn kind(&self) -> u8 {
+        match self {
+            Body::Gossip(_) => 0,
+            Body::Lease(..) => 1,
+            Body::Ping { .. } => 2,
+            Body::Pong { .. } => 3,
+        }
+    }
+
+    /// The port from which such a datagram leaves.
+    fn port(&self) -> Port {
+        match self {
+            Body::Gossip(_) => Port::Gossip,
+            Body::Lease(..) | Body::Ping { .. } | Body::Pong { .. } => Port::Lease,
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Sentinels: what their shell does.
 
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use controller::effect::Network;
@@ -14,7 +14,7 @@ use node_agent::sentinel::{Effect, Event, ResetReason, Sentinel, Start};
 use super::{Body, Happening, Program, World};
 use crate::fact::Fact;
 use crate::node::{Kind, Power};
-use crate::place::{Place, Port, member_id, node_id, node_number};
+use crate::place::{Place, member_id, node_id, node_number};
 
 /// How late a shell writes that does not write first (M56).
 const WRITTEN_LATE: Duration = Duration::from_secs(30);
@@ -95,14 +95,8 @@ impl World {
         }
     }
 
-    pub(super) fn node_hears(
-        &mut self,
-        number: u16,
-        from: Place,
-        network: Network,
-        sender: SocketAddr,
-        body: Body,
-    ) {
+    pub(super) fn node_hears(&mut self, number: u16, from: Place, network: Network, body: Body) {
+        let sender = from.address(network, body.port());
         let place = Place::Node(number);
         let Some(node) = self.node(number).filter(|node| node.power == Power::Running) else {
             return;
@@ -118,16 +112,14 @@ impl World {
                 self.tell_agent(number, agent::Event::Pong { network: network.0, nonce, id, boot });
             }
             Body::Lease(signer, message) => {
-                let message = *message;
+                let message = Arc::unwrap_or_clone(message);
                 let event = Event::Message { signer, network: network.0, from: sender, message };
                 self.tell_sentinel(number, event);
             }
             Body::Ping { nonce } => {
                 if node.runs() && node.sentinel.core.is_some() && !node.sentinel.stalled {
                     let (id, boot) = (member_id(place), node.boot().0);
-                    let own = place.address(network, Port::Lease);
-                    let to = from.address(network, Port::Lease);
-                    self.send(place, network, own, to, Body::Pong { nonce, id, boot });
+                    self.carry(place, network, from, Body::Pong { nonce, id, boot });
                 }
             }
         }
@@ -144,9 +136,10 @@ impl World {
             return;
         }
         let (reading, boot) = (node.sentinel_clock(now), node.boot());
-        let Some(core) = node.sentinel.core.as_mut() else { return };
+        let mut effects = std::mem::take(&mut self.spare.sentinel);
+        let core = self.node_mut(number).and_then(|node| node.sentinel.core.as_mut());
+        let Some(core) = core else { return };
         let order = if let Event::FenceEvent(event) = &event { Some(event.clone()) } else { None };
-        let mut effects = Vec::new();
         core.handle(reading, event, &mut effects);
         let obeys =
             |effect: &Effect| matches!(effect, Effect::Reset(ResetReason::FenceEvent { .. }));
@@ -177,6 +170,7 @@ impl World {
             }
             self.do_sentinel_effect(number, effect, &mut effects, &mut events);
         }
+        self.spare.sentinel = effects.into();
         for event in events {
             self.tell_sentinel(number, event);
         }
@@ -210,11 +204,10 @@ impl World {
                     Message::Ack { .. } | Message::NoAck { .. } | Message::NoVouch { .. } => {}
                 }
                 let signer = Signer::Node(node_id(number));
+                let message = Arc::new(message);
                 for (network, to) in to {
-                    let network = Network(network);
-                    let sender = place.address(network, Port::Lease);
-                    let body = Body::Lease(signer, Box::new(message.clone()));
-                    self.send(place, network, sender, to, body);
+                    let body = Body::Lease(signer, Arc::clone(&message));
+                    self.send(place, Network(network), to, body);
                 }
             }
             Effect::Store(saved) => {
