@@ -56,12 +56,13 @@ impl Controller {
         since.map_or(Duration::ZERO, |since| self.now.saturating_sub(*since))
     }
 
+    /// What observers say of the networks on which a node is down.
     pub(super) fn observations(&self, node: NodeId) -> Vec<String> {
         let mut lines = Vec::new();
         for (name, sight) in self.settings.networks.iter().zip(&self.sights) {
             let Some((_, observers)) = sight.grounds(node) else { continue };
             let reach = sight.reach(node).map_or(Reach::Unknown, |(reach, _)| reach);
-            if reach == Reach::Up {
+            if reach != Reach::Down {
                 continue;
             }
             for seen in observers {

@@ -155,6 +155,9 @@ impl Controller {
             return;
         }
         let Some(boot) = self.registry.node(node).and_then(Node::serving_boot) else { return };
+        if !self.grounds_stand(node, out) {
+            return;
+        }
         let name = self.name(node);
         let text = format!(
             "{name} {} settled for {:.1}s, row {:?}: {}",
@@ -168,6 +171,21 @@ impl Controller {
         if self.propose_once(intent, out) {
             out.push(Effect::journal("verdict", text));
         }
+    }
+
+    /// Whether observers find the node down now wherever it is down. Those who are asked no more, since the node has been
+    /// down for long, are asked again: what they say now decides.
+    fn grounds_stand(&mut self, node: NodeId, out: &mut Vec<Effect>) -> bool {
+        let now = self.now;
+        let mut stand = true;
+        for sight in &mut self.sights {
+            let down = matches!(sight.reach(node), Some((Reach::Down, _)));
+            if down && !sight.is_down_now(node) {
+                sight.ask_again(now, node, out);
+                stand = false;
+            }
+        }
+        stand
     }
 
     /// Rule 9: the highest n that this boot reported, or the n of its ARMED entry.

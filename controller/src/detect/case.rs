@@ -30,6 +30,7 @@ pub struct Case {
     asks: VecDeque<(u64, Duration)>,
     reports: BTreeMap<Uuid, (Duration, Report)>,
     is_silent: bool,
+    is_down: bool,
     silent_since: Option<Duration>,
     up_since: Option<Duration>,
 }
@@ -43,6 +44,8 @@ pub struct Observer {
     pub controller: bool,
     /// Whether it has a voice.
     pub sound: bool,
+    /// Whether any of its pings was answered since the case was opened.
+    pub answered: bool,
     /// How long its pings have not been answered.
     pub unanswered: Duration,
 }
@@ -50,6 +53,11 @@ pub struct Observer {
 impl Observer {
     fn cannot_reach(&self) -> bool {
         self.unanswered >= T_OBS
+    }
+
+    /// Silence that is short yet is no answer.
+    fn reaches(&self) -> bool {
+        self.answered && !self.cannot_reach()
     }
 }
 
@@ -63,6 +71,7 @@ impl Case {
             asks: VecDeque::new(),
             reports: BTreeMap::new(),
             is_silent: false,
+            is_down: false,
             silent_since: None,
             up_since: None,
         }
@@ -108,14 +117,12 @@ impl Case {
                 // A report ages: an observer that could not reach the suspect then cannot reach it since longer now.
                 let aged = if silent >= T_OBS { silent + now.saturating_sub(*at) } else { silent };
                 let (id, unanswered) = (report.observer, aged);
+                let answered = report.answers > 0;
+                let seen =
+                    |controller, sound| Observer { id, controller, sound, answered, unanswered };
                 match controller(id) {
-                    Some(sound) => Some(Observer { id, controller: true, sound, unanswered }),
-                    None if self.witnesses.contains(&id) => Some(Observer {
-                        id,
-                        controller: false,
-                        sound: report.is_sound(),
-                        unanswered,
-                    }),
+                    Some(sound) => Some(seen(true, sound)),
+                    None if self.witnesses.contains(&id) => Some(seen(false, report.is_sound())),
                     None => None,
                 }
             })
@@ -149,12 +156,14 @@ impl Case {
         let by_witnesses = there == 0
             || answering >= enough && agreeing >= enough && (one || agreeing > answering / 2);
         let down = by_controllers && by_witnesses;
-        let reaching = sound(true).filter(|seen| !seen.cannot_reach()).count();
-        let all_witnesses = answering >= enough && enough > 0 && blind(false) == 0;
+        let reaching = sound(true).filter(|seen| seen.reaches()).count();
+        let all_witnesses =
+            answering >= enough && enough > 0 && sound(false).all(|seen| seen.reaches());
         let up = reaching > controllers / 2 || all_witnesses;
         self.silent_since = down.then(|| self.silent_since.unwrap_or(now));
         self.up_since = (up && !down).then(|| self.up_since.unwrap_or(now));
-        if self.silent_since.is_some_and(|since| now.saturating_sub(since) >= hold) {
+        self.is_down = self.silent_since.is_some_and(|since| now.saturating_sub(since) >= hold);
+        if self.is_down {
             return Some(Reach::Down);
         }
         self.up_since.map(|_| Reach::Up)
@@ -163,6 +172,11 @@ impl Case {
     /// Whether a majority of the sound controllers cannot reach the suspect now, whatever the witnesses say.
     pub fn is_silent(&self) -> bool {
         self.is_silent
+    }
+
+    /// Whether the last judgement was Down.
+    pub fn is_down(&self) -> bool {
+        self.is_down
     }
 
     /// How long the suspect has been answering without a break.
@@ -182,7 +196,8 @@ mod tests {
     }
 
     fn observer(n: u128, controller: bool, unanswered: u64) -> Observer {
-        Observer { id: Uuid::from_u128(n), controller, sound: true, unanswered: ms(unanswered) }
+        let (id, unanswered) = (Uuid::from_u128(n), ms(unanswered));
+        Observer { id, controller, sound: true, answered: true, unanswered }
     }
 
     fn witnesses(n: u128) -> Vec<Uuid> {
@@ -233,6 +248,18 @@ mod tests {
         case.judge(ms(1100), &seen(3, 5), HOLD, 3, 0);
         assert_ne!(case.judge(ms(2500), &seen(3, 5), HOLD, 3, 0), Some(Reach::Down));
         assert_eq!(case.judge(ms(2600), &seen(3, 5), HOLD, 3, 0), Some(Reach::Down));
+    }
+
+    #[test]
+    fn who_has_not_answered_yet_is_neither_up_nor_down() {
+        let mut case = Case::new(ms(0), witnesses(5));
+        let mut asked = seen(0, 0);
+        asked.iter_mut().for_each(|observer| observer.answered = false);
+        assert_eq!(case.judge(ms(100), &asked, HOLD, 3, 0), None);
+        asked[0].answered = true;
+        assert_eq!(case.judge(ms(200), &asked, HOLD, 3, 0), None);
+        asked[1].answered = true;
+        assert_eq!(case.judge(ms(300), &asked, HOLD, 3, 0), Some(Reach::Up));
     }
 
     #[test]

@@ -260,6 +260,12 @@ impl Sight {
         Some((&target.why, &target.observers))
     }
 
+    /// Whether the observers who are asked now find a node down. One that was judged a while ago is watched no more: what
+    /// they said then is no ground for a fence now ([`Self::ask_again`]).
+    pub fn is_down_now(&self, node: NodeId) -> bool {
+        self.cases.get(&node).is_some_and(Case::is_down)
+    }
+
     /// Whether a case of any node is open.
     pub fn has_suspects(&self) -> bool {
         !self.cases.is_empty()

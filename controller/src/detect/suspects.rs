@@ -51,6 +51,14 @@ impl Sight {
         self.open_case(now, node, out);
     }
 
+    /// A node that was judged down, and is to be fenced for it, is no longer watched: it is asked for anew, so that the
+    /// fence rests on what is seen now.
+    pub fn ask_again(&mut self, now: Duration, node: NodeId, out: &mut Vec<Effect>) {
+        if self.targets.contains_key(&node) {
+            self.begin_case(now, node, out);
+        }
+    }
+
     /// Whether a case was opened.
     fn open_case(&mut self, now: Duration, node: NodeId, out: &mut Vec<Effect>) -> bool {
         // A node judged down is watched for a while; later only its own answer, seen by the sweep, opens a case again.
@@ -59,7 +67,11 @@ impl Sight {
             Reach::Down => target.boot.is_some(),
             Reach::Unknown => target.serves,
         });
-        let wanted = self.leading && known && !self.dark;
+        known && self.begin_case(now, node, out)
+    }
+
+    fn begin_case(&mut self, now: Duration, node: NodeId, out: &mut Vec<Effect>) -> bool {
+        let wanted = self.leading && !self.dark;
         if !wanted || self.cases.contains_key(&node) || self.cases.len() >= MOST_CASES {
             return false;
         }
@@ -191,8 +203,8 @@ impl Sight {
             return;
         };
         let calm = target.reach == Reach::Up && case.up_for(now).is_some_and(|time| time >= CALM);
-        let long_dead =
-            target.reach == Reach::Down && now.saturating_sub(target.since) >= WATCH_DEAD;
+        let watched = now.saturating_sub(target.since.max(case.opened));
+        let long_dead = target.reach == Reach::Down && watched >= WATCH_DEAD;
         if !calm && !long_dead {
             return;
         }
