@@ -96,7 +96,7 @@ impl Controller {
         let Some(leading) = &mut self.leading else { return };
         let fresh = || Settling { cell: cell.clone(), since: now, refused: None, acted: None };
         let settling = leading.settling.entry(node).or_insert_with(fresh);
-        if settling.cell != cell {
+        if settling.cell != cell || mutants::is_on(mutants::Mutant::M73) {
             *settling = fresh();
         }
         let (since, acted) = (settling.since, settling.acted);
@@ -442,7 +442,8 @@ impl Controller {
         let others = self.settings.controllers.len().saturating_sub(1);
         let now = self.now;
         let worse = self.sights.iter().any(|sight| {
-            !sight.is_sound() && others > 0 && sight.sound_controllers(now) * 2 > others
+            let sound = sight.is_sound() && !mutants::is_on(mutants::Mutant::M78);
+            !sound && others > 0 && sight.sound_controllers(now) * 2 > others
         });
         let Some(leading) = &mut self.leading else { return };
         if !worse {

@@ -245,6 +245,11 @@ impl Sight {
         Some((&target.why, &target.observers))
     }
 
+    /// Whether any node is watched here: in a case of its own, or because a leader asked.
+    pub fn watches(&self) -> bool {
+        !self.cases.is_empty() || self.witness.suspects().next().is_some()
+    }
+
     /// Whether a case of this node is open.
     pub fn is_suspect(&self, node: NodeId) -> bool {
         self.cases.contains_key(&node)
@@ -397,6 +402,7 @@ impl Sight {
                 target.why = "it answers".to_owned();
                 seen.push(Seen::Reach(node, Reach::Up));
             }
+            Reach::Down if mutants::is_on(mutants::Mutant::M77) => {}
             Reach::Down => self.suspect(now, node.0, out, seen),
             Reach::Up => {}
         }
