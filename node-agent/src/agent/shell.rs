@@ -90,9 +90,9 @@ type Outgoing = (SocketAddr, Vec<u8>);
 /// What came in on a wire.
 type Incoming = (SocketAddr, Vec<u8>);
 
-pub(super) struct Hands {
-    pub(super) config: Config,
-    pub(super) boot: BootId,
+struct Hands {
+    config: Config,
+    boot: BootId,
     events: mpsc::Sender<Event>,
     gossip: Vec<mpsc::Sender<Outgoing>>,
     pings: Vec<mpsc::Sender<Outgoing>>,
@@ -124,10 +124,11 @@ async fn serve(config: Config) -> Result<(), AgentError> {
 
     let hands = Hands { config, boot, events, gossip, pings, sentinel };
     let mut effects = Vec::new();
-    let mut life = Life::begin(&hands, origin, (starts, seed), &mut effects);
+    let now = origin.elapsed();
+    let mut life = Life::begin(&hands.config, hands.boot, now, (starts, seed), &mut effects);
     loop {
         effects.drain(..).for_each(|effect| hands.carry_out(effect));
-        life.begin_anew_if_long(&hands, origin.elapsed(), &mut effects);
+        life.begin_anew_if_long(&hands.config, origin.elapsed(), &mut effects);
         let due = life.agent.poll_timeout().map(|(at, _)| at);
         let wait = due.map_or(Duration::from_secs(1), |at| at.saturating_sub(origin.elapsed()));
         let event = tokio::select! {
