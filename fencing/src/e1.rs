@@ -109,6 +109,9 @@ impl PowerOff {
 
     /// Takes an answer; `Some` is E1.
     pub fn answered(&mut self, now: Duration, reply: &Reply) -> Option<Evidence> {
+        if is_on(Mutant::M74) && matches!(reply, Reply::Failed(_)) {
+            return None;
+        }
         match self.state {
             State::Sending => {
                 self.off_answered(now, reply);

@@ -101,6 +101,18 @@ mutants! {
     M65: "gate opens on a follower's word", "boot_gate";
     M66: "floor n_h from the ARMED entry's index", "off_when_fenced";
     M67: "insiders' v, q used for a node outside the electorate", "off_when_fenced";
+    M68: "entries are taken without a look at the one before them", "raft_log_matching";
+    M69: "a start reads the log as it was before its last snapshot", "raft_never_goes_back";
+    M70: "a vote for a candidate whose log is behind", "raft_leader_completeness";
+    M71: "entries are acknowledged before they are on disk", "no_contradiction";
+    M72: "who has once heard a leader gives no vote any more", "one_leader";
+    M73: "a row's settle time begins anew at every look", "detected";
+    M74: "a BMC that once gave no answer is not asked again", "fenced_in_time";
+    M75: "a question of the census that was lost is not asked again", "released";
+    M76: "a snapshot that was lost on its way is waited for for ever", "views_converge";
+    M77: "a node that was judged down is not looked for any more", "views_converge";
+    M78: "a leader hands over although its own sweep is sound", "one_leader";
+    M79: "a fence rests on what observers said a while ago", "observer_sanity";
 }
 
 #[cfg(feature = "switchable")]

@@ -56,6 +56,8 @@ pub struct Config {
     pub domains: Domains,
     /// Whether a sentinel runs on this node. Where none does the agent answers witness pings, and the gate stays shut.
     pub sentinel: bool,
+    /// Bytes that all records of the agent's events may have; 0: nothing is recorded.
+    pub record: u64,
 }
 
 /// One network of this node.
@@ -201,6 +203,11 @@ impl Config {
     /// Where the agent takes what the sentinel has to say before it resets the node.
     pub fn agent_socket(&self) -> PathBuf {
         self.run_dir.join("agent.sock")
+    }
+
+    /// Where the agent's events are recorded, for replay.
+    pub fn records_dir(&self) -> PathBuf {
+        self.state_dir.join("records")
     }
 
     /// What the sentinel said last, on a disk that outlives the reset.

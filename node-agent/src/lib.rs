@@ -16,6 +16,7 @@
 pub mod config;
 
 pub mod agent;
+pub mod record;
 pub mod sentinel;
 
 mod aside;

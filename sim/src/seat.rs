@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use controller::core::Controller;
+use controller::core::{Controller, Lives};
 use controller::effect::Effect;
 use controller::event::Event;
 use controller::raft::Restored;
@@ -22,6 +22,8 @@ pub struct Seat {
     pub wall_step: i64,
     /// The process, while it runs.
     pub core: Option<Controller>,
+    /// When its process begins another core.
+    pub lives: Option<Lives>,
     /// Starts so far; also tells answers to an earlier process from those to this one.
     pub starts: u32,
     /// Its disk.
@@ -138,6 +140,7 @@ impl Seat {
             clock,
             wall_step: 0,
             core: None,
+            lives: None,
             starts: 0,
             disk: Restored::default(),
             disk_fault: None,

@@ -40,6 +40,7 @@ fn a_node_that_loses_power_is_fenced_by_its_bmc_and_its_vms_come_back() {
     evacuated(&closing, "E1");
     assert!(closing.phase("verdict") < SOON, "{closing}");
     records::hold_no_secret(&closing);
+    assert!(records::agents_replayed(&closing) >= 4, "{closing}");
     records::tell_why(&closing);
     simulated::told_the_same(&closing, "power");
 }
@@ -81,6 +82,7 @@ fn an_agent_that_is_killed_fences_nobody() {
     let closing = lab(&["--fail", "agent"]);
     assert!(closing.vms().iter().all(|vm| !vm.moved), "{closing}");
     assert_eq!((closing.evidence(), closing.incident()), ("", ""), "{closing}");
+    assert!(records::agents_replayed(&closing) >= 4, "{closing}");
     simulated::told_the_same(&closing, "agent");
 }
 

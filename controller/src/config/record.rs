@@ -5,45 +5,13 @@ use super::table::Table;
 
 /// Without a word about it.
 const DEFAULT: u64 = 256 << 20;
-/// Less is not enough for a beginning; 0 is none at all.
-const LEAST: u64 = 32 << 10;
 
 /// Bytes that all records may have.
 pub(super) fn most(top: &mut Table<'_>, page: &mut Page<'_>) -> u64 {
     let Some(mut table) = top.table("record", "record = { max = \"256MiB\" }", page) else {
         return DEFAULT;
     };
-    let most = table.read("max", "max = \"256MiB\", or \"0\" for no record", page, size);
+    let most = table.read("max", "max = \"256MiB\", or \"0\" for no record", page, ::record::size);
     table.finish(page);
     most.map_or(DEFAULT, |most| most.value)
-}
-
-/// A number of bytes with its unit.
-fn size(text: &str) -> Result<u64, &'static str> {
-    const WRONG: &str = "must be a number with KiB, MiB or GiB, at least 32KiB, or 0";
-    if text == "0" {
-        return Ok(0);
-    }
-    let units = [("KiB", 10), ("MiB", 20), ("GiB", 30)];
-    let (number, shift) = units
-        .iter()
-        .find_map(|(unit, shift)| Some((text.strip_suffix(unit)?.trim_end(), *shift)))
-        .ok_or(WRONG)?;
-    let number: u64 = number.parse().map_err(|_| WRONG)?;
-    number.checked_mul(1 << shift).filter(|bytes| *bytes >= LEAST).ok_or(WRONG)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_size_has_a_unit() {
-        assert_eq!(size("256MiB"), Ok(256 << 20));
-        assert_eq!(size("1 GiB"), Ok(1 << 30));
-        assert_eq!(size("0"), Ok(0));
-        for wrong in ["", "256", "256MB", "-1MiB", "31KiB", "0MiB", "99999999999GiB"] {
-            assert!(size(wrong).is_err(), "{wrong}");
-        }
-    }
 }

@@ -112,7 +112,7 @@ impl Controller {
         let Some(leading) = &mut self.leading else { return false };
         let fresh = || Settling { cell: cell.clone(), since: now, refused: None, acted: None };
         let settling = leading.settling.entry(node).or_insert_with(fresh);
-        if settling.cell != cell {
+        if settling.cell != cell || mutants::is_on(mutants::Mutant::M73) {
             *settling = fresh();
         }
         let (since, acted) = (settling.since, settling.acted);
@@ -180,7 +180,7 @@ impl Controller {
         let mut stand = true;
         for sight in &mut self.sights {
             let down = matches!(sight.reach(node), Some((Reach::Down, _)));
-            if down && !sight.is_down_now(node) {
+            if down && !sight.is_down_now(node) && !mutants::is_on(mutants::Mutant::M79) {
                 sight.ask_again(now, node, out);
                 stand = false;
             }
@@ -430,7 +430,8 @@ impl Controller {
         let others = self.settings.controllers.len().saturating_sub(1);
         let now = self.now;
         let worse = self.sights.iter().any(|sight| {
-            !sight.is_sound() && others > 0 && sight.sound_controllers(now) * 2 > others
+            let sound = sight.is_sound() && !mutants::is_on(mutants::Mutant::M78);
+            !sound && others > 0 && sight.sound_controllers(now) * 2 > others
         });
         let Some(leading) = &mut self.leading else { return };
         if !worse {

@@ -21,6 +21,7 @@ mod follow;
 mod give_back;
 mod inventory;
 mod leading;
+mod lives;
 mod orders;
 mod outbox;
 mod recover;
@@ -46,7 +47,8 @@ use crate::event::Event;
 use crate::raft::{self, Raft};
 use crate::registry::{Command, Enrolment, Registry};
 
-pub use settings::{Peer, Settings, Waits};
+pub use lives::{Lives, Patience, Turn};
+pub use settings::{Peer, SNAPSHOT_EVERY, Settings, Waits};
 
 use leading::Leading;
 use outbox::Outbox;
@@ -102,7 +104,7 @@ impl Controller {
             peers,
             // The same everywhere, so that no two controllers ever wait equally long.
             seed: settings.cluster.as_u64_pair().0,
-            snapshot_every: 1000,
+            snapshot_every: settings.snapshot_every,
         };
         let waits = settings.waits;
         let held_at_start = restored.last_index().0;
@@ -204,6 +206,11 @@ impl Controller {
     pub fn give_role_away(&mut self, now: Duration, out: &mut Vec<Effect>) {
         self.now = now;
         self.hand_over(out);
+    }
+
+    /// Whether any node is suspected, here or by a leader that has asked this controller to look.
+    fn watches(&self) -> bool {
+        self.sights.iter().any(Sight::watches)
     }
 
     /// A core is called many times a second; a gap means that its process hung.

@@ -11,6 +11,9 @@ use fencing::sign::{KeyPair, PublicKey};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+/// Entries between two snapshots: a log that a start reads in a moment, and a snapshot that is seldom written.
+pub const SNAPSHOT_EVERY: u64 = 1000;
+
 /// A controller, as every controller's configuration names it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Peer {
@@ -52,6 +55,8 @@ pub struct Settings {
     pub confirm_by_census: bool,
     /// Whether Nova is configured at all; without it incidents end at `fenced`.
     pub nova: bool,
+    /// Entries after which the log is replaced by a snapshot; see [`SNAPSHOT_EVERY`].
+    pub snapshot_every: u64,
     /// Spreads random choices; must be unpredictable outside of simulations.
     pub seed: u64,
 }

@@ -118,11 +118,9 @@ impl Controller {
         let now = self.now;
         let Some(leading) = &self.leading else { return };
         let recently = |node: &NodeId| {
-            leading
-                .survey
-                .asked
-                .get(node)
-                .is_some_and(|asked| now.saturating_sub(asked.at) < ASK_EVERY)
+            leading.survey.asked.get(node).is_some_and(|asked| {
+                now.saturating_sub(asked.at) < ASK_EVERY || mutants::is_on(mutants::Mutant::M75)
+            })
         };
         let nodes: Vec<NodeId> =
             leading.survey.wanted.iter().filter(|node| !recently(node)).copied().collect();

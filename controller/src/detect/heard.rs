@@ -101,6 +101,7 @@ impl Sight {
             Reach::Unknown => {
                 self.turn(now, node, Reach::Up, "it answers", seen);
             }
+            Reach::Down if mutants::is_on(mutants::Mutant::M77) => {}
             Reach::Down => self.suspect(now, node.0, out, seen),
             Reach::Up => {}
         }

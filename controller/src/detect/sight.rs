@@ -271,6 +271,11 @@ impl Sight {
         !self.cases.is_empty()
     }
 
+    /// Whether any node is watched here: in a case of its own, or because a leader asked.
+    pub fn watches(&self) -> bool {
+        !self.cases.is_empty() || self.witness.suspects().next().is_some()
+    }
+
     /// Whether a case of this node is open.
     pub fn is_suspect(&self, node: NodeId) -> bool {
         self.cases.contains_key(&node)

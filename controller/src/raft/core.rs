@@ -132,6 +132,7 @@ impl Raft {
             *heard = message.term.max(*heard);
         }
         let conf_state = self.raw.store().conf_state();
+        let Some(message) = self.bent(message) else { return };
         // What it refuses (a drop) changes nothing: as if the message had been lost.
         let _ = self.raw.step(message.into_library(from.0, self.settings.me.0, conf_state));
         self.drain(out);
@@ -306,6 +307,9 @@ impl Raft {
             self.send(ready.take_messages(), out);
             let mut write = write_of(&ready);
             let late = write.hard.take_if(|_| mutants::is_on(mutants::Mutant::M38));
+            if mutants::is_on(mutants::Mutant::M71) {
+                self.send(ready.take_persisted_messages(), out);
+            }
             self.persist(write, out);
             self.tell_role(out);
             self.send(ready.take_persisted_messages(), out);
@@ -400,6 +404,9 @@ impl Raft {
 
     /// The library waits for ever for the fate of a snapshot; a lossy network tells none.
     fn give_up_lost_snapshots(&mut self) {
+        if mutants::is_on(mutants::Mutant::M76) {
+            return;
+        }
         for peer in self.settings.peers.clone() {
             let progress = self.raw.raft.prs().get(peer.0).filter(|_| self.is_leader());
             if progress.is_none_or(|progress| progress.state != ProgressState::Snapshot) {

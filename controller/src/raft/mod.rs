@@ -22,6 +22,7 @@
 mod admit;
 #[cfg(test)]
 mod admit_tests;
+mod bent;
 mod core;
 #[cfg(test)]
 mod exploration;

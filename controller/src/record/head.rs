@@ -16,22 +16,6 @@ use crate::raft::Restored;
 /// What a replay signs with, whoever the controller was. Its signatures verify nowhere.
 const NO_KEY: [u8; 32] = [0; 32];
 
-/// Who wrote a record. Its shape never changes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Title {
-    /// `ha-controller`.
-    pub program: String,
-    /// Its version.
-    pub version: String,
-}
-
-impl Title {
-    /// This program's.
-    pub fn own() -> Self {
-        Self { program: "ha-controller".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() }
-    }
-}
-
 /// What a core began with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Head {
@@ -52,6 +36,7 @@ pub struct Head {
     waits: Waits,
     confirm_by_census: bool,
     nova: bool,
+    snapshot_every: u64,
     seed: u64,
 }
 
@@ -72,6 +57,7 @@ impl Head {
             waits,
             confirm_by_census,
             nova,
+            snapshot_every,
             seed,
         } = settings;
         Self {
@@ -89,6 +75,7 @@ impl Head {
             waits: *waits,
             confirm_by_census: *confirm_by_census,
             nova: *nova,
+            snapshot_every: *snapshot_every,
             seed: *seed,
         }
     }
@@ -135,6 +122,7 @@ impl Head {
             waits: self.waits,
             confirm_by_census: self.confirm_by_census,
             nova: self.nova,
+            snapshot_every: self.snapshot_every,
             seed: self.seed,
         })
     }

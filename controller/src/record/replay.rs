@@ -5,7 +5,9 @@ use std::fmt;
 use std::io::Read;
 use std::time::Duration;
 
-use super::{Broken, Frame, Head, Reader, RecordError, Title};
+use ::record::{Broken, End, Reader, RecordError, Title, begin};
+
+use super::{Frame, Head, PROGRAM};
 use crate::core::Controller;
 use crate::effect::{Effect, Level};
 
@@ -66,27 +68,6 @@ impl fmt::Display for Difference {
     }
 }
 
-/// How a record ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum End {
-    /// On purpose, for this reason.
-    Wanted(String),
-    /// Between two frames: the process ended, or still runs.
-    Open,
-    /// In the middle, or by damage; it was replayed up to there.
-    Broken(Broken),
-}
-
-impl fmt::Display for End {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            End::Wanted(why) => write!(f, "the record ends: {why}"),
-            End::Open => f.write_str("the record just ends: its process was killed, or runs on"),
-            End::Broken(broken) => write!(f, "replayed up to here, for {broken}"),
-        }
-    }
-}
-
 /// What came of a replay.
 pub struct Replayed {
     /// Which controller, in which of its lives.
@@ -121,13 +102,22 @@ impl fmt::Display for Replayed {
 ///
 /// # Errors
 /// [`RecordError`]: nothing can be replayed.
-pub fn replay(from: impl Read, mut tell: impl FnMut(&Decision)) -> Result<Replayed, RecordError> {
-    let mut reader = Reader::new(from)?;
-    let title: Title = begin(&mut reader)?;
-    let own = Title::own();
-    if title != own {
-        let ours = env!("CARGO_PKG_VERSION");
-        return Err(RecordError::Version { program: title.program, found: title.version, ours });
+pub fn replay(from: impl Read, tell: impl FnMut(&Decision)) -> Result<Replayed, RecordError> {
+    let (title, reader) = Title::read(from)?;
+    replay_rest(title, reader, tell)
+}
+
+/// Replays a record behind its title.
+///
+/// # Errors
+/// [`RecordError`]: nothing can be replayed.
+pub fn replay_rest(
+    title: Title,
+    mut reader: Reader<impl Read>,
+    mut tell: impl FnMut(&Decision),
+) -> Result<Replayed, RecordError> {
+    if title.program != PROGRAM {
+        return Err(RecordError::Program { found: title.program, wanted: PROGRAM });
     }
     let head: Head = begin(&mut reader)?;
     let mut run = Run::begin(&head)?;
@@ -156,13 +146,6 @@ pub fn replay(from: impl Read, mut tell: impl FnMut(&Decision)) -> Result<Replay
         replayed: Some(replayed),
     });
     Ok(run.over(title, head, end, difference))
-}
-
-fn begin<T: serde::de::DeserializeOwned>(reader: &mut Reader<impl Read>) -> Result<T, RecordError> {
-    let damaged = |why: String| RecordError::Head(why);
-    let payload = reader.payload().map_err(|broken| damaged(broken.to_string()))?;
-    let payload = payload.ok_or_else(|| damaged("it ends there".to_owned()))?;
-    postcard::from_bytes(&payload).map_err(|error| damaged(error.to_string()))
 }
 
 /// A replay under way.

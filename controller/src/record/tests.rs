@@ -9,6 +9,8 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use uuid::Uuid;
 
+use ::record::{Reader, Title, Writer};
+
 use super::*;
 use crate::core::{Controller, Peer, Settings, Waits};
 use crate::effect::Ticket;
@@ -39,6 +41,7 @@ fn settings() -> Settings {
         waits: Waits::default(),
         confirm_by_census: true,
         nova: true,
+        snapshot_every: 1000,
         seed: 99,
     }
 }
@@ -48,7 +51,7 @@ fn recorded(end: bool) -> (Vec<u8>, Vec<String>) {
     let (settings, mut lines) = (settings(), Vec::new());
     let mut restored = Restored::default();
     let mut to = Writer::new(Vec::new()).unwrap();
-    to.put(&Title::own()).unwrap();
+    to.put(&Title::of(PROGRAM)).unwrap();
     to.put(&Head::new(Duration::ZERO, 5, &settings, &restored)).unwrap();
     let mut out = Vec::new();
     let mut core = Controller::new(Duration::ZERO, settings, restored.clone(), &mut out);
@@ -190,7 +193,7 @@ fn garbage_ends_and_takes_no_memory() {
 
 #[test]
 fn another_version_is_refused_with_what_to_do() {
-    let other = Title { version: "9.9.9".to_owned(), ..Title::own() };
+    let other = Title { version: "9.9.9".to_owned(), ..Title::of(PROGRAM) };
     let mut to = Writer::new(Vec::new()).unwrap();
     to.put(&other).unwrap();
     let error = replay(to.into_inner().as_slice(), |_| {}).err().unwrap().to_string();
@@ -209,7 +212,7 @@ fn a_beginning_that_no_controller_had_is_refused() {
     wrong.me = ControllerId(7);
     let head = Head::new(Duration::ZERO, 0, &wrong, &Restored::default());
     let mut to = Writer::new(Vec::new()).unwrap();
-    to.put(&Title::own()).unwrap();
+    to.put(&Title::of(PROGRAM)).unwrap();
     to.put(&head).unwrap();
     let error = replay(to.into_inner().as_slice(), |_| {}).err().unwrap().to_string();
     assert!(error.contains("with itself among them"), "{error}");

@@ -35,7 +35,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::{Config, Inventory};
-use crate::core::Controller;
+use crate::core::{Controller, Lives};
 use crate::effect::Ticket;
 use crate::event::Event;
 use crate::nova::client::Client;
@@ -124,10 +124,8 @@ struct Shell {
     origin: Instant,
     journal: Journal,
     recorder: Recorder,
-    /// When this core began.
-    began: Duration,
-    /// When leadership was given away for a new record.
-    gave_away: Option<Duration>,
+    /// When the next core begins.
+    lives: Lives,
     /// A core cannot begin anew in this process.
     may_not_renew: bool,
     /// Of this machine.

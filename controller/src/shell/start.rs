@@ -20,7 +20,7 @@ use super::ports::{self, LeasePort, NodeKeys};
 use super::recorder::Recorder;
 use super::{Incoming, QUEUE, RunError, Shell, renew, starts};
 use crate::config::Config;
-use crate::core::{Peer, Settings};
+use crate::core::{Lives, Patience, Peer, SNAPSHOT_EVERY, Settings};
 use crate::detect::member_id;
 use crate::effect::Network;
 use crate::event::Event;
@@ -69,8 +69,7 @@ pub(super) async fn start(config: Config) -> Result<Shell, RunError> {
     let mut shell = Shell {
         journal: Journal::new(&config.state_dir),
         recorder,
-        began: Duration::ZERO,
-        gave_away: None,
+        lives: Lives::new(if config.lab { Patience::NONE } else { Patience::LONG }, Duration::ZERO),
         may_not_renew: false,
         boot,
         asks: Asks::new(origin, sender),
@@ -254,6 +253,7 @@ pub(super) fn settings(
         waits: config.waits,
         confirm_by_census: config.confirm_by_census,
         nova,
+        snapshot_every: SNAPSHOT_EVERY,
         seed,
     })
 }

@@ -11,6 +11,7 @@ use gossip::group::State;
 use gossip::identity::Member;
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::lane::Lane;
@@ -38,7 +39,7 @@ pub struct Setup {
 }
 
 /// One network, seen from this node.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Network {
     /// Where others send gossip.
     pub gossip: SocketAddr,
@@ -49,7 +50,7 @@ pub struct Network {
 }
 
 /// Everything that can happen to an agent. `network` is the place of a network in the configuration.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
     /// A gossip datagram that opened.
     Gossip {
@@ -228,6 +229,11 @@ impl Agent {
     /// The members of the group on a network, with what the group believes of them: hints for people.
     pub fn members(&self, network: u8) -> impl Iterator<Item = (&Member, State)> {
         self.lanes.get(usize::from(network)).into_iter().flat_map(Lane::members)
+    }
+
+    /// Whether nothing would be lost if another core began: no census is under way, and nobody is watched.
+    pub fn is_idle(&self) -> bool {
+        self.censuses.is_empty() && self.lanes.iter().all(Lane::is_idle)
     }
 
     /// Censuses that could not be answered: too many at once, or no list of domains.

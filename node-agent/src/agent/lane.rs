@@ -114,6 +114,11 @@ impl Lane {
         timers.into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
+    /// Whether nobody is watched here.
+    pub(super) fn is_idle(&self) -> bool {
+        self.witness.suspects().next().is_none()
+    }
+
     pub(super) fn members(&self) -> impl Iterator<Item = (&Member, State)> {
         self.group.members()
     }

@@ -4,6 +4,8 @@
 mod core;
 mod domains;
 mod lane;
+mod life;
+mod recorder;
 mod shell;
 #[cfg(test)]
 mod tests;

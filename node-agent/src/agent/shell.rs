@@ -15,8 +15,9 @@ use gossip::witness::Probe;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-use super::core::{Agent, Effect, Event, Network, Setup};
-use super::{domains, words};
+use super::core::{Effect, Event};
+use super::life::Life;
+use super::{domains, life, words};
 use crate::config::{Config, ConfigError};
 
 /// Packets that wait for the core, or for a socket; more are lost, as on any network.
@@ -104,14 +105,13 @@ async fn serve(config: Config) -> Result<(), AgentError> {
     let text = config.gossip_key_text()?;
     let keyring = Keyring::parse(&text)
         .map_err(|source| AgentError::GossipKey { path: config.gossip_key_file.clone(), source })?;
-    let starts = count_start(&config)?;
+    let starts = life::count_start(&config)?;
     let seed = getrandom::u64().map_err(|error| AgentError::System {
         what: "draw a seed",
         source: io::Error::other(error),
     })?;
     let (events, mut inbox) = mpsc::channel(QUEUE);
     let (gossip, pings) = open_wires(&config, Arc::new(keyring), &events).await?;
-    let setup = setup(&config, boot, starts, seed);
     let sentinel = UnixDatagram::unbound().ok();
     let mut terminate = listen_for(SignalKind::terminate())?;
     let mut interrupt = listen_for(SignalKind::interrupt())?;
@@ -124,10 +124,12 @@ async fn serve(config: Config) -> Result<(), AgentError> {
 
     let hands = Hands { config, boot, events, gossip, pings, sentinel };
     let mut effects = Vec::new();
-    let mut agent = Agent::new(origin.elapsed(), setup, &mut effects);
+    let now = origin.elapsed();
+    let mut life = Life::begin(&hands.config, hands.boot, now, (starts, seed), &mut effects);
     loop {
         effects.drain(..).for_each(|effect| hands.carry_out(effect));
-        let due = agent.poll_timeout().map(|(at, _)| at);
+        life.begin_anew_if_long(&hands.config, origin.elapsed(), &mut effects);
+        let due = life.agent.poll_timeout().map(|(at, _)| at);
         let wait = due.map_or(Duration::from_secs(1), |at| at.saturating_sub(origin.elapsed()));
         let event = tokio::select! {
             // Ending first, so that a flood cannot keep it alive; packets before timers, so that an answer that came in
@@ -139,14 +141,15 @@ async fn serve(config: Config) -> Result<(), AgentError> {
             () = tokio::time::sleep(wait) => Event::Timeout,
         };
         let leaves = event == Event::Leave;
-        agent.handle(origin.elapsed(), event, &mut effects);
-        if !leaves && agent.poll_timeout().is_some_and(|(at, _)| at <= origin.elapsed()) {
+        life.handle(origin.elapsed(), event, &mut effects);
+        if !leaves && life.agent.poll_timeout().is_some_and(|(at, _)| at <= origin.elapsed()) {
             // A flood of packets must not keep timers from their time.
-            agent.handle(origin.elapsed(), Event::Timeout, &mut effects);
+            life.handle(origin.elapsed(), Event::Timeout, &mut effects);
         }
         if leaves {
             effects.drain(..).for_each(|effect| hands.carry_out(effect));
             tokio::time::sleep(FAREWELL).await;
+            life.end("the agent was stopped");
             tracing::info!("agent has left");
             return Ok(());
         }
@@ -204,27 +207,6 @@ fn send(wires: &[mpsc::Sender<Outgoing>], network: u8, to: SocketAddr, bytes: Ve
 
 fn listen_for(kind: SignalKind) -> Result<tokio::signal::unix::Signal, AgentError> {
     signal(kind).map_err(|source| AgentError::System { what: "wait for a signal", source })
-}
-
-fn setup(config: &Config, boot: BootId, starts: u64, seed: u64) -> Setup {
-    let network = |(place, network): (usize, &crate::config::Network)| Network {
-        gossip: network.gossip_advertise,
-        ping: network.sentinel_advertise,
-        controllers: config
-            .controllers
-            .iter()
-            .filter_map(|c| c.gossip.get(place).copied())
-            .collect(),
-    };
-    Setup {
-        cluster: config.cluster,
-        node: config.node,
-        boot,
-        starts,
-        networks: config.networks.iter().enumerate().map(network).collect(),
-        keys: config.controllers.iter().map(|c| (c.id, c.key)).collect(),
-        seed,
-    }
 }
 
 type Wires = (Vec<mpsc::Sender<Outgoing>>, Vec<mpsc::Sender<Outgoing>>);
@@ -297,19 +279,4 @@ fn spawn_wire(
         }
     });
     sender
-}
-
-/// Counts the starts of this program on disk, so that its new identity beats the one that gossip remembers.
-fn count_start(config: &Config) -> Result<u64, AgentError> {
-    let path = config.state_dir.join("agent.starts");
-    let failed = |source| AgentError::Starts { path: path.clone(), source };
-    std::fs::create_dir_all(&config.state_dir).map_err(failed)?;
-    let before: u64 = match std::fs::read_to_string(&path) {
-        Ok(text) => text.trim().parse().map_err(|error| failed(io::Error::other(error)))?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
-        Err(error) => return Err(failed(error)),
-    };
-    let starts = before.saturating_add(1);
-    crate::files::replace(&path, starts.to_string().as_bytes(), true).map_err(failed)?;
-    Ok(starts)
 }

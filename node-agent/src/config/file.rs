@@ -36,6 +36,7 @@ struct File {
     controller: Vec<FileController>,
     watchdog: Option<FileWatchdog>,
     domains: Option<FileDomains>,
+    record: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -118,6 +119,9 @@ fn key<'de, D: Deserializer<'de>>(from: D) -> Result<PublicKey, D::Error> {
     PublicKey::parse(&text).map_err(serde::de::Error::custom)
 }
 
+/// Bytes of records without a word about it.
+const RECORD: u64 = 64 << 20;
+
 /// A line, and what is wrong there.
 type Wrong = (usize, String);
 
@@ -154,6 +158,11 @@ pub(super) fn parse(text: &str) -> Result<Config, Wrong> {
             .transpose()?,
         domains: domains(text, file.domains)?,
         sentinel: file.sentinel,
+        record: match file.record.as_deref().map(::record::size) {
+            None => RECORD,
+            Some(Ok(most)) => most,
+            Some(Err(why)) => return wrong(text, "record", format!("record {why}")),
+        },
     })
 }
 

@@ -29,18 +29,18 @@ fn an_error_names_file_line_and_remedy() {
         (
             "id = 1",
             "id = 0",
-            "node.toml:22: controller id 0 is 0 or named twice; give each its own id",
+            "node.toml:23: controller id 0 is 0 or named twice; give each its own id",
         ),
-        ("\"10.0.0.11:7946\"", "\"10.0.0.11\"", "node.toml:14: invalid socket address"),
+        ("\"10.0.0.11:7946\"", "\"10.0.0.11\"", "node.toml:15: invalid socket address"),
         (
             "10.0.0.11:7946",
             "0.0.0.0:7946",
-            "node.toml:12: others cannot send to 0.0.0.0:7946: add gossip_adv",
+            "node.toml:13: others cannot send to 0.0.0.0:7946: add gossip_adv",
         ),
         (
             "name = \"storage\"",
             "name = \"management\"",
-            "node.toml:12: network management is named twice",
+            "node.toml:13: network management is named twice",
         ),
         (
             ", storage = \"10.1.0.1:7946\"",
@@ -64,6 +64,11 @@ fn an_error_names_file_line_and_remedy() {
             "write a time with its unit",
         ),
         ("virsh = \"/usr/bin/virsh\"", "", "give either directory"),
+        (
+            "# record = \"64MiB\"",
+            "record = \"64MB\"",
+            "node.toml:8: record must be a number with KiB",
+        ),
         ("name = \"node-1\"", "name = \"node 1\"", "node.toml:2: name must be a host name"),
     ];
     for (from, to, want) in cases {

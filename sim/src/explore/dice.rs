@@ -211,7 +211,6 @@ pub(super) fn end(world: &mut World) {
             (node.stall_at_feed, node.stall_after_feed) = (None, None);
         }
     }
-    mend(world);
     world.calm_down();
 }
 
@@ -219,11 +218,19 @@ fn order(world: &mut World, request: Request) {
     world.order(request);
 }
 
-/// What an operator or a service manager would do: switch on what is off, start what is not there, and end what was
-/// ordered; again and again, for an order given while nobody leads is lost.
+/// Ends what was ordered, and repairs.
 pub(super) fn mend(world: &mut World) {
-    let orders = ends(world);
-    orders.into_iter().for_each(|request| order(world, request));
+    end_orders(world);
+    repair(world);
+}
+
+/// Ends what an operator ordered; again and again, for an order given while nobody leads is lost.
+pub(super) fn end_orders(world: &mut World) {
+    ends(world).into_iter().for_each(|request| order(world, request));
+}
+
+/// What an operator or a service manager would do: switch on what is off, and start what is not there.
+pub(super) fn repair(world: &mut World) {
     for number in 1..=world.plan().nodes {
         let Some(node) = world.node(number) else { continue };
         let deeds = match node.power {

@@ -10,6 +10,7 @@ mod totals;
 
 use std::time::Duration;
 
+use controller::core::Patience;
 use controller::nova::call::MigrationStatus;
 use controller::registry::{Progress, Registry, State};
 use fencing::lease::Profile;
@@ -36,6 +37,21 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 const RELEASES_AT: u64 = 10;
 /// And where explorations are many and short.
 const LOOK_SOON: Duration = Duration::from_secs(3);
+/// Where nobody repairs anything for a while after the faults end, it is for so long: a node that is dead by then must
+/// have its verdict before anybody switches it on (L2).
+const NOBODY_COMES: Duration = Duration::from_secs(120);
+/// One dense seed in so many is like that, beginning with [`ALONE_AT`]; and one in so many has short logs.
+const ALONE_EVERY: u64 = 8;
+const ALONE_AT: u64 = 5;
+const SHORT_LOGS_EVERY: u64 = 4;
+const SHORT_LOGS_AT: u64 = 3;
+/// Entries between two snapshots where logs are short, so that snapshots travel within minutes.
+const SHORT_LOG: u64 = 16;
+/// In one dense seed of so many the controllers' records are always long, and cores begin anew as soon as they may.
+const LONG_RECORDS_EVERY: u64 = 16;
+const LONG_RECORDS_AT: u64 = 9;
+const LONG_RECORDS: Patience =
+    Patience { lives: Duration::from_secs(40), leads: Duration::from_secs(60) };
 
 /// What an exploration is like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,6 +139,12 @@ impl Exploration {
             if rng.random_bool(0.03) {
                 plan.controllers = 1;
             }
+            if self.seed % SHORT_LOGS_EVERY == SHORT_LOGS_AT {
+                plan.snapshot_every = SHORT_LOG;
+            }
+            if self.seed % LONG_RECORDS_EVERY == LONG_RECORDS_AT {
+                plan.records = Some(LONG_RECORDS);
+            }
         }
         (plan, rng)
     }
@@ -163,13 +185,19 @@ impl Exploration {
     fn must_end(&self, run: &mut Run) -> Result<(), Violation> {
         let deadline = run.world.now() + ENDS_WITHIN;
         let pause = if self.dense { LOOK_SOON } else { LOOK_EVERY };
+        let alone = self.dense && self.seed % ALONE_EVERY == ALONE_AT;
+        let repairs_from = run.world.now() + if alone { NOBODY_COMES } else { Duration::ZERO };
         for look in 1_u64.. {
+            dice::end_orders(&mut run.world);
+            if run.world.now() >= repairs_from {
+                dice::repair(&mut run.world);
+            }
             run.go_on(pause)?;
-            dice::mend(&mut run.world);
             if look % RELEASES_AT == 0 {
                 dice::release(&mut run.world);
             }
             match unfinished(&run.world) {
+                None if run.world.now() < repairs_from => {}
                 None => return Ok(()),
                 Some(what) if run.world.now() >= deadline => {
                     let at = run.world.now().saturating_sub(run.world.story.began());

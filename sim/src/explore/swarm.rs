@@ -70,6 +70,7 @@ impl Swarm {
             dice.throw(&mut run.world);
         }
         dice.end(&mut run.world);
+        dice::mend(&mut run.world);
         let end = run.world.now() + after;
         while run.world.now() < end {
             run.go_on(Duration::from_secs(10))?;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use controller::core::Patience;
 use fencing::lease::Profile;
 
 use super::deeds::Doer;
@@ -179,12 +180,18 @@ fn cluster(words: &[&str]) -> Result<Plan, String> {
             }
             "without_bmc" => plan.without_bmc = nodes(value)?,
             "broken_watchdog" => plan.broken_watchdog = nodes(value)?,
+            "snapshots" => plan.snapshot_every = value.parse().map_err(small)?,
+            "records" => {
+                let lives = duration(value)?;
+                plan.records = Some(Patience { lives, leads: lives });
+            }
             "softdog" => plan.softdog = nodes(value)?,
             "without_watchdog" => plan.without_watchdog = nodes(value)?,
             _ => {
                 return Err(format!(
                     "`{word}`: allowed are controllers, nodes, domains, profile, reckoned_by, seed, grace, without_bmc, \
-                     without_watchdog, broken_watchdog, softdog"
+                     without_watchdog, broken_watchdog, softdog, snapshots, \
+                     records"
                 ));
             }
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use action_matrix::Matrix;
-use controller::core::{Peer, Settings, Waits};
+use controller::core::{Patience, Peer, SNAPSHOT_EVERY, Settings, Waits};
 use controller::registry::Enrolment;
 use fencing::lease::Profile;
 use fencing::sign::{KeyPair, PublicKey};
@@ -53,6 +53,10 @@ pub struct Plan {
     pub warm: bool,
     /// Nodes with a watchdog in their kernel alone.
     pub softdog: Vec<u16>,
+    /// How long the cores of controllers live whose records are always long; `None`: records are never long.
+    pub records: Option<Patience>,
+    /// Entries after which a controller's log is replaced by a snapshot.
+    pub snapshot_every: u64,
 }
 
 /// The matrix that Holdfast brings along.
@@ -79,6 +83,8 @@ impl Plan {
             broken_watchdog: Vec::new(),
             warm: false,
             softdog: Vec::new(),
+            records: None,
+            snapshot_every: SNAPSHOT_EVERY,
         }
     }
 
@@ -260,6 +266,7 @@ impl World {
             waits: plan.waits,
             confirm_by_census: true,
             nova: true,
+            snapshot_every: plan.snapshot_every,
             seed: seed.wrapping_add(u64::from(starts)),
         }
     }

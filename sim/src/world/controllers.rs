@@ -5,7 +5,7 @@ use std::collections::btree_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
-use controller::core::Controller;
+use controller::core::{Controller, Lives};
 use controller::effect::{Effect, Network};
 use controller::event::Event;
 use controller::registry::Progress;
@@ -30,7 +30,7 @@ impl World {
     pub fn start_controller(&mut self, number: u8) {
         let now = self.now;
         let settings = self.controller_settings(number);
-        let inventory = self.inventory();
+        let (inventory, records) = (self.inventory(), self.plan.records);
         let Some(seat) = self.seat_mut(number) else { return };
         if seat.core.is_some() || seat.halted.is_some() || !self.can_read_disk(number) {
             return;
@@ -42,6 +42,7 @@ impl World {
         let mut out = Vec::new();
         seat.core = Some(Controller::new(reading, settings, disk, &mut out));
         (seat.stalled, seat.wakes_at, seat.told) = (false, None, 0);
+        seat.lives = records.map(|patience| Lives::new(patience, reading));
         self.carry_out(number, out.into());
         self.tell_controller(number, Event::Inventory { nodes: inventory });
     }
@@ -131,6 +132,9 @@ impl World {
         let Some(core) = self.seat_mut(number).and_then(|seat| seat.core.as_mut()) else { return };
         core.handle(reading, wall, event, &mut out);
         self.carry_out(number, out.into());
+        if self.plan.records.is_some() {
+            self.follow_record(number);
+        }
     }
 
     pub(super) fn controller_hears(

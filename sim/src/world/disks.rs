@@ -2,6 +2,7 @@
 //! process before anybody is told, and what was damaged meanwhile is refused at the next start.
 
 use controller::raft::Write;
+use mutants::{Mutant, is_on};
 
 use super::World;
 use crate::fact::Fact;
@@ -17,6 +18,9 @@ impl World {
             return;
         }
         let Some(seat) = self.seat_mut(number) else { return };
+        if is_on(Mutant::M69) && write.has_snapshot() {
+            seat.image = Some(seat.disk.clone());
+        }
         let ends = match seat.disk_fault {
             None | Some(DiskFault::Damaged) => None,
             Some(DiskFault::Full) => Some("ends: no space left to write its log"),
@@ -30,7 +34,7 @@ impl World {
             }
             let starts = seat.starts;
             self.facts.push(Fact::WriteFailed { controller: number, starts });
-            if mutants::is_on(mutants::Mutant::M37) {
+            if is_on(Mutant::M37) {
                 return;
             }
             self.tell("raft", &format!("{} {ends}", Place::Controller(number)));
@@ -44,6 +48,9 @@ impl World {
     /// Whether a controller can read its disk; one that cannot does not start, now or later.
     pub(super) fn can_read_disk(&mut self, number: u8) -> bool {
         let Some(seat) = self.seat_mut(number) else { return false };
+        if let Some(old) = seat.image.clone().filter(|_| is_on(Mutant::M69)) {
+            seat.disk = old;
+        }
         if seat.disk_fault != Some(DiskFault::Damaged) {
             return true;
         }

@@ -7,6 +7,7 @@ mod controllers;
 mod disks;
 mod links;
 mod power;
+mod records;
 mod sentinels;
 mod users;
 mod warm;

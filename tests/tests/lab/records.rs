@@ -1,4 +1,4 @@
-//! The records of a lab's controllers, replayed.
+//! The records of a lab's controllers and agents, replayed.
 
 use std::fs::File;
 use std::io::BufReader;
@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use controller::record::{self, Decision};
+use node_agent::record as agents;
 
 use crate::run::{Closing, program};
 
@@ -25,11 +26,28 @@ pub(crate) fn replayed(closing: &Closing) -> Vec<Vec<Decision>> {
     all
 }
 
+/// Replays the records of all agents; each must do what it had done. How many there are.
+pub(crate) fn agents_replayed(closing: &Closing) -> usize {
+    let files = files_of(closing.dir(), "node-");
+    for path in &files {
+        let file = BufReader::new(File::open(path).expect("a record"));
+        let name = path.display();
+        let (title, reader) = ::record::Title::read(file).expect("a title");
+        let replayed = agents::replay(title, reader, |_| {});
+        let replayed = replayed.unwrap_or_else(|error| panic!("{name}: {error}"));
+        eprintln!("{replayed}");
+        assert_eq!(replayed.difference, None, "{name}: {replayed}");
+        assert!(replayed.events > 10 && replayed.effects > 10, "nothing was recorded: {replayed}");
+    }
+    files.len()
+}
+
 /// No key, no password and no token of the lab stands in a record, neither as text nor as bytes.
 pub(crate) fn hold_no_secret(closing: &Closing) {
     let dir = closing.dir();
     let shared = ["gossip.key", "peer.key", "token", "bmc.password", "nova.password"];
-    let own = ["controller-1/key", "controller-2/key", "controller-3/key"];
+    let own =
+        ["controller-1/key", "controller-2/key", "controller-3/key", "node-1/key", "node-2/key"];
     let mut secrets: Vec<Vec<u8>> = Vec::new();
     for name in shared.iter().chain(&own) {
         let text = std::fs::read_to_string(dir.join(name)).expect("a secret");
@@ -38,8 +56,9 @@ pub(crate) fn hold_no_secret(closing: &Closing) {
         secrets.extend(hex(&text));
         secrets.push(text.into_bytes());
     }
-    let records = files(dir);
+    let mut records = files(dir);
     assert!(records.len() >= 3, "{records:?}");
+    records.extend(files_of(dir, "node-"));
     for path in records {
         let bytes = std::fs::read(&path).expect("a record");
         for secret in &secrets {
@@ -75,11 +94,18 @@ fn hex(text: &str) -> Option<Vec<u8>> {
 }
 
 fn files(dir: &Path) -> Vec<PathBuf> {
+    files_of(dir, "controller-")
+}
+
+/// Records of all machines whose names begin so.
+fn files_of(dir: &Path, name: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for number in 1..=3 {
-        let records = dir.join(format!("controller-{number}/state/records"));
-        let entries = std::fs::read_dir(&records).expect("records");
-        found.extend(entries.map(|entry| entry.expect("a record").path()));
+    for machine in std::fs::read_dir(dir).expect("a lab").map(|entry| entry.expect("a machine")) {
+        if machine.file_name().to_string_lossy().starts_with(name) {
+            let records = machine.path().join("state/records");
+            let entries = std::fs::read_dir(&records).expect("records");
+            found.extend(entries.map(|entry| entry.expect("a record").path()));
+        }
     }
     found.sort();
     found

@@ -3,16 +3,29 @@
 use crate::{refuse, root, texts};
 
 /// Each crate, and the crates of this workspace that it may depend on.
-const MAY_USE: [(&str, &[&str]); 12] = [
+const MAY_USE: [(&str, &[&str]); 13] = [
     ("action-matrix", &[]),
     ("api", &[]),
     ("fencing", &["mutants"]),
     ("gossip", &["mutants"]),
     ("model", &["fencing"]),
     ("mutants", &[]),
-    ("node-agent", &["fencing", "gossip", "mutants"]),
-    ("controller", &["action-matrix", "api", "fencing", "gossip", "mutants"]),
-    ("sim", &["action-matrix", "api", "controller", "fencing", "gossip", "mutants", "node-agent"]),
+    ("record", &[]),
+    ("node-agent", &["fencing", "gossip", "mutants", "record"]),
+    ("controller", &["action-matrix", "api", "fencing", "gossip", "mutants", "record"]),
+    (
+        "sim",
+        &[
+            "action-matrix",
+            "api",
+            "controller",
+            "fencing",
+            "gossip",
+            "mutants",
+            "node-agent",
+            "record",
+        ],
+    ),
     ("hactl", &["action-matrix", "api", "controller", "fencing", "gossip", "node-agent", "sim"]),
     // Its tests may use everything: those are dev-dependencies, which have no direction.
     ("tests", &[]),

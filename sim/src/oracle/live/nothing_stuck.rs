@@ -1,6 +1,6 @@
 //! L5.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use controller::effect::Level;
@@ -17,6 +17,8 @@ use crate::world::World;
 pub(in crate::oracle) struct NothingStuck {
     /// Since when each incident is in its state.
     entered: BTreeMap<IncidentId, (State, Duration)>,
+    /// Incidents whose present state must end, and is held against its bound.
+    bound: BTreeSet<IncidentId>,
     /// When a line about a node last woke somebody.
     paged: BTreeMap<String, Duration>,
     judged: u64,
@@ -55,8 +57,12 @@ impl Oracle for NothingStuck {
             let entered = self.entered.entry(incident.id).or_insert((incident.state, world.now()));
             if entered.0 != incident.state {
                 *entered = (incident.state, world.now());
+                self.ended(incident.id);
             }
         }
+        let over = |id: &&IncidentId| !self.entered.contains_key(id);
+        let over: Vec<IncidentId> = self.bound.iter().filter(over).copied().collect();
+        over.into_iter().for_each(|id| self.ended(id));
         if !has_majority(world) || registry.is_noop() || world.leader().is_none() {
             return Ok(());
         }
@@ -69,6 +75,11 @@ impl Oracle for NothingStuck {
 }
 
 impl NothingStuck {
+    /// A state ended before its bound: that is a judgement, too.
+    fn ended(&mut self, id: IncidentId) {
+        self.judged += u64::from(self.bound.remove(&id));
+    }
+
     fn judge_incident(&mut self, world: &World, incident: &Incident) -> Result<(), String> {
         let times = world.plan().profile.times();
         let waits = times.wait_after_intent() + times.wait_after_promise();
@@ -89,7 +100,8 @@ impl NothingStuck {
             | State::Closed => return Ok(()),
         };
         let since = self.entered.get(&incident.id).map_or(world.now(), |(_, since)| *since);
-        let calm = calm_for(world).unwrap_or_default();
+        let Some(calm) = calm_for(world) else { return Ok(()) };
+        self.bound.insert(incident.id);
         let stuck = world.now().saturating_sub(since).min(calm);
         if stuck <= within {
             return Ok(());

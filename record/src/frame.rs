@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 
 use serde::Serialize;
 
-use super::RecordError;
+use crate::RecordError;
 
 /// What every record begins with.
 const MAGIC: &[u8; 7] = b"HFREC\n\0";
