@@ -34,8 +34,13 @@ impl Controller {
             self.decide(node, out);
         }
         self.advance_incidents(out);
+        self.advance_reserved(out);
+        self.keep_fresh();
         self.ask_census(out);
         self.count_minutes(out);
+        for end in self.registry.over() {
+            self.propose_once(end, out);
+        }
         self.give_up_if_unsound(out);
     }
 
@@ -113,6 +118,7 @@ impl Controller {
             actions: actions.clone(),
             cell: self.compact(node),
             observations: self.observations(node),
+            guards: self.guards_asked(node),
         };
         if actions.contains(&Action::Fence) {
             let evacuate = actions.contains(&Action::Evacuate);
@@ -120,6 +126,15 @@ impl Controller {
         } else {
             self.consider_soft(node, verdict, &actions, place, out);
         }
+    }
+
+    /// Which guards a verdict passes, and the last that did not let it pass before.
+    fn guards_asked(&self, node: NodeId) -> Vec<String> {
+        let settling = self.leading.as_ref().and_then(|leading| leading.settling.get(&node));
+        let before = settling.and_then(|settling| settling.refused.as_ref());
+        let passed = format!("none refuses of {}", guard::names());
+        let before = before.map(|refusal| format!("refused before by {}: {refusal}", refusal.name()));
+        std::iter::once(passed).chain(before).collect()
     }
 
     fn consider_fence(
@@ -287,6 +302,7 @@ impl Controller {
         let leading = self.leading.as_ref()?;
         let domain = self.registry.node(node).map(|known| known.record.domain.as_str());
         let storm = domain.and_then(|domain| leading.storms.get(domain));
+        let no_room = self.no_room_for(node, suspected);
         let left = |begin: Duration, wait: Duration| (begin + wait).checked_sub(self.now);
         guards(&Asked {
             registry: &self.registry,
@@ -299,6 +315,7 @@ impl Controller {
             storm_stop: storm.is_some_and(|until| *until > self.now),
             controllers: self.settings.controllers.len(),
             stale: leading.nova_trouble.as_deref(),
+            no_room: no_room.as_deref(),
         })
     }
 
@@ -308,7 +325,7 @@ impl Controller {
     }
 
     /// Protected nodes that are suspected or unreachable on some network, `node` counted in.
-    fn suspected(&self, node: NodeId) -> Vec<NodeId> {
+    pub(super) fn suspected(&self, node: NodeId) -> Vec<NodeId> {
         let troubled = |id: &NodeId| {
             let down = |sight: &crate::detect::Sight| {
                 sight.is_silent(*id) || matches!(sight.reach(*id), Some((Reach::Down, _)))
@@ -420,6 +437,7 @@ impl Controller {
                 State::Returned | State::Cancelled | State::Closed => {}
             }
         }
+        self.start_waiting(out);
         if let Some(leading) = &mut self.leading {
             leading.works.retain(|id, _| open.iter().any(|(known, _)| known == id));
         }
@@ -428,10 +446,11 @@ impl Controller {
     fn count_minutes(&mut self, out: &mut Vec<Effect>) {
         let recent =
             self.registry.any_fence_within(guard::minutes(self.settings.waits.quarantine_within));
+        let counts = recent || self.registry.anything_ends_by_itself();
         let Some(leading) = &mut self.leading else { return };
         if leading.next_minute <= self.now {
             leading.next_minute = self.now + MINUTE;
-            if recent {
+            if counts {
                 self.propose(Command::Minute, out);
             }
         }

@@ -12,18 +12,24 @@
 //! after a change of leader, and the next leader builds it anew from the registry, assuming nothing.
 
 mod check;
+mod cloud;
 mod cosign;
 mod decide;
 mod enroll;
+mod explain;
 mod fence;
 mod follow;
+mod fresh;
 mod give_back;
 mod leading;
 mod orders;
 mod outbox;
+mod pace;
+mod place;
 mod recover;
 mod renewals;
 mod replicate;
+mod reserve;
 mod sentinels;
 mod settings;
 mod survey;
@@ -44,7 +50,7 @@ use crate::event::Event;
 use crate::raft::{self, Raft};
 use crate::registry::{Command, Enrolment, Registry};
 
-pub use settings::{Peer, Settings, Waits};
+pub use settings::{Pace, Peer, Recovery, Settings, Waits};
 
 use leading::Leading;
 use outbox::Outbox;
@@ -160,6 +166,7 @@ impl Controller {
                 self.inventory = nodes;
                 self.enrol(out);
             }
+            Event::Policy { policy } => self.settings.recovery.policy = policy,
             Event::MatrixFile { text } => {
                 let command = Command::Matrix { text, by: "file (SIGHUP)".to_owned() };
                 self.propose(command, out);

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::RecordError;
-use crate::core::{Peer, Settings, Waits};
+use crate::core::{Peer, Recovery, Settings, Waits};
 use crate::raft::Restored;
 
 /// What a replay signs with, whoever the controller was. Its signatures verify nowhere.
@@ -52,6 +52,7 @@ pub struct Head {
     waits: Waits,
     confirm_by_census: bool,
     nova: bool,
+    recovery: Recovery,
     seed: u64,
 }
 
@@ -72,6 +73,7 @@ impl Head {
             waits,
             confirm_by_census,
             nova,
+            recovery,
             seed,
         } = settings;
         Self {
@@ -89,6 +91,7 @@ impl Head {
             waits: *waits,
             confirm_by_census: *confirm_by_census,
             nova: *nova,
+            recovery: recovery.clone(),
             seed: *seed,
         }
     }
@@ -135,6 +138,7 @@ impl Head {
             waits: self.waits,
             confirm_by_census: self.confirm_by_census,
             nova: self.nova,
+            recovery: self.recovery.clone(),
             seed: self.seed,
         })
     }

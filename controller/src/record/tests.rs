@@ -39,6 +39,7 @@ fn settings() -> Settings {
         waits: Waits::default(),
         confirm_by_census: true,
         nova: true,
+        recovery: crate::core::Recovery::default(),
         seed: 99,
     }
 }

@@ -254,6 +254,7 @@ pub(super) fn settings(
         waits: config.waits,
         confirm_by_census: config.confirm_by_census,
         nova,
+        recovery: config.recovery.clone(),
         seed,
     })
 }

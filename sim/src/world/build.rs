@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use action_matrix::Matrix;
-use controller::core::{Peer, Settings, Waits};
+use controller::core::{Peer, Recovery, Settings, Waits};
 use controller::registry::Enrolment;
 use fencing::lease::Profile;
 use fencing::sign::{KeyPair, PublicKey};
@@ -53,6 +53,10 @@ pub struct Plan {
     pub warm: bool,
     /// Nodes with a watchdog in their kernel alone.
     pub softdog: Vec<u16>,
+    /// How recoveries go.
+    pub recovery: Recovery,
+    /// Nova's cells; nodes are dealt out in turn.
+    pub cells: u16,
 }
 
 /// The matrix that Holdfast brings along.
@@ -79,7 +83,17 @@ impl Plan {
             broken_watchdog: Vec::new(),
             warm: false,
             softdog: Vec::new(),
+            recovery: Recovery::default(),
+            cells: 1,
         }
+    }
+
+    /// The cell of a node; empty where there is one.
+    pub fn cell(&self, number: u16) -> String {
+        if self.cells < 2 {
+            return String::new();
+        }
+        format!("cell-{}", (number - 1) % self.cells + 1)
     }
 
     /// How many networks there are.
@@ -128,6 +142,10 @@ impl World {
             self.story.name(node_id(number), &host);
             self.cloud.add_compute(self.now, &host);
             self.cloud.compute_stopped(self.now, &host);
+            self.cloud.set_cell(&host, self.plan.cell(number));
+            if self.plan.recovery.reserved.contains(&host) {
+                self.cloud.keep_in_reserve(&host);
+            }
             let kinds = [
                 (&self.plan.without_watchdog, Kind::Absent),
                 (&self.plan.broken_watchdog, Kind::Broken),
@@ -201,6 +219,7 @@ impl World {
                 name: place.to_string(),
                 host: place.to_string(),
                 domain: format!("rack-{}", (number - 1) % self.plan.domains.max(1) + 1),
+                cell: self.plan.cell(number),
                 key: Self::key(place).public(),
                 sentinel: place.addresses(networks, Port::Lease),
                 gossip: place.addresses(networks, Port::Gossip),
@@ -239,6 +258,7 @@ impl World {
             waits: plan.waits,
             confirm_by_census: true,
             nova: true,
+            recovery: plan.recovery,
             seed: seed.wrapping_add(u64::from(starts)),
         }
     }
