@@ -19,6 +19,9 @@ pub struct Incident {
     pub open: bool,
     /// Set when no evidence can be had: why, and what an operator can do.
     pub blocked: Option<String>,
+    /// Set while no more of its VMs begin to move, because the limit on evacuations is reached: why, and the remedy.
+    #[serde(default)]
+    pub hold: Option<String>,
     /// Matrix row that matched.
     pub row: String,
     /// Its reason, the operator's words.
@@ -29,6 +32,15 @@ pub struct Incident {
     pub reachability: String,
     /// The observations that the verdict rests on, a line each.
     pub observations: Vec<String>,
+    /// Which guards were asked, and which had refused before.
+    #[serde(default)]
+    pub guards: Vec<String>,
+    /// Nova's service host of the node: where its VMs were.
+    #[serde(default)]
+    pub host: String,
+    /// How it ended, or who let the node back.
+    #[serde(default)]
+    pub note: String,
     /// Evidence, when there is.
     pub evidence: Option<String>,
     /// When each state began.
@@ -65,6 +77,15 @@ pub struct Vm {
     pub why: Option<String>,
     /// Milliseconds from the attempt's commit to its end.
     pub took_ms: Option<u64>,
-    /// Number of attempts.
+    /// Number of attempts, with those that had no effect.
     pub attempts: u32,
+    /// Nova's migration record, once it is known.
+    #[serde(default)]
+    pub migration: Option<u64>,
+    /// What the policy says of it; empty where it is what holds for all.
+    #[serde(default)]
+    pub policy: String,
+    /// Hosts that had no room for it.
+    #[serde(default)]
+    pub tried: Vec<String>,
 }

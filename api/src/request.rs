@@ -52,6 +52,12 @@ pub enum Request {
         reason: String,
         /// Who.
         person: String,
+        /// It ends by itself after so many minutes.
+        #[serde(default)]
+        minutes: Option<u64>,
+        /// Whether its service is disabled and its VMs are live-migrated.
+        #[serde(default)]
+        migrate: bool,
     },
     /// Hands off: no new fence, no self-fence.
     Disarm {
@@ -61,6 +67,9 @@ pub enum Request {
         reason: String,
         /// Who.
         person: String,
+        /// It ends by itself after so many minutes.
+        #[serde(default)]
+        minutes: Option<u64>,
     },
     /// End of a disarm.
     Arm {
@@ -75,6 +84,18 @@ pub enum Request {
         node: String,
         /// Who.
         person: String,
+    },
+    /// Lifts the limit on evacuations for one incident.
+    Approve {
+        /// Its number.
+        incident: u64,
+        /// Who.
+        person: String,
+    },
+    /// Asks what the policy says of a server, and which rules decide. Nothing is committed: its index is 0.
+    ExplainPolicy {
+        /// Its id in Nova.
+        server: String,
     },
     /// Takes a new matrix; it is validated again.
     Matrix {

@@ -24,6 +24,12 @@ pub struct State {
     pub noop: bool,
     /// Cluster-wide disarm: its reason.
     pub disarmed: Option<String>,
+    /// Minutes until that disarm ends by itself, if it does.
+    #[serde(default)]
+    pub disarmed_for_min: Option<u64>,
+    /// Reserved hosts that are in use.
+    #[serde(default)]
+    pub reserved: Vec<String>,
     /// Why no fence may begin now, beside the above (start-up grace, one controller only, ...).
     pub holds: Vec<Refusal>,
     /// Whether Nova's answers and the observations are fresh; a sentence each for what is not.
@@ -78,6 +84,9 @@ pub struct Node {
     pub renewed_s: Option<f64>,
     /// Maintenance: its reason.
     pub maintenance: Option<String>,
+    /// Minutes until its maintenance or disarm ends by itself, if it does.
+    #[serde(default)]
+    pub exempt_for_min: Option<u64>,
     /// BMC: enrolled identity, or why there is none.
     pub bmc: String,
     /// Number of fences in its history.

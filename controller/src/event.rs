@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::effect::{Network, PeerMessage, Ticket};
 use crate::nova;
+use crate::policy::Policy;
 use crate::registry::Enrolment;
 
 /// An event.
@@ -84,6 +85,11 @@ pub enum Event {
     Inventory {
         /// All nodes.
         nodes: Vec<(NodeId, Enrolment)>,
+    },
+    /// The policy file was read by SIGHUP.
+    Policy {
+        /// What it says.
+        policy: Policy,
     },
     /// The matrix file was read by SIGHUP; parsed already, so it is a valid one.
     MatrixFile {

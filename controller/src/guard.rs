@@ -36,6 +36,8 @@ pub struct Asked<'a> {
     pub controllers: usize,
     /// Why observations or Nova are not fresh.
     pub stale: Option<&'a str>,
+    /// Why the VMs of a node that is degraded, not dead, would not fit elsewhere in its cell.
+    pub no_room: Option<&'a str>,
 }
 
 /// A guard's no.
@@ -65,6 +67,8 @@ pub enum Refusal {
     LeftAlone,
     /// Something that the decision rests on is not fresh.
     Stale(String),
+    /// The node still answers somewhere, and its VMs would not fit elsewhere.
+    NoRoom(String),
     /// The node is not protected: it never served.
     NotProtected,
 }
@@ -85,6 +89,7 @@ impl Refusal {
             Refusal::Quarantine => "quarantine",
             Refusal::LeftAlone => "left_alone",
             Refusal::Stale(_) => "stale",
+            Refusal::NoRoom(_) => "no_room",
             Refusal::NotProtected => "not_protected",
         }
     }
@@ -107,6 +112,7 @@ impl Refusal {
             Refusal::AllSuspected => "look at the controllers' own networks".to_owned(),
             Refusal::Quarantine => format!("repair it; hactl fence {node} works by hand"),
             Refusal::Stale(_) => "make Nova answer the controllers again".to_owned(),
+            Refusal::NoRoom(_) => format!("make room, or: hactl fence {node} passes over it"),
             Refusal::NotProtected => {
                 format!("start ha-sentinel on {node}: its boot must be armed or admitted")
             }
@@ -148,6 +154,9 @@ impl fmt::Display for Refusal {
             ),
             Refusal::LeftAlone => f.write_str("fenced a moment ago: left alone for three minutes"),
             Refusal::Stale(what) => write!(f, "not fresh: {what}"),
+            Refusal::NoRoom(why) => {
+                write!(f, "degraded, not dead, and fenced it would lose VMs: {why}")
+            }
             Refusal::NotProtected => {
                 f.write_str("not protected: its boot was neither armed nor admitted")
             }
@@ -172,12 +181,24 @@ pub fn refuse_verdict(asked: &Asked<'_>) -> Option<Refusal> {
         grace,
         all_suspected,
         storm,
+        no_room,
         left_alone,
         quarantine,
         in_flight,
         budget,
     ];
     guards.iter().find_map(|guard| guard(asked))
+}
+
+/// Names of the guards that a verdict must pass, in the order in which they are asked.
+pub fn names() -> &'static str {
+    "quorum, noop, disarmed, maintenance, not_protected, stale, grace, all_suspected, storm, no_room, left_alone, \
+     quarantine, in_flight, budget"
+}
+
+/// Names of the guards that an operator's own order must pass.
+pub fn names_for_orders() -> &'static str {
+    "of the guards quorum, disarmed, maintenance, noop and in_flight were asked, and none refuses"
 }
 
 fn no_quorum(asked: &Asked<'_>) -> Option<Refusal> {
@@ -207,6 +228,10 @@ fn not_protected(asked: &Asked<'_>) -> Option<Refusal> {
 
 fn stale(asked: &Asked<'_>) -> Option<Refusal> {
     asked.stale.map(|what| Refusal::Stale(what.to_owned()))
+}
+
+fn no_room(asked: &Asked<'_>) -> Option<Refusal> {
+    asked.no_room.map(|why| Refusal::NoRoom(why.to_owned()))
 }
 
 fn grace(asked: &Asked<'_>) -> Option<Refusal> {
@@ -315,6 +340,7 @@ mod tests {
                 name: format!("node-{n}"),
                 host: format!("compute-{n}"),
                 domain: "rack-1".into(),
+                cell: String::new(),
                 key: KeyPair::from_seed([n; 32]).public(),
                 sentinel: Vec::new(),
                 gossip: Vec::new(),
@@ -335,6 +361,7 @@ mod tests {
             actions: Vec::new(),
             cell: String::new(),
             observations: Vec::new(),
+            guards: Vec::new(),
         };
         let (node, boot) = (node(n), BootId(node(n).0));
         commit(registry, Command::Intent { node, boot, floor: 0, verdict, evacuate: true });
@@ -357,6 +384,7 @@ mod tests {
             storm_stop: false,
             controllers: 3,
             stale: None,
+            no_room: None,
         };
         refuse_verdict(&asked).map(|refusal| refusal.name())
     }
@@ -405,7 +433,10 @@ mod tests {
         let mut registry = cluster(6);
         fence_and_cancel(&mut registry, 2);
         let reason = Some("repair".to_owned());
-        commit(&mut registry, Command::Maintenance { node: node(2), reason });
+        commit(
+            &mut registry,
+            Command::Maintenance { node: node(2), reason, minutes: None, drain: None },
+        );
         pass(&mut registry, 4);
         assert_eq!(refusal(&registry, &[node(1)]), Some("budget"));
     }
@@ -428,11 +459,14 @@ mod tests {
         commit(&mut registry, Command::Noop { on: true });
         assert_eq!(refusal(&registry, &[node(1)]), Some("noop"));
         commit(&mut registry, Command::Noop { on: false });
-        commit(&mut registry, Command::DisarmAll { reason: Some("work".into()) });
+        commit(&mut registry, Command::DisarmAll { reason: Some("work".into()), minutes: None });
         assert_eq!(refusal(&registry, &[node(1)]), Some("disarmed"));
-        commit(&mut registry, Command::DisarmAll { reason: None });
+        commit(&mut registry, Command::DisarmAll { reason: None, minutes: None });
         let reason = Some("new fan".into());
-        commit(&mut registry, Command::Maintenance { node: node(1), reason });
+        commit(
+            &mut registry,
+            Command::Maintenance { node: node(1), reason, minutes: None, drain: None },
+        );
         assert_eq!(refusal(&registry, &[node(1)]), Some("maintenance"));
     }
 }

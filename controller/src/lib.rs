@@ -4,6 +4,7 @@
 //!  Event -> core::Controller -> Effect                         decides; no clock, no I/O
 //!            | detect     who reaches whom, per network
 //!            | guard      questions asked before a fence
+//!            | policy     which VMs are moved, in which order
 //!            | registry   the replicated state: what is committed has happened
 //!            | raft       the log
 //!            | record     what went in and what was said, to be replayed
@@ -20,6 +21,7 @@ pub mod effect;
 pub mod event;
 pub mod guard;
 pub mod nova;
+pub mod policy;
 pub mod raft;
 pub mod record;
 pub mod registry;

@@ -3,7 +3,9 @@
 use clap::{Parser, Subcommand};
 
 use crate::client::Reach;
-use crate::{bmc, check, fenced, incidents, keys, lab, matrix, nodes, orders, status, why};
+use crate::{
+    bmc, check, dump, fenced, incidents, keys, lab, matrix, nodes, orders, policy, status, why,
+};
 
 const TEACH: &str = "\
 First steps:
@@ -55,6 +57,8 @@ pub enum Command {
     Noop(orders::NoopArgs),
     Bmc(bmc::Args),
     Matrix(matrix::Args),
+    Policy(policy::Args),
+    Dump(dump::Args),
     Keys(keys::Args),
     /// A whole cluster on this machine, to learn and to try.
     Lab(lab::Args),

@@ -72,6 +72,13 @@ pub const GUARDS: &[Guard] = &[
         by_hand: false,
     },
     Guard {
+        name: "no_room",
+        means: "the node still answers on some network, and its VMs would not fit elsewhere in its cell: fencing it \
+                would take down what runs",
+        remedy: "make room, or enable another nova-compute; `hactl fence NODE` passes over it",
+        by_hand: false,
+    },
+    Guard {
         name: "left_alone",
         means: "the node was fenced within the last three minutes",
         remedy: "wait: it may still be starting",

@@ -2,12 +2,15 @@
 
 use std::fmt::Write as _;
 
-use api::{Incident, State, Vm};
+use api::{Incident, Request, State, Vm};
 use serde_json::Value;
 
+use crate::orders::{Person, who};
 use crate::outcome::{Exit, Outcome};
 use crate::reading::{moment, moment_s};
+use crate::run::Shell;
 use crate::table::{Look, Table, Tone, plain};
+use crate::terminal::Terminal;
 
 const MORE: &str = "\
 States of an incident whose row fences:
@@ -24,6 +27,7 @@ Examples:
   hactl incidents            open ones and the last closed ones
   hactl incidents --open
   hactl incidents 12         the whole story, with seconds, and each VM
+  hactl incidents approve 12 more evacuations than the limit are right
 
 Exit codes: 0 answered, 1 no such incident, 3 no controller answers.";
 
@@ -32,7 +36,7 @@ Exit codes: 0 answered, 1 no such incident, 3 no controller answers.";
 /// An incident is one node's failure from the verdict to its return. It changes nothing. Closed incidents are kept for
 /// a while only; the journal of the controllers keeps them all.
 #[derive(Clone, Debug, clap::Args)]
-#[command(after_help = MORE)]
+#[command(after_help = MORE, args_conflicts_with_subcommands = true)]
 pub struct Args {
     /// Tell the whole story of this one.
     #[arg(value_name = "ID")]
@@ -41,6 +45,42 @@ pub struct Args {
     /// Only open ones.
     #[arg(long, conflicts_with = "id")]
     pub open: bool,
+
+    /// What to order.
+    #[command(subcommand)]
+    pub what: Option<What>,
+}
+
+/// What to order about incidents.
+#[allow(missing_docs)] // The doc of a variant would hide that of its arguments, which is the help.
+#[derive(Clone, Debug, clap::Subcommand)]
+pub enum What {
+    Approve(ApproveArgs),
+}
+
+/// Lift the limit on evacuations for one incident.
+///
+/// After so many evacuations within an hour no more begin until somebody says that they are right: `hold_after` in the
+/// controllers' configuration. Look first what fails, and why so much of it. The other incidents stay on hold.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ApproveArgs {
+    /// Its number.
+    #[arg(value_name = "ID")]
+    pub id: u64,
+
+    /// Who.
+    #[command(flatten)]
+    pub person: Person,
+}
+
+pub(crate) async fn run(args: Args, shell: &Shell, terminal: &Terminal) -> Outcome {
+    let Some(What::Approve(args)) = args.what else {
+        return Outcome::failed(Exit::Usage, "there is nothing to order");
+    };
+    match who(&args.person, terminal) {
+        Ok(person) => shell.order(&Request::Approve { incident: args.id, person }).await,
+        Err(outcome) => outcome,
+    }
 }
 
 /// How many VMs of it were left behind.
@@ -129,10 +169,20 @@ fn story(incident: &Incident, look: Look) -> String {
     }
     let _ = writeln!(out, "row       {}: {}", incident.row, incident.actions.join(", "));
     let _ = writeln!(out, "reason    {}", look.wrap(10, &incident.reason));
+    for (i, guard) in incident.guards.iter().enumerate() {
+        let label = if i == 0 { "guards" } else { "" };
+        let _ = writeln!(out, "{label:<8}  {}", look.wrap(10, guard));
+    }
     let evidence = incident.evidence.as_deref().unwrap_or("none yet");
     let _ = writeln!(out, "evidence  {}", look.wrap(10, evidence));
     if let Some(why) = &incident.blocked {
         let _ = writeln!(out, "{}   {}", look.paint(Tone::Bad, "blocked"), look.wrap(10, why));
+    }
+    if let Some(why) = &incident.hold {
+        let _ = writeln!(out, "{}      {}", look.paint(Tone::Bad, "hold"), look.wrap(10, why));
+    }
+    if !incident.note.is_empty() {
+        let _ = writeln!(out, "ended     {}", look.wrap(10, &incident.note));
     }
     out.push('\n');
     out.push_str(&timeline(incident, look, 0));
@@ -172,13 +222,15 @@ fn seconds(from_ms: u64, to_ms: u64) -> String {
 }
 
 fn vm_table(incident: &Incident, look: Look) -> String {
-    let header = ["VM", "STATE", "RUNS ON", "TOOK", "TRIES", "ID"];
-    let mut table = Table::new(look, &header).right(3).right(4).flexible(&[0]);
+    let header = ["VM", "STATE", "FROM", "TO", "RECORD", "TOOK", "TRIES", "ID"];
+    let mut table = Table::new(look, &header).right(4).right(5).right(6).flexible(&[0]);
     for vm in &incident.vms {
         table.row([
             plain(&vm.name),
             (vm_tone(vm), vm.state.clone()),
+            plain(if incident.host.is_empty() { "-" } else { &incident.host }),
             plain(vm.destination.as_deref().unwrap_or("-")),
+            plain(vm.migration.map_or_else(|| "-".to_owned(), |record| record.to_string())),
             plain(vm.took_ms.map_or_else(|| "-".to_owned(), |ms| format!("{} s", seconds(0, ms)))),
             plain(vm.attempts),
             plain(vm.id),
@@ -197,6 +249,16 @@ fn vm_tone(vm: &Vm) -> Tone {
 
 fn left_behind_reasons(incident: &Incident, look: Look) -> String {
     let mut out = String::new();
+    for vm in incident.vms.iter().filter(|vm| !vm.policy.is_empty() || !vm.tried.is_empty()) {
+        let policy = if vm.policy.is_empty() { "evacuate" } else { &vm.policy };
+        let _ = write!(out, "\n{}: {}", vm.name, look.wrap(4, policy));
+        if !vm.tried.is_empty() {
+            let _ = write!(out, "; no room on {}", vm.tried.join(", "));
+        }
+    }
+    if !out.is_empty() {
+        out.push('\n');
+    }
     for vm in &incident.vms {
         if let Some(why) = &vm.why {
             let request = vm.request_id.as_deref().map(|id| format!(" (request {id})"));

@@ -68,14 +68,15 @@ pub struct FenceArgs {
 const MAINTENANCE: &str = "\
 Examples:
   hactl maintenance node-7 on --reason 'new firmware, until 18:00'
+  hactl maintenance node-7 on --migrate --until 18:00 --reason 'new firmware'
   hactl maintenance node-7 off
 
 Exit codes: 0 committed, 1 refused, 2 usage, 3 no controller answers.";
 
 /// Work on one node: nobody acts on what happens to it.
 ///
-/// While it is on, the node is not fenced and its VMs are not restarted elsewhere, also if it really fails. It does not
-/// move any VM away. A fence that has begun is finished.
+/// While it is on, the node is not fenced and its VMs are not restarted elsewhere, also if it really fails. A fence that has
+/// begun is finished. Without --migrate no VM is moved away. With a time it ends by itself.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = MAINTENANCE)]
 pub struct MaintenanceArgs {
@@ -91,14 +92,77 @@ pub struct MaintenanceArgs {
     #[arg(long, value_name = "TEXT", value_parser = one_line, required_if_eq("switch", "on"))]
     pub reason: Option<String>,
 
+    /// Disable its service in Nova and live-migrate its VMs first; follow it with `hactl incidents`. Those that cannot be
+    /// live-migrated stay, and are told. When the maintenance ends, the service is enabled again.
+    #[arg(long)]
+    pub migrate: bool,
+
+    /// When it ends by itself.
+    #[command(flatten)]
+    pub ends: Ends,
+
     /// Who.
     #[command(flatten)]
     pub person: Person,
 }
 
+/// When something ends by itself.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Ends {
+    /// It ends by itself after this time, such as 2h or 45min; at most 30 days.
+    #[arg(long = "for", value_name = "TIME", value_parser = minutes_of)]
+    pub lasts: Option<u64>,
+
+    /// It ends by itself then: 18:00 (UTC, today or tomorrow) or 2026-11-22T18:00:00Z.
+    #[arg(long, value_name = "TIME", conflicts_with = "lasts")]
+    pub until: Option<String>,
+}
+
+impl Ends {
+    /// Minutes from now, rounded up.
+    fn minutes(&self) -> Result<Option<u64>, Outcome> {
+        let Some(until) = &self.until else { return Ok(self.lasts) };
+        let now = std::time::SystemTime::now();
+        minutes_until(now, until).map(Some).map_err(|why| Outcome::failed(Exit::Usage, why))
+    }
+}
+
+/// Longest time for which something is ordered.
+const LONGEST: std::time::Duration = std::time::Duration::from_secs(30 * 24 * 3600);
+
+fn minutes_of(text: &str) -> Result<u64, String> {
+    let time = humantime::parse_duration(text)
+        .map_err(|_| "write a number with its unit, such as 2h or 45min".to_owned())?;
+    if time.is_zero() || time > LONGEST {
+        return Err("it must be more than nothing and at most 30 days".to_owned());
+    }
+    Ok(time.as_secs().div_ceil(60).max(1))
+}
+
+fn minutes_until(now: std::time::SystemTime, text: &str) -> Result<u64, String> {
+    let wrong = || format!("--until {text}: write 18:00 (UTC) or 2026-11-22T18:00:00Z");
+    let day = humantime::format_rfc3339_seconds(now).to_string();
+    let day = day.get(..10).ok_or_else(wrong)?;
+    let at = |text: &str| humantime::parse_rfc3339(text).map_err(|_| wrong());
+    let mut end = match text.split_once(':') {
+        Some((hours, rest)) if hours.len() == 2 && rest.len() == 2 => {
+            at(&format!("{day}T{text}:00Z"))?
+        }
+        _ => at(text)?,
+    };
+    if end <= now && text.len() == 5 {
+        end += std::time::Duration::from_secs(24 * 3600);
+    }
+    let left = end.duration_since(now).map_err(|_| format!("--until {text} is over already"))?;
+    if left > LONGEST {
+        return Err(format!("--until {text} is more than 30 days away"));
+    }
+    Ok(left.as_secs().div_ceil(60).max(1))
+}
+
 const DISARM: &str = "\
 Examples:
-  hactl disarm --reason 'core switch is replaced'
+  hactl disarm --for 2h --reason 'core switch is replaced'
   hactl disarm node-7 node-8 --reason 'moving rack 2'
   hactl arm
 
@@ -107,13 +171,17 @@ Exit codes: 0 committed, 1 refused, 2 usage, 3 no controller answers.";
 /// Hands off: no new fence, and no node fences itself.
 ///
 /// For work on networks, power or the controllers. Without a name it is for all nodes. While it lasts a node that fails
-/// stays as it is, with its VMs. It does not stop a fence that has begun, and it does not end by itself.
+/// stays as it is, with its VMs. It does not stop a fence that has begun. With a time it ends by itself, whoever leads then.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = DISARM)]
 pub struct DisarmArgs {
     /// Only these nodes.
     #[arg(value_name = "NODE")]
     pub nodes: Vec<String>,
+
+    /// When it ends by itself.
+    #[command(flatten)]
+    pub ends: Ends,
 
     /// Who says so and why.
     #[command(flatten)]
@@ -203,7 +271,12 @@ pub(crate) async fn maintenance(
     };
     let on = args.switch == Switch::On;
     let reason = args.reason.unwrap_or_else(|| "the work is over".to_owned());
-    shell.order(&Request::Maintenance { node: args.node, on, reason, person }).await
+    let minutes = match args.ends.minutes() {
+        Ok(minutes) => minutes,
+        Err(outcome) => return outcome,
+    };
+    let (node, migrate) = (args.node, args.migrate);
+    shell.order(&Request::Maintenance { node, on, reason, person, minutes, migrate }).await
 }
 
 pub(crate) async fn disarm(args: DisarmArgs, shell: &Shell, terminal: &Terminal) -> Outcome {
@@ -212,7 +285,14 @@ pub(crate) async fn disarm(args: DisarmArgs, shell: &Shell, terminal: &Terminal)
         Err(outcome) => return outcome,
     };
     let reason = args.orderer.reason;
-    let order = |scope| Request::Disarm { scope, reason: reason.clone(), person: person.clone() };
+    let minutes = match args.ends.minutes() {
+        Ok(minutes) => minutes,
+        Err(outcome) => return outcome,
+    };
+    let order = |scope| {
+        let (reason, person) = (reason.clone(), person.clone());
+        Request::Disarm { scope, reason, person, minutes }
+    };
     one_by_one(scopes(args.nodes).into_iter().map(order).collect(), shell).await
 }
 
@@ -255,5 +335,25 @@ pub(crate) fn one_line(text: &str) -> Result<String, String> {
         1..=500 if text.chars().any(char::is_control) => Err("it must be one line".to_owned()),
         1..=500 => Ok(text.to_owned()),
         _ => Err("it must be at most 500 characters".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+
+    #[test]
+    fn until_is_the_next_such_moment() {
+        // 2026-11-22T17:30:30Z.
+        let now = UNIX_EPOCH + Duration::from_secs(1_795_368_630);
+        assert_eq!(minutes_until(now, "18:00"), Ok(30));
+        assert_eq!(minutes_until(now, "17:00"), Ok(24 * 60 - 30));
+        assert_eq!(minutes_until(now, "2026-11-22T19:30:30Z"), Ok(120));
+        assert!(minutes_until(now, "2026-11-22T17:00:00Z").is_err_and(|why| why.contains("over")));
+        assert!(minutes_until(now, "tomorrow").is_err());
+        assert_eq!((minutes_of("2h"), minutes_of("30s")), (Ok(120), Ok(1)));
+        assert!(minutes_of("0s").is_err() && minutes_of("60days").is_err());
     }
 }

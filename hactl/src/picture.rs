@@ -29,6 +29,11 @@ impl Picture {
         Self::read(serde_json::to_string(state)?)
     }
 
+    /// All of it.
+    pub(crate) fn whole(&self) -> &Value {
+        &self.value
+    }
+
     /// The list of that name, only with the elements for which `keep` holds.
     pub(crate) fn list(&self, name: &str, keep: impl Fn(&Value) -> bool) -> Value {
         let list = self.value.get(name).and_then(Value::as_array);

@@ -12,8 +12,8 @@ use crate::picture::{Picture, json};
 use crate::table::Look;
 use crate::terminal::Terminal;
 use crate::{
-    bmc, check, cli, fenced, guards, incidents, keys, matrix, nodes, orders, status, why,
-    why_record,
+    bmc, check, cli, dump, fenced, guards, incidents, keys, matrix, nodes, orders, policy, status,
+    why, why_record,
 };
 
 /// Carries one command out. `lab` and `internal` are programs of their own and are refused here.
@@ -27,12 +27,15 @@ pub async fn run(cli: Cli, terminal: &mut Terminal) -> Outcome {
         | Command::Nodes(_)
         | Command::Check(_)
         | Command::Why(_)
-        | Command::Incidents(_)
+        | Command::Dump(_)
+        | Command::Incidents(incidents::Args { what: None, .. })
         | Command::Fenced(fenced::Args { what: fenced::What::List }) => match shell.picture().await
         {
             Ok(picture) => look_at(&cli.command, &picture, shell.json, terminal.look),
             Err(outcome) => outcome,
         },
+        Command::Incidents(args) => incidents::run(args, &shell, terminal).await,
+        Command::Policy(args) => policy::run(args.what, &shell).await,
         Command::Fenced(args) => fenced::run(args.what, &shell, terminal).await,
         Command::Fence(args) => orders::fence(args, &shell, terminal).await,
         Command::Maintenance(args) => orders::maintenance(args, &shell, terminal).await,
@@ -103,6 +106,8 @@ fn look_at(command: &Command, picture: &Picture, as_json: bool, look: Look) -> O
             None => Outcome::fine(json(&picture.list("incidents", incidents::keeps(args)))),
         },
         Command::Incidents(args) => incidents::page(args, state, look),
+        Command::Dump(args) if args.raw || as_json => Outcome::fine(json(&picture.whole())),
+        Command::Dump(_) => Outcome::fine(dump::page(state, look)),
         Command::Fenced(_) if as_json => Outcome::fine(json(&picture.list("fenced", |_| true))),
         Command::Fenced(_) => Outcome::fine(fenced::list(state, look)),
         _ => Outcome::failed(Exit::Usage, "this command does not only look"),

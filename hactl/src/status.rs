@@ -71,7 +71,10 @@ fn head(out: &mut String, state: &State, look: Look) {
     };
     let _ = writeln!(out, "leader     {leader}");
     let mode = match (&state.disarmed, state.noop) {
-        (Some(reason), _) => look.paint(Tone::Warn, &format!("disarmed: {reason}")),
+        (Some(reason), _) => {
+            let left = state.disarmed_for_min.map(|min| format!(" ({min} min left)"));
+            look.paint(Tone::Warn, &format!("disarmed{}: {reason}", left.unwrap_or_default()))
+        }
         (None, true) => look.paint(Tone::Warn, "noop: decides and journals, touches nothing"),
         (None, false) => look.paint(Tone::Good, "armed"),
     };
@@ -156,6 +159,11 @@ fn matters(state: &State) -> Vec<Matter> {
             add(Tone::Bad, what, &remedy);
         }
     }
+    for incident in state.incidents.iter().filter(|incident| incident.open) {
+        if let Some(why) = &incident.hold {
+            add(Tone::Bad, format!("incident {}, {why}", incident.id), "");
+        }
+    }
     let under_way = |state: &str| !matches!(state, "recovered" | "released");
     for incident in state.incidents.iter().filter(|incident| incident.open) {
         if incident.blocked.is_none() && under_way(&incident.state) {
@@ -210,6 +218,10 @@ fn matters(state: &State) -> Vec<Matter> {
             "noop is on: a node that fails stays as it is".to_owned(),
             "hactl noop off",
         );
+    }
+    for host in &state.reserved {
+        let what = format!("reserved host {host} is in use");
+        add(Tone::Warn, what, "it is given back when no server is left on it");
     }
     for sentence in &state.stale {
         add(Tone::Warn, format!("stale: {sentence}"), "");

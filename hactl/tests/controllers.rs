@@ -290,11 +290,14 @@ async fn orders_say_what_the_words_say() {
         on,
         reason: reason.to_owned(),
         person: person(),
+        minutes: None,
+        migrate: false,
     };
     let disarm = |scope, reason: &str| Request::Disarm {
         scope,
         reason: reason.to_owned(),
         person: person(),
+        minutes: None,
     };
     let wanted = [
         maintenance(true, "firmware"),

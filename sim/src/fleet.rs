@@ -4,6 +4,7 @@
 //! The table tells from the true time of each death how long the cluster took.
 
 mod measure;
+mod recovery;
 mod table;
 
 use std::time::{Duration, Instant};
@@ -20,6 +21,7 @@ use controller::effect::Network;
 use uuid::Uuid;
 
 pub use measure::{Cost, Measured};
+pub use recovery::{Loss, Recovered, real_latency};
 pub use table::Table;
 
 /// A cluster and its hour.

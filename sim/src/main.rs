@@ -14,9 +14,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Parser;
+use controller::core::Pace;
 use sim::ci::Ci;
 use sim::explore::{Exploration, Many, Totals};
-use sim::fleet::Fleet;
+use sim::fleet::{Fleet, Loss, real_latency};
 use sim::scenario::Scenario;
 
 /// The simulator: scenarios and explorations of a whole cloud under virtual time.
@@ -66,6 +67,9 @@ struct Arguments {
     /// How fast a quiet cluster of --nodes is, measured for so many seconds of the processor.
     #[arg(long, value_name = "SECONDS", requires = "nodes")]
     bench: Option<f64>,
+    /// Nodes lost at once with so many VMs each: how fast they are moved. With --nodes: how many are lost.
+    #[arg(long, value_name = "VMS", requires = "nodes")]
+    recovery: Option<u16>,
     /// Hunt deliberate breaks: all, or those that are named, such as M01,M18.
     #[cfg(feature = "mutants")]
     #[arg(long, value_name = "NAMES", num_args = 0..=1, default_missing_value = "")]
@@ -116,6 +120,9 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     if let Some(seconds) = arguments.bench {
         return bench(arguments, seconds);
+    }
+    if let Some(vms) = arguments.recovery {
+        return recovery(arguments, vms);
     }
     if let Some(hours) = arguments.hours {
         return fleet(arguments, hours);
@@ -196,6 +203,27 @@ fn fleet(arguments: &Arguments, hours: f64) -> anyhow::Result<()> {
     let table = fleet.run(|text| eprintln!("  {text}"))?;
     println!("{table}");
     anyhow::ensure!(table.wrong == 0, "a node was fenced that was not dead");
+    Ok(())
+}
+
+/// As it is by default, and with windows as wide as a large cloud might open them.
+fn recovery(arguments: &Arguments, vms: u16) -> anyhow::Result<()> {
+    let lost = arguments.nodes.unwrap_or(40);
+    let wide = Pace {
+        cloud: 240,
+        cell: 240,
+        source: 12,
+        destination: 6,
+        per_minute: 6000,
+        ..Pace::default()
+    };
+    for pace in [Pace::default(), wide] {
+        let pace = Pace { hold_after: usize::MAX, ..pace };
+        let (seed, latency) = (arguments.seed, real_latency());
+        let loss = Loss { seed, lost, left: lost, vms, pace, latency };
+        let recovered = loss.run(|text| eprintln!("  {text}"))?;
+        println!("{recovered}\n");
+    }
     Ok(())
 }
 

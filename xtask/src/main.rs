@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+mod bench_recovery;
 mod bench_sim;
 mod bless;
 mod check;
@@ -65,6 +66,15 @@ enum Command {
         #[arg(long)]
         write: bool,
     },
+    /// Many nodes lost at once: evacuations a second and the time to the last VM, beside the floor that windows and Nova set
+    BenchRecovery {
+        /// Nodes that are lost; as many are left
+        #[arg(long, default_value_t = 40)]
+        nodes: u16,
+        /// VMs of each
+        #[arg(long, default_value_t = 50)]
+        vms: u16,
+    },
     /// How fast the simulator is, for 9 to 1000 nodes; fails when a goal is missed
     BenchSim,
     /// Thousands of explorations, meant for CI; fails also where something was never met
@@ -106,6 +116,7 @@ fn main() -> ExitCode {
         Some(Command::Bless { arguments }) => bless::command(&arguments),
         Some(Command::Docs) => docs::command(),
         Some(Command::Mutants { names, write }) => mutants::command(&names, write),
+        Some(Command::BenchRecovery { nodes, vms }) => bench_recovery::command(nodes, vms),
         Some(Command::BenchSim) => bench_sim::command(),
         Some(Command::SimCi { seeds, from, threads }) => sim_ci::command(seeds, from, threads),
         Some(Command::LabTimes { runs, nodes }) => lab_times::command(runs, nodes),

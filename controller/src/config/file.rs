@@ -16,9 +16,12 @@ use toml::de::ValueDeserializer;
 use super::problem::{Page, Problems, Text};
 use super::table::{At, Table, address, host_name, parse, path, uuid};
 use super::{
-    Api, Config, Controller, Inventory, MOST_NETWORKS, Network, inventory, record, secret, waits,
+    Api, Config, Controller, Inventory, MOST_NETWORKS, Network, inventory, policy, record,
+    recovery, secret, waits,
 };
+use crate::core::Recovery;
 use crate::nova::client::{self, NovaConfig};
+use crate::policy::Policy;
 
 /// A network as its section says.
 struct Section {
@@ -66,6 +69,15 @@ pub(super) fn read(file: &Path, text: &str, problems: &mut Problems) -> Option<C
     let api = api(&mut top, folder, page);
     let nova = nova(&mut top, folder, page);
     let record = record::most(&mut top, page);
+    let (pace, reserved) = recovery::recovery(&mut top, page);
+    let policy_file =
+        top.read_if("policy", "policy = \"/etc/holdfast/policy.toml\"", page, |text| {
+            path(folder, text)
+        });
+    let policy = match &policy_file {
+        Some(file) => policy::of_file(file, page)?,
+        None => Policy::default(),
+    };
     let inventory_file =
         top.path("inventory", "inventory = \"/etc/holdfast/inventory.toml\"", folder, page);
     let matrix_file =
@@ -123,6 +135,8 @@ pub(super) fn read(file: &Path, text: &str, problems: &mut Problems) -> Option<C
         peer_listen: peer_listen.map_or(peer, |at| at.value),
         api: api?,
         nova,
+        policy_file: policy_file.map(|file| file.value),
+        recovery: Recovery { pace, policy, reserved },
         waits,
         record,
         lab,

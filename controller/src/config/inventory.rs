@@ -124,6 +124,7 @@ fn node(
         some,
     );
     let domain = table.read("domain", "domain = \"rack-1\": what fails together", page, host_name);
+    let cell = table.read_if("cell", "cell = \"cell1\": Nova's cell of it", page, host_name);
     let key = table.read(
         "key",
         "key = \"HEX64\": as `hactl keys new` printed it on the node",
@@ -148,6 +149,7 @@ fn node(
         name: name?.value,
         host: host?.value,
         domain: domain?.value,
+        cell: cell.map(|cell| cell.value).unwrap_or_default(),
         key: key?.value,
         sentinel: plain(sentinel?),
         gossip: plain(gossip?),

@@ -4,8 +4,10 @@
 mod device;
 mod file;
 mod inventory;
+mod policy;
 mod problem;
 mod record;
+mod recovery;
 mod secret;
 mod table;
 mod waits;
@@ -23,8 +25,9 @@ use fencing::sign::{KeyPair, PublicKey};
 use gossip::seal::Keyring;
 use uuid::Uuid;
 
-use crate::core::Waits;
+use crate::core::{Recovery, Waits};
 use crate::nova::client;
+use crate::policy::Policy;
 
 pub use inventory::Inventory;
 pub use problem::{Problem, Problems};
@@ -70,6 +73,10 @@ pub struct Config {
     pub api: Api,
     /// How to reach Nova; without it incidents end at `fenced`.
     pub nova: Option<client::Settings>,
+    /// Where the policy is, for SIGHUP; `None` where every VM is evacuated.
+    pub policy_file: Option<PathBuf>,
+    /// How recoveries go.
+    pub recovery: Recovery,
     /// Waits of the core.
     pub waits: Waits,
     /// Bytes that all records of events may have; 0: none is written.
@@ -164,6 +171,16 @@ impl Config {
             return Err(file::other_networks(&loaded.matrix, &networks));
         }
         Ok(Some(loaded.matrix))
+    }
+
+    /// Reads the policy file again.
+    ///
+    /// # Errors
+    /// Text with file, line and remedy: the policy in use stays.
+    pub fn policy_again(&self) -> Result<Policy, String> {
+        let Some(file) = &self.policy_file else { return Ok(Policy::default()) };
+        let text = policy::read_file(file)?;
+        Policy::parse(&file.display().to_string(), &text).map_err(|problems| problems.to_string())
     }
 
     /// What `--check` prints: the sums of the times, and who belongs to the cluster.

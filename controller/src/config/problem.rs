@@ -144,6 +144,10 @@ impl Problems {
         self.list.sort_by_key(|problem| (place(problem), problem.span.start));
     }
 
+    pub(super) fn append(&mut self, other: Problems) {
+        self.list.extend(other.list);
+    }
+
     pub(super) fn refuse_matrix(&mut self, problems: action_matrix::Problems) {
         self.matrix = Some(problems);
     }

@@ -136,6 +136,38 @@ impl<'a> Table<'a> {
         number.map(|number| At { value: number, span: value.span() })
     }
 
+    /// A whole number in a range that may be there.
+    pub(super) fn number_if(
+        &mut self,
+        key: &'static str,
+        example: &str,
+        range: std::ops::RangeInclusive<u64>,
+        page: &mut Page<'_>,
+    ) -> Option<At<u64>> {
+        self.value(key)?;
+        self.number(key, example, range, page)
+    }
+
+    /// One text or a list of texts; empty where there is none.
+    pub(super) fn list(
+        &mut self,
+        key: &'static str,
+        example: &str,
+        page: &mut Page<'_>,
+    ) -> Vec<String> {
+        let Some(value) = self.value(key) else { return Vec::new() };
+        let one = std::slice::from_ref(value);
+        let values: Vec<_> = match value.get_ref().as_array() {
+            Some(list) => list.iter().collect(),
+            None => one.iter().collect(),
+        };
+        values
+            .into_iter()
+            .filter_map(|value| text(key, value, example, page, some))
+            .map(|at| at.value)
+            .collect()
+    }
+
     /// `true` or `false`.
     pub(super) fn flag(&mut self, key: &'static str, default: bool, page: &mut Page<'_>) -> bool {
         let Some(value) = self.value(key) else { return default };

@@ -33,8 +33,13 @@ impl Controller {
         }
         self.check_bmcs();
         self.advance_incidents(out);
+        self.advance_reserved(out);
+        self.keep_fresh();
         self.ask_census(out);
         self.count_minutes(out);
+        for end in self.registry.over() {
+            self.propose_once(end, out);
+        }
         self.give_up_if_unsound(out);
     }
 
@@ -132,6 +137,7 @@ impl Controller {
             actions: actions.clone(),
             cell: self.compact(node),
             observations: self.observations(node),
+            guards: self.guards_asked(node),
         };
         if actions.contains(&Action::Fence) {
             let evacuate = actions.contains(&Action::Evacuate);
@@ -140,6 +146,16 @@ impl Controller {
             self.consider_soft(node, verdict, &actions, place, out);
         }
         false
+    }
+
+    /// Which guards a verdict passes, and the last that did not let it pass before.
+    fn guards_asked(&self, node: NodeId) -> Vec<String> {
+        let settling = self.leading.as_ref().and_then(|leading| leading.settling.get(&node));
+        let before = settling.and_then(|settling| settling.refused.as_ref());
+        let passed = format!("none refuses of {}", guard::names());
+        let before =
+            before.map(|refusal| format!("refused before by {}: {refusal}", refusal.name()));
+        std::iter::once(passed).chain(before).collect()
     }
 
     fn consider_fence(
@@ -325,6 +341,7 @@ impl Controller {
         let leading = self.leading.as_ref()?;
         let domain = self.registry.node(node).map(|known| known.record.domain.as_str());
         let storm = domain.and_then(|domain| leading.storms.get(domain));
+        let no_room = self.no_room_for(node, suspected);
         let left = |begin: Duration, wait: Duration| (begin + wait).checked_sub(self.now);
         guards(&Asked {
             registry: &self.registry,
@@ -337,6 +354,7 @@ impl Controller {
             storm_stop: storm.is_some_and(|until| *until > self.now),
             controllers: self.settings.controllers.len(),
             stale: leading.nova_trouble.as_deref(),
+            no_room: no_room.as_deref(),
         })
     }
 
@@ -346,7 +364,7 @@ impl Controller {
     }
 
     /// Protected nodes that are suspected or unreachable on some network, `node` counted in.
-    fn suspected(&self, node: NodeId) -> Vec<NodeId> {
+    pub(super) fn suspected(&self, node: NodeId) -> Vec<NodeId> {
         let troubled = |id: &NodeId| {
             let down = |sight: &Sight| {
                 sight.is_silent(*id) || matches!(sight.reach(*id), Some((Reach::Down, _)))
@@ -408,6 +426,7 @@ impl Controller {
                 State::Returned | State::Cancelled | State::Closed => {}
             }
         }
+        self.start_waiting(out);
         if let Some(leading) = &mut self.leading {
             leading.works.retain(|id, _| open.iter().any(|(known, _)| known == id));
         }
@@ -420,7 +439,7 @@ impl Controller {
         };
         leading.next_minute = self.now + MINUTE;
         let recent = guard::minutes(self.settings.waits.quarantine_within);
-        if self.registry.any_fence_within(recent) {
+        if self.registry.any_fence_within(recent) || self.registry.anything_ends_by_itself() {
             self.propose(Command::Minute, out);
         }
     }

@@ -143,7 +143,13 @@ impl Controller {
             }
             Asked::BmcCheck(node) => return self.bmc_checked(node, reply, out),
             Asked::BmcEnroll(enrolling) => return self.bmc_enrolled(&enrolling, reply, out),
-            Asked::Nova(_) | Asked::Vm(..) => return,
+            Asked::Nova(_)
+            | Asked::Vm(..)
+            | Asked::Cloud(_)
+            | Asked::Reserved(_)
+            | Asked::Explain(_) => {
+                return;
+            }
         };
         let Some(incident) = self.registry.incidents().get(&id) else { return };
         let (node, state) = (incident.node, incident.state);

@@ -3,14 +3,16 @@
 
 use std::time::Duration;
 
-use fencing::NodeId;
+use fencing::{IncidentId, NodeId};
 use uuid::Uuid;
 
 use super::leading::VmStep;
 use super::recover::migration_kind;
+use super::vm::{TRY_AGAIN, Void};
 use crate::core::Controller;
 use crate::effect::Effect;
 use crate::nova::{Call, MigrationKind, MigrationRecord, MigrationStatus, ServerRecord};
+use crate::policy::Wish;
 use crate::registry::{Command, Incident, Vm};
 
 /// A record that does not move for this long is given up, with an alarm.
@@ -42,7 +44,10 @@ impl Controller {
         let ours = |record: &&MigrationRecord| record.server == id && record.id > past;
         let record = records.iter().filter(ours).max_by_key(|record| record.id).cloned();
         match record {
-            Some(record) => self.judge_record(incident, id, &record, since, out),
+            Some(record) => {
+                work.record_of.insert(id, record.id);
+                self.judge_record(incident, id, &record, since, out);
+            }
             None => self.without_trace(incident, id, vm, named, since, out),
         }
     }
@@ -59,8 +64,7 @@ impl Controller {
         match &record.status {
             MigrationStatus::Done | MigrationStatus::Completed => {
                 if mutants::is_on(mutants::Mutant::M31) {
-                    let (incident, destination) = (incident.id, place);
-                    self.propose_once(Command::Moved { incident, vm: id, destination }, out);
+                    self.moved(incident.id, id, place, out);
                     return;
                 }
                 let now = self.now;
@@ -74,13 +78,17 @@ impl Controller {
             MigrationStatus::Error => match migration_kind(incident) {
                 MigrationKind::Evacuation => {
                     let why = format!("Nova found no host for it (record {})", record.id);
-                    self.void_past(incident, id, why, None, record.id, out);
+                    let no_room = record.destination.clone();
+                    let void = Void { why, past: record.id, no_room, ..Void::default() };
+                    self.void_no_room(incident, id, void, out);
                 }
                 MigrationKind::LiveMigration => self.not_migrated(incident, id, record, out),
             },
             MigrationStatus::Failed | MigrationStatus::Cancelled => {
                 if mutants::is_on(mutants::Mutant::M26) {
-                    self.void_past(incident, id, "it failed".to_owned(), None, record.id, out);
+                    let why = "it failed".to_owned();
+                    let void = Void { why, past: record.id, ..Void::default() };
+                    self.void_as(incident, id, void, TRY_AGAIN, out);
                     return;
                 }
                 match migration_kind(incident) {
@@ -150,7 +158,8 @@ impl Controller {
         };
         if mutants::is_on(mutants::Mutant::M29) {
             let why = "no census was taken".to_owned();
-            self.void_past(incident, id, why, Some(named.to_owned()), 0, out);
+            let void = Void { why, same: Some(named.to_owned()), ..Void::default() };
+            self.void_as(incident, id, void, TRY_AGAIN, out);
             return;
         }
         let Some(census) = self.census_of_all(since + wait) else {
@@ -180,7 +189,8 @@ impl Controller {
             }
             None => {
                 let why = "its order left no trace and a census found it nowhere".to_owned();
-                self.void_past(incident, id, why, Some(named.to_owned()), 0, out);
+                let void = Void { why, same: Some(named.to_owned()), ..Void::default() };
+                self.void_as(incident, id, void, TRY_AGAIN, out);
             }
         }
     }
@@ -210,15 +220,15 @@ impl Controller {
         if server.task_state.is_some() {
             return;
         }
+        if self.must_stop(incident, id, &server, out) {
+            return;
+        }
         let Some(work) = self.work(incident.id) else { return };
         let (_, since) = work.confirming.entry(id).or_insert((host.clone(), now)).clone();
         let runs = server.vm_state == "active";
         match self.seen_there(&host, id, since, runs) {
             Some(true) => {
-                self.propose_once(
-                    Command::Moved { incident: incident.id, vm: id, destination: host },
-                    out,
-                );
+                self.moved(incident.id, id, host, out);
             }
             Some(false) | None if now.saturating_sub(since) >= SEEN_WITHIN => {
                 let why = format!(
@@ -234,6 +244,48 @@ impl Controller {
             }
             None => {}
         }
+    }
+
+    fn moved(
+        &mut self,
+        incident: IncidentId,
+        vm: Uuid,
+        destination: String,
+        out: &mut Vec<Effect>,
+    ) {
+        let record = self.work(incident).and_then(|work| work.record_of.get(&vm).copied());
+        self.propose_once(Command::Moved { incident, vm, destination, record }, out);
+    }
+
+    /// A VM that was off before, or that the policy wants off, is shut off where it came to: Nova starts one that was in
+    /// error meanwhile. What Nova answers to the order does not count; it is read again. After a while it stays on, and a
+    /// human is told.
+    fn must_stop(
+        &mut self,
+        incident: &Incident,
+        id: Uuid,
+        server: &ServerRecord,
+        out: &mut Vec<Effect>,
+    ) -> bool {
+        let Some(vm) = incident.vms.get(&id) else { return false };
+        let was_off = vm.before.vm_state == "stopped";
+        let off = was_off || vm.before.treatment.wish == Wish::Stop;
+        let evacuated = migration_kind(incident) == MigrationKind::Evacuation;
+        if !off || !evacuated || server.vm_state != "active" {
+            return false;
+        }
+        let (now, name) = (self.now, vm.before.name.clone());
+        let Some(work) = self.work(incident.id) else { return false };
+        let since = *work.stopping.entry(id).or_insert(now);
+        if now.saturating_sub(since) >= SEEN_WITHIN {
+            let text = format!("{name} runs, and should be off: Nova does not stop it");
+            if work.told.insert(text.clone()) {
+                out.push(Effect::page("nova", text));
+            }
+            return false;
+        }
+        self.call_about_vm(incident.id, id, VmStep::Stop, Call::Stop { server: id });
+        true
     }
 
     /// Whether the agent of that host sees the VM; `Some(true)` where nobody can be asked or nothing runs.

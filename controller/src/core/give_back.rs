@@ -212,6 +212,7 @@ impl Controller {
             return;
         }
         if incident.state == State::Disabling {
+            self.cloud_is_known();
             self.disable(&incident, out);
         } else if !incident.planned {
             self.plan(&incident);
@@ -248,7 +249,10 @@ impl Controller {
     /// Ends an incident that did not fence, once its node is well.
     pub(super) fn close_when_well(&mut self, id: IncidentId, out: &mut Vec<Effect>) {
         let Some(incident) = self.registry.incidents().get(&id).cloned() else { return };
-        if self.healthy_for(incident.node) < self.settings.waits.healthy {
+        // A planned work ends when its operator says so, or its time is over.
+        let in_work = incident.course == Course::Soft(Kind::Drain)
+            && self.registry.node(incident.node).is_some_and(|node| node.maintenance.is_some());
+        if in_work || self.healthy_for(incident.node) < self.settings.waits.healthy {
             // What was read of the service before says nothing about the time when the node is well.
             if let Some(work) = self.work(id) {
                 work.service = None;

@@ -11,7 +11,10 @@ use fencing::{IncidentId, NodeId};
 use uuid::Uuid;
 
 use super::check::Checked;
+use super::cloud::{CloudView, List};
 use super::enroll::Enrolling;
+use super::pace::Bucket;
+use super::reserve::Reserving;
 use super::survey::Survey;
 use crate::effect::Ticket;
 use crate::guard::Refusal;
@@ -19,7 +22,7 @@ use crate::nova;
 use crate::registry::Command;
 
 /// A proposal that has not shown up after this time is made again.
-const PROPOSE_AGAIN: Duration = Duration::from_secs(1);
+pub(super) const PROPOSE_AGAIN: Duration = Duration::from_secs(1);
 
 /// A leadership.
 #[derive(Debug)]
@@ -56,8 +59,16 @@ pub(super) struct Leading {
     pub(super) bmc_not_before: BTreeMap<NodeId, Duration>,
     /// What the periodic reads of BMCs said.
     pub(super) checked: BTreeMap<NodeId, Checked>,
-    /// When Nova last answered a read, and what it said when it did not.
+    /// What was read of the cloud as a whole.
+    pub(super) cloud: CloudView,
+    /// Starts of moves that are left for this minute.
+    pub(super) bucket: Bucket,
+    /// Reserved hosts in use.
+    pub(super) reserving: BTreeMap<String, Reserving>,
+    /// What Nova said instead of an answer that can be used.
     pub(super) nova_trouble: Option<String>,
+    /// When Nova last answered.
+    pub(super) nova_heard: Option<Duration>,
     /// When this controller's own link was last found worse than others'.
     pub(super) unsound_since: Option<Duration>,
 }
@@ -77,6 +88,12 @@ pub(super) enum Asked {
     Nova(IncidentId),
     /// A step about one VM.
     Vm(IncidentId, Uuid, VmStep),
+    /// A list of the whole cloud.
+    Cloud(List),
+    /// A reserved host.
+    Reserved(String),
+    /// A server, for an operator who asks what the policy says of it.
+    Explain(Ticket),
 }
 
 /// Steps about one VM.
@@ -88,6 +105,8 @@ pub(super) enum VmStep {
     Post,
     /// Reading it after its record ended.
     Confirm,
+    /// Shutting it off, where it came to and was off before.
+    Stop,
 }
 
 /// A node whose reachability is not all well.
@@ -158,6 +177,12 @@ pub(super) struct Work {
     pub(super) unknown_since: BTreeMap<Uuid, Duration>,
     /// VMs whose record ended well: where they should be, and since when we wait to see them there.
     pub(super) confirming: BTreeMap<Uuid, (String, Duration)>,
+    /// Nova's migration record of each VM's last attempt.
+    pub(super) record_of: BTreeMap<Uuid, u64>,
+    /// Since when each order of restarts may be on.
+    pub(super) order_since: BTreeMap<u16, Duration>,
+    /// Since when a VM that came up is being shut off again.
+    pub(super) stopping: BTreeMap<Uuid, Duration>,
     /// No new attempt of this VM before.
     pub(super) vm_not_before: BTreeMap<Uuid, Duration>,
     /// Since when no node could take its VMs.
@@ -190,7 +215,11 @@ impl Leading {
             orders: BTreeMap::new(),
             bmc_not_before: BTreeMap::new(),
             checked: BTreeMap::new(),
+            cloud: CloudView::default(),
+            bucket: Bucket::default(),
+            reserving: BTreeMap::new(),
             nova_trouble: None,
+            nova_heard: None,
             unsound_since: None,
         }
     }

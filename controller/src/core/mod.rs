@@ -13,20 +13,26 @@
 
 mod cell;
 mod check;
+mod cloud;
 mod cosign;
 mod decide;
 mod enroll;
+mod explain;
 mod fence;
 mod follow;
+mod fresh;
 mod give_back;
 mod inventory;
 mod leading;
 mod lives;
 mod orders;
 mod outbox;
+mod pace;
+mod place;
 mod recover;
 mod renewals;
 mod replicate;
+mod reserve;
 mod sentinels;
 mod settings;
 mod survey;
@@ -48,7 +54,7 @@ use crate::raft::{self, Raft};
 use crate::registry::{Command, Enrolment, Registry};
 
 pub use lives::{Lives, Patience, Turn};
-pub use settings::{Peer, SNAPSHOT_EVERY, Settings, Waits};
+pub use settings::{Pace, Peer, Recovery, SNAPSHOT_EVERY, Settings, Waits};
 
 use leading::Leading;
 use outbox::Outbox;
@@ -166,6 +172,7 @@ impl Controller {
                 self.stir();
                 self.enrol(out);
             }
+            Event::Policy { policy } => self.settings.recovery.policy = policy,
             Event::MatrixFile { text } => {
                 let command = Command::Matrix { text, by: "file (SIGHUP)".to_owned() };
                 self.propose(command, out);

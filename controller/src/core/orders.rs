@@ -7,6 +7,7 @@ use fencing::evidence::Evidence;
 use super::leading::{Asked, Leading};
 use crate::core::Controller;
 use crate::effect::{Effect, Ticket};
+use crate::guard;
 use crate::registry::{Command, Node, Rejected, State, Verdict};
 use action_matrix::{Action, Matrix};
 
@@ -31,6 +32,10 @@ impl Controller {
         }
         if let Request::BmcEnroll { node, .. } = &request {
             self.enroll_by_hand(ticket, node, out);
+            return;
+        }
+        if let Request::ExplainPolicy { server } = &request {
+            self.explain(ticket, server, out);
             return;
         }
         match self.command_of(request) {
@@ -90,10 +95,13 @@ impl Controller {
     pub(super) fn void_orders(leading: Leading, out: &mut Vec<Effect>) {
         let enrolling = leading.calls.into_values().filter_map(|asked| match asked {
             Asked::BmcEnroll(enrolling) => Some(enrolling.ticket),
+            Asked::Explain(ticket) => Some(ticket),
             Asked::Bmc(_)
             | Asked::BmcIdentity(_)
             | Asked::BmcCheck(_)
             | Asked::Nova(_)
+            | Asked::Cloud(_)
+            | Asked::Reserved(_)
             | Asked::Vm(..) => None,
         });
         let proposed = leading.orders.into_values().map(|(ticket, _)| ticket);
@@ -117,22 +125,22 @@ impl Controller {
             Request::Release { node, force, person, .. } => {
                 self.release_by_hand(&node, force, person)
             }
-            Request::Maintenance { node, on, reason, person } => {
-                let (id, _) = self.known(&node)?;
-                let reason = on.then(|| format!("{reason} ({person})"));
-                let said = format!("{node}: maintenance {}", if on { "on" } else { "off" });
-                Ok((Command::Maintenance { node: id, reason }, said))
+            Request::Maintenance { node, on, reason, person, minutes, migrate } => {
+                let work = Planned { on, reason, person, minutes, migrate };
+                self.maintenance_by_hand(&node, work)
             }
-            Request::Disarm { scope: Scope::All, reason, person } => {
+            Request::Disarm { scope: Scope::All, reason, person, minutes } => {
                 let reason = Some(format!("{reason} ({person})"));
-                Ok((Command::DisarmAll { reason }, "all nodes are disarmed".to_owned()))
+                let said = format!("all nodes are disarmed{}", until(minutes));
+                Ok((Command::DisarmAll { reason, minutes }, said))
             }
-            Request::Disarm { scope: Scope::Node(node), .. } => {
+            Request::Disarm { scope: Scope::Node(node), minutes, .. } => {
                 let (id, _) = self.known(&node)?;
-                Ok((Command::Disarmed { node: id }, format!("{node} is disarmed")))
+                let said = format!("{node} is disarmed{}", until(minutes));
+                Ok((Command::Disarmed { node: id, minutes }, said))
             }
             Request::Arm { scope: Scope::All, .. } => Ok((
-                Command::DisarmAll { reason: None },
+                Command::DisarmAll { reason: None, minutes: None },
                 "nodes are armed again as they report".to_owned(),
             )),
             Request::Arm { scope: Scope::Node(node), .. } => {
@@ -143,7 +151,9 @@ impl Controller {
                 ))
             }
             Request::Matrix { text, file, person } => self.matrix_by_hand(text, &file, person),
+            Request::Approve { incident, person } => self.approve_by_hand(incident, person),
             Request::BmcEnroll { .. } => Err(refused("a BMC is read first".to_owned())),
+            Request::ExplainPolicy { .. } => Err(refused("a server is read first".to_owned())),
         }
     }
 
@@ -168,6 +178,7 @@ impl Controller {
             actions: vec![Action::Fence, Action::Evacuate],
             cell: self.compact(node),
             observations: Vec::new(),
+            guards: vec![format!("ordered by a person: {}", guard::names_for_orders())],
         };
         let floor = self.floor(node, boot);
         let said = format!("{name}: fence intent committed; follow it with `hactl incidents`");
@@ -222,6 +233,49 @@ impl Controller {
         Ok((Command::Released { incident: incident.id, by: person }, said))
     }
 
+    fn maintenance_by_hand(&mut self, name: &str, work: Planned) -> Ordered {
+        let (node, known) = self.known(name)?;
+        let Planned { on, reason, person, minutes, migrate } = work;
+        let drain = migrate && on;
+        if drain && known.incident.is_some() {
+            return Err(refused(format!(
+                "{name} has an open incident, which goes on: see `hactl incidents`; without --migrate it works"
+            )));
+        }
+        if drain && (self.registry.is_noop() || !self.settings.nova) {
+            return Err(refused(format!("nothing is migrated off {name}: noop is on, or no Nova")));
+        }
+        let cell = self.compact(node);
+        let verdict = || Verdict {
+            row: format!("maintenance by {person}"),
+            reason: reason.clone(),
+            actions: vec![Action::Disable, Action::Migrate],
+            cell,
+            observations: Vec::new(),
+            guards: Vec::new(),
+        };
+        let drain = drain.then(|| Box::new(verdict()));
+        let moves = if drain.is_some() { "; its VMs are migrated: hactl incidents" } else { "" };
+        let switch = if on { "on" } else { "off" };
+        let said = format!("{name}: maintenance {switch}{}{moves}", until(minutes));
+        let reason = on.then(|| format!("{reason} ({person})"));
+        let minutes = minutes.filter(|_| on);
+        Ok((Command::Maintenance { node, reason, minutes, drain }, said))
+    }
+
+    fn approve_by_hand(&self, incident: u64, by: String) -> Ordered {
+        let incident = fencing::IncidentId(incident);
+        let known = self.registry.incidents().get(&incident).filter(|known| known.is_open());
+        let known = known.ok_or_else(|| {
+            refused(format!("no incident {incident} is open: `hactl incidents --open` lists them"))
+        })?;
+        let said = format!(
+            "incident {incident}: the limit on evacuations is lifted for the VMs of {}",
+            self.name(known.node)
+        );
+        Ok((Command::Approved { incident, by }, said))
+    }
+
     fn matrix_by_hand(&self, text: String, file: &str, person: String) -> Ordered {
         let loaded =
             Matrix::parse(file, &text).map_err(|problems| refused(problems.render(false)))?;
@@ -240,6 +294,23 @@ impl Controller {
     }
 }
 
+/// A work that an operator plans, or its end.
+struct Planned {
+    on: bool,
+    reason: String,
+    person: String,
+    minutes: Option<u64>,
+    migrate: bool,
+}
+
+/// How long something is ordered for.
+fn until(minutes: Option<u64>) -> String {
+    minutes.map_or_else(String::new, |minutes| {
+        let time = std::time::Duration::from_secs(minutes.saturating_mul(60));
+        format!(" for {}", humantime::format_duration(time))
+    })
+}
+
 pub(super) fn refused(why: String) -> Failure {
     Failure::Refused { why }
 }
@@ -255,14 +326,20 @@ fn describe(request: &Request) -> String {
         Request::Release { node, reason, person, .. } => {
             format!("release {node} by {person}: {reason}")
         }
-        Request::Maintenance { node, on, reason, person } => {
-            format!("maintenance {node} {} by {person}: {reason}", if *on { "on" } else { "off" })
+        Request::Maintenance { node, on, reason, person, minutes, migrate } => {
+            let drains = if *migrate { ", its VMs are migrated" } else { "" };
+            let on = if *on { "on" } else { "off" };
+            format!("maintenance {node} {on}{}{drains} by {person}: {reason}", until(*minutes))
         }
-        Request::Disarm { scope, reason, person } => {
-            format!("disarm {} by {person}: {reason}", scope_name(scope))
+        Request::Disarm { scope, reason, person, minutes } => {
+            format!("disarm {}{} by {person}: {reason}", scope_name(scope), until(*minutes))
         }
         Request::Arm { scope, person } => format!("arm {} by {person}", scope_name(scope)),
         Request::Matrix { file, person, .. } => format!("matrix {file} by {person}"),
+        Request::ExplainPolicy { server } => format!("explain the policy for {server}"),
+        Request::Approve { incident, person } => {
+            format!("approve incident {incident} by {person}")
+        }
         Request::BmcEnroll { node, person } => format!("enroll the BMC of {node} by {person}"),
     }
 }

@@ -15,8 +15,8 @@ use fencing::IncidentId;
 use super::leading::Asked;
 use crate::core::Controller;
 use crate::effect::{Effect, Ticket};
-use crate::nova::{Call, MigrationKind, OUR_REASON, Reply, ServerRecord, ServiceRecord, Written};
-use crate::registry::{Before, Command, Course, Fenced, Incident, State};
+use crate::nova::{Call, MigrationKind, OUR_REASON, Reply, ServerRecord, Written};
+use crate::registry::{Command, Course, Fenced, Incident, State};
 
 /// Pause after Nova failed to answer, or refused.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -42,6 +42,8 @@ impl Controller {
             return;
         }
         if incident.state == State::Fenced {
+            // The plan wants them: they come while the service is forced down.
+            self.cloud_is_known();
             self.force_down(&fenced, &incident, out);
         } else if incident.state == State::ForcedDown {
             self.plan(&incident);
@@ -73,11 +75,14 @@ impl Controller {
     pub(super) fn plan(&mut self, incident: &Incident) {
         let Some(host) = self.host(incident) else { return };
         let kind = migration_kind(incident);
+        let known = self.cloud_is_known();
         let Some(work) = self.work(incident.id) else { return };
         let call = if work.records.is_none() {
             Call::MigrationsFrom { host, kind }
-        } else {
+        } else if known {
             Call::ServersOn { host }
+        } else {
+            return;
         };
         self.call_about_node(incident.id, call);
     }
@@ -140,10 +145,14 @@ impl Controller {
         let Some(asked) = self.leading.as_mut().and_then(|l| l.calls.remove(&ticket)) else {
             return;
         };
-        self.note_freshness(&reply, out);
+        let patient = matches!(asked, Asked::Cloud(_));
+        self.note_freshness(&reply, patient, out);
         match asked {
             Asked::Nova(id) => self.node_answered(id, reply, out),
             Asked::Vm(id, vm, step) => self.vm_answered(id, vm, step, reply, out),
+            Asked::Cloud(list) => self.list_answered(list, reply, out),
+            Asked::Explain(ticket) => self.explained(ticket, reply, out),
+            Asked::Reserved(host) => self.reserved_answered(&host, reply, out),
             Asked::Bmc(_) | Asked::BmcIdentity(_) | Asked::BmcCheck(_) | Asked::BmcEnroll(_) => {}
         }
         self.next_look = self.now;
@@ -177,7 +186,11 @@ impl Controller {
                 }
             }
             Reply::ReadFailed(_) => work.not_before = now + AGAIN,
-            Reply::Server(_) | Reply::Actions(_) => {}
+            Reply::Server(_)
+            | Reply::Actions(_)
+            | Reply::Hypervisors(_)
+            | Reply::Aggregates(_)
+            | Reply::Groups(_) => {}
         }
     }
 
@@ -192,63 +205,14 @@ impl Controller {
             .map(|record| record.id)
             .max()
             .unwrap_or(0);
-        let before = |server: &ServerRecord| Before {
-            name: server.name.clone(),
-            vm_state: server.vm_state.clone(),
-            task_state: server.task_state.clone(),
-        };
         let vms: BTreeMap<_, _> =
-            servers.iter().map(|server| (server.id, before(server))).collect();
+            servers.iter().map(|server| (server.id, self.before(incident, server))).collect();
         self.propose_once(Command::Planned { incident: incident.id, vms, last_record }, out);
-    }
-
-    /// HM9000's rule: actions stop while what they rest on is not fresh. New fences wait; what is under way goes on.
-    fn note_freshness(&mut self, reply: &Reply, out: &mut Vec<Effect>) {
-        let Some(leading) = &mut self.leading else { return };
-        if let Reply::ReadFailed(failure) = reply {
-            let why = failure.to_string();
-            if leading.nova_trouble.is_none() {
-                out.push(Effect::page("nova", format!("no answer that can be used: {why}")));
-            }
-            leading.nova_trouble = Some(why);
-        } else if leading.nova_trouble.take().is_some() {
-            out.push(Effect::journal("nova", "answers again"));
-        }
     }
 
     /// Nova's service host of an incident's node.
     pub(super) fn host(&self, incident: &Incident) -> Option<String> {
         self.registry.node(incident.node).map(|node| node.record.host.clone())
-    }
-
-    /// A destination by turns: up, enabled, no other incident on it, the one with the fewest of this incident's VMs.
-    pub(super) fn destination(&mut self, incident: &Incident) -> Option<String> {
-        let source = self.host(incident)?;
-        let services = self.work(incident.id)?.services.clone()?.1;
-        let troubled: Vec<String> =
-            self.registry.open_incidents().filter_map(|open| self.host(open)).collect();
-        let able = |service: &&ServiceRecord| {
-            service.up
-                && service.enabled
-                && !service.forced_down
-                && service.host != source
-                && !troubled.contains(&service.host)
-        };
-        let mut loads: BTreeMap<&str, usize> = BTreeMap::new();
-        let committed = incident.vms.values().filter_map(|vm| vm.destination());
-        // Attempts that were proposed in this very moment count too, or all would go to one host.
-        let proposed = self.leading.iter().flat_map(|leading| &leading.proposed);
-        let proposed = proposed.filter_map(|(command, _)| {
-            let Command::Attempt { incident: of, vm, destination: Some(to) } = command else {
-                return None;
-            };
-            let unseen = incident.vms.get(vm).is_some_and(|vm| vm.destination().is_none());
-            (*of == incident.id && unseen).then_some(to.as_str())
-        });
-        committed.chain(proposed).for_each(|host| *loads.entry(host).or_default() += 1);
-        let load = |host: &str| loads.get(host).copied().unwrap_or(0);
-        let able = services.iter().filter(able);
-        able.min_by_key(|service| (load(&service.host), &service.host)).map(|s| s.host.clone())
     }
 }
 

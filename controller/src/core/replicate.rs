@@ -130,6 +130,9 @@ impl Controller {
             Command::Verify { epoch } => self.verify_committed(*epoch, index),
             Command::Attempt { incident, vm, .. } => self.attempt_committed(*incident, *vm, index),
             Command::Fenced { .. } | Command::Cancel { .. } => self.forget_intents(),
+            Command::Moved { incident, vm, destination, .. } => {
+                self.landed(*incident, *vm, destination);
+            }
             _ => {}
         }
         self.finish_order(index, Ok(()), out);
@@ -234,7 +237,7 @@ impl Controller {
             | Command::BmcEnrolled { node, .. }
             | Command::BmcDistrusted { node, .. }
             | Command::Admitted { node, .. }
-            | Command::Disarmed { node }
+            | Command::Disarmed { node, .. }
             | Command::ArmWanted { node }
             | Command::Maintenance { node, .. }
             | Command::Opened { node, .. }
@@ -251,6 +254,8 @@ impl Controller {
             | Command::Void { incident, .. }
             | Command::Moved { incident, .. }
             | Command::Parked { incident, .. }
+            | Command::Approved { incident, .. }
+            | Command::Reserve { incident, .. }
             | Command::Recovered { incident }
             | Command::Released { incident, .. }
             | Command::Returned { incident }
@@ -260,6 +265,9 @@ impl Controller {
             | Command::DisarmAll { .. }
             | Command::Noop { .. }
             | Command::Matrix { .. }
+            | Command::GiveBack { .. }
+            | Command::GivenBack { .. }
+            | Command::DisarmOver
             | Command::Minute => None,
         };
         node.map(|node| format!("{} ", self.name(node))).unwrap_or_default()

@@ -11,6 +11,8 @@ use fencing::sign::{KeyPair, PublicKey};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::policy::Policy;
+
 /// Entries between two snapshots: a log that a start reads in a moment, and a snapshot that is seldom written.
 pub const SNAPSHOT_EVERY: u64 = 1000;
 
@@ -57,8 +59,55 @@ pub struct Settings {
     pub nova: bool,
     /// Entries after which the log is replaced by a snapshot; see [`SNAPSHOT_EVERY`].
     pub snapshot_every: u64,
+    /// How recoveries go: how many VMs at once, which of them, and where to.
+    pub recovery: Recovery,
     /// Spreads random choices; must be unpredictable outside of simulations.
     pub seed: u64,
+}
+
+/// How recoveries go. Nothing of it is part of a safety rule.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recovery {
+    /// How much at once.
+    pub pace: Pace,
+    /// Which VMs, and in which order.
+    pub policy: Policy,
+    /// Service hosts that are kept disabled until a recovery needs them.
+    pub reserved: Vec<String>,
+}
+
+/// How many VMs are moved at once, and how many before a human is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pace {
+    /// Under way at once in the whole cloud. Too few: a large loss takes long. Too many: Nova's API and its queues are
+    /// what is slow.
+    pub cloud: usize,
+    /// In one cell.
+    pub cell: usize,
+    /// Off one node. A burst is no quicker: Nova takes them one after the other.
+    pub source: usize,
+    /// To one host. Too many: it pages, and its disks are what is slow.
+    pub destination: usize,
+    /// Begun in a minute, in the whole cloud.
+    pub per_minute: usize,
+    /// Evacuations within `hold_within` after which no more begin until an operator approves the incident.
+    pub hold_after: usize,
+    /// See `hold_after`; at least a minute.
+    pub hold_within: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            cloud: 48,
+            cell: 48,
+            source: 6,
+            destination: 4,
+            per_minute: 600,
+            hold_after: 1000,
+            hold_within: Duration::from_secs(3600),
+        }
+    }
 }
 
 /// Times that are no part of a safety bound, but for `unknown` and `effect`, whose lower bounds are checked by the

@@ -9,6 +9,7 @@ use fencing::lease::WatchdogState;
 
 use crate::core::Controller;
 use crate::guard::Refusal;
+use crate::policy::Treatment;
 use crate::registry::{Incident, Node, Progress, State, Vm};
 
 /// Closed incidents that are shown.
@@ -46,7 +47,9 @@ impl Controller {
             noop: self.registry.is_noop(),
             disarmed: self.registry.disarmed().map(str::to_owned),
             holds: self.holds(),
-            stale: self.leading.as_ref().and_then(|l| l.nova_trouble.clone()).into_iter().collect(),
+            stale: self.stale(now),
+            disarmed_for_min: self.registry.disarmed_for(),
+            reserved: self.registry.reserved().keys().cloned().collect(),
             nodes,
             incidents: shown.map(|incident| self.incident_view(incident)).collect(),
             fenced: self.fenced_view(),
@@ -103,6 +106,7 @@ impl Controller {
             watchdog,
             renewed_s: heard.map(|heard| now.saturating_sub(heard.at).as_secs_f64()),
             maintenance: node.maintenance.clone(),
+            exempt_for_min: self.registry.exempt_for(id),
             bmc,
             fences: node.fences,
             refusals: refusal.iter().map(refusal_view).collect(),
@@ -152,11 +156,15 @@ impl Controller {
             state: incident.state.to_string(),
             open: incident.is_open(),
             blocked,
+            hold: self.hold(incident, 0),
             row: incident.verdict.row.clone(),
             reason: incident.verdict.reason.clone(),
             actions: incident.verdict.actions.iter().map(ToString::to_string).collect(),
             reachability: incident.verdict.cell.clone(),
             observations: incident.verdict.observations.clone(),
+            guards: incident.verdict.guards.clone(),
+            host: self.host(incident).unwrap_or_default(),
+            note: incident.note.clone(),
             evidence: evidence.map(ToString::to_string),
             phases: incident
                 .phases
@@ -213,6 +221,16 @@ fn refusal_view(refusal: &Refusal) -> api::Refusal {
     api::Refusal { guard: refusal.name().to_owned(), why: refusal.to_string() }
 }
 
+/// What the policy says of a VM; empty where it is what holds for all.
+fn policy_of(vm: &Vm) -> String {
+    let treatment = &vm.before.treatment;
+    if *treatment == Treatment::default() {
+        return String::new();
+    }
+    let Treatment { wish, rule, priority, order, .. } = treatment;
+    format!("{wish} (rule {rule:?}), priority {priority}, order {order}")
+}
+
 fn vm_view(id: uuid::Uuid, vm: &Vm) -> api::Vm {
     let (state, request_id, why) = match &vm.progress {
         Progress::Waiting => ("waiting", None, None),
@@ -232,5 +250,8 @@ fn vm_view(id: uuid::Uuid, vm: &Vm) -> api::Vm {
         why,
         took_ms: took,
         attempts: vm.attempts,
+        migration: vm.record,
+        policy: policy_of(vm),
+        tried: vm.no_room.clone(),
     }
 }

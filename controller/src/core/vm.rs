@@ -15,20 +15,37 @@ use fencing::IncidentId;
 use uuid::Uuid;
 
 use super::leading::{Asked, VmStep};
+use super::place::Place;
 use super::recover::{migration_kind, outcome};
 use crate::core::Controller;
 use crate::effect::Effect;
 use crate::nova::{Call, MigrationKind, Refusal, Reply, ServerRecord, Written};
+use crate::policy::Wish;
 use crate::registry::{Command, Fenced, Incident, Progress, Vm};
 
-/// Attempts under way at once, of one incident: a burst herds onto one host and is slower.
-const WINDOW: usize = 6;
-/// Attempts and refusals after which a VM is left behind.
-const MOST_TRIES: u32 = 5;
+/// Attempts and refusals after which a VM is left behind; each host may say once that it has no room.
+const MOST_TRIES: usize = 5;
 /// VMs of a node that is back wait so long for another node that could take them.
 const NOWHERE_FOR: Duration = Duration::from_secs(300);
 /// Pause before a VM is tried again.
-const TRY_AGAIN: Duration = Duration::from_secs(5);
+pub(super) const TRY_AGAIN: Duration = Duration::from_secs(5);
+/// Pause before another host is named.
+const NEXT_HOST: Duration = Duration::from_secs(1);
+/// Pause before a VM looks again for a free slot.
+const SLOT_AGAIN: Duration = Duration::from_millis(500);
+
+/// Why an attempt does not count, and what it leaves for the next.
+#[derive(Debug, Default)]
+pub(super) struct Void {
+    /// Why.
+    pub(super) why: String,
+    /// The next attempt must name this destination.
+    pub(super) same: Option<String>,
+    /// Records up to this one say nothing about the next attempt.
+    pub(super) past: u64,
+    /// The destination that had no room.
+    pub(super) no_room: Option<String>,
+}
 
 impl Controller {
     /// Looks after one VM. `fenced` is the proof without which nothing is evacuated; a live migration has none.
@@ -44,7 +61,7 @@ impl Controller {
             return;
         }
         match &vm.progress {
-            Progress::Waiting => self.try_vm(incident, id, vm, out),
+            Progress::Waiting => self.settle_hopeless(incident, id, vm, out),
             Progress::Attempted { index, destination } => {
                 let mine = self.work(incident.id).and_then(|work| work.mine.get(&id).copied());
                 if mine == Some(*index) {
@@ -60,31 +77,20 @@ impl Controller {
         }
     }
 
-    /// Begins an attempt by a look at the VM, if the window has room.
-    fn try_vm(&mut self, incident: &Incident, id: Uuid, vm: &Vm, out: &mut Vec<Effect>) {
-        let now = self.now;
-        if let Some(why) = immovable(incident, &vm.before.vm_state, vm.before.task_state.as_deref())
-        {
+    /// A VM that waits: one that will never be moved is settled; the others are begun with in their turn (pace.rs).
+    fn settle_hopeless(&mut self, incident: &Incident, id: Uuid, vm: &Vm, out: &mut Vec<Effect>) {
+        let treatment = &vm.before.treatment;
+        let why = if treatment.wish == Wish::Leave {
+            Some(format!("the policy leaves it (rule {:?})", treatment.rule))
+        } else {
+            immovable(incident, &vm.before.vm_state, vm.before.task_state.as_deref())
+        };
+        let tries = (vm.attempts + vm.voids) as usize;
+        if let Some(why) = why {
             self.park(incident.id, id, why, out);
-            return;
+        } else if tries.saturating_sub(vm.no_room.len()) >= MOST_TRIES {
+            self.park(incident.id, id, given_up(vm), out);
         }
-        if vm.attempts + vm.voids >= MOST_TRIES {
-            let why =
-                "tried five times: see `hactl incidents`, then evacuate it by hand".to_owned();
-            self.park(incident.id, id, why, out);
-            return;
-        }
-        let in_flight = incident.vms.values().filter(|vm| vm.in_flight()).count();
-        let Some(work) = self.work(incident.id) else { return };
-        let looking = work.vm_calls.len();
-        let paused = work.vm_not_before.get(&id).is_some_and(|at| *at > now);
-        // Without the services no destination can be named; they are being read.
-        let blind =
-            migration_kind(incident) == MigrationKind::Evacuation && work.services.is_none();
-        if paused || blind || in_flight + looking >= WINDOW {
-            return;
-        }
-        self.call_about_vm(incident.id, id, VmStep::Look, Call::Server { server: id });
     }
 
     fn post(
@@ -128,9 +134,15 @@ impl Controller {
         });
         let Some(work) = self.work(incident) else { return };
         work.unknown_since.insert(vm, now);
+        work.stopping.remove(&vm);
         work.confirming.remove(&vm);
         if proposed {
             work.mine.insert(vm, index);
+        }
+        // From here on the registry says that it is under way, or that it no longer is.
+        if let Some(leading) = &mut self.leading {
+            let of_vm = |command: &Command| matches!(command, Command::Attempt { incident: i, vm: v, .. } if *i == incident && *v == vm);
+            leading.proposed.retain(|(command, _)| !of_vm(command));
         }
     }
 
@@ -192,17 +204,46 @@ impl Controller {
                     self.pause_vm(incident.id, id);
                     return;
                 }
-                let Some(destination) = self.destination(incident) else {
-                    self.without_destination(incident, id, out);
-                    return;
-                };
-                if let Some(work) = self.work(incident.id) {
-                    work.nowhere_since = None;
-                }
-                Some(destination)
+                let Some(host) = self.place_of(incident, id, vm, out) else { return };
+                Some(host)
             }
         };
         self.propose_once(Command::Attempt { incident: incident.id, vm: id, destination }, out);
+    }
+
+    /// Where it goes; `None` when it waits for a place.
+    fn place_of(
+        &mut self,
+        incident: &Incident,
+        id: Uuid,
+        vm: &Vm,
+        out: &mut Vec<Effect>,
+    ) -> Option<String> {
+        let place = self.destination(incident, id, vm);
+        if place != Place::Nowhere
+            && let Some(work) = self.work(incident.id)
+        {
+            work.nowhere_since = None;
+        }
+        match place {
+            Place::Named { full: true, .. } if self.reserve(incident, out) => {
+                self.pause_vm_for(incident.id, id, SLOT_AGAIN);
+                None
+            }
+            Place::Named { host, .. } => Some(host),
+            Place::Busy | Place::Suspected => {
+                self.pause_vm_for(incident.id, id, SLOT_AGAIN);
+                None
+            }
+            Place::Nowhere if self.reserve(incident, out) => {
+                self.pause_vm_for(incident.id, id, SLOT_AGAIN);
+                None
+            }
+            Place::Nowhere => {
+                self.without_destination(incident, id, out);
+                None
+            }
+        }
     }
 
     /// A VM that nobody can take waits, and a human is told. Once its own node has booted anew it is left behind: the node
@@ -299,20 +340,33 @@ impl Controller {
         why: String,
         out: &mut Vec<Effect>,
     ) {
-        self.void_past(incident, vm, why, None, 0, out);
+        let void = Void { why, ..Void::default() };
+        self.void_as(incident, vm, void, TRY_AGAIN, out);
     }
 
-    pub(super) fn void_past(
+    /// No compute was contacted: another host may be named.
+    pub(super) fn void_no_room(
         &mut self,
         incident: &Incident,
         vm: Uuid,
-        why: String,
-        same: Option<String>,
-        past: u64,
+        void: Void,
         out: &mut Vec<Effect>,
     ) {
-        self.pause_vm(incident.id, vm);
-        self.propose_once(Command::Void { incident: incident.id, vm, why, same, past }, out);
+        self.void_as(incident, vm, void, NEXT_HOST, out);
+    }
+
+    /// The attempt does not count; the VM is tried again after a pause.
+    pub(super) fn void_as(
+        &mut self,
+        incident: &Incident,
+        vm: Uuid,
+        void: Void,
+        pause: Duration,
+        out: &mut Vec<Effect>,
+    ) {
+        self.pause_vm_for(incident.id, vm, pause);
+        let (incident, Void { why, same, past, no_room }) = (incident.id, void);
+        self.propose_once(Command::Void { incident, vm, why, same, past, no_room }, out);
     }
 
     pub(super) fn park(
@@ -322,15 +376,31 @@ impl Controller {
         why: String,
         out: &mut Vec<Effect>,
     ) {
-        self.propose_once(Command::Parked { incident, vm, why }, out);
+        let record = self.work(incident).and_then(|work| work.record_of.get(&vm).copied());
+        self.propose_once(Command::Parked { incident, vm, why, record }, out);
     }
 
     pub(super) fn pause_vm(&mut self, incident: IncidentId, vm: Uuid) {
-        let at = self.now + TRY_AGAIN;
+        self.pause_vm_for(incident, vm, TRY_AGAIN);
+    }
+
+    fn pause_vm_for(&mut self, incident: IncidentId, vm: Uuid, pause: Duration) {
+        let at = self.now + pause;
         if let Some(work) = self.work(incident) {
             work.vm_not_before.insert(vm, at);
         }
     }
+}
+
+/// Why a VM is not tried again.
+fn given_up(vm: &Vm) -> String {
+    if vm.no_room.is_empty() {
+        return "tried five times: see `hactl incidents`, then evacuate it by hand".to_owned();
+    }
+    format!(
+        "no host has room for it ({} were asked): make room, then `openstack server evacuate` it",
+        vm.no_room.len()
+    )
 }
 
 /// The only place that makes an evacuation, and it wants the proof.

@@ -9,6 +9,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::room::{AggregateRecord, GroupRecord, HypervisorRecord, Labels};
+
 /// A request to Nova, one HTTP exchange (or one paged list) each.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Call {
@@ -54,6 +56,12 @@ pub enum Call {
         /// The server.
         server: Uuid,
     },
+    /// Reads how much room every host has.
+    Hypervisors,
+    /// Reads the aggregates.
+    Aggregates,
+    /// Reads the server groups of all projects.
+    Groups,
     /// `POST /servers/{id}/action {"evacuate": {...}}`. Never repeated by the client.
     Evacuate {
         /// The server.
@@ -104,6 +112,9 @@ impl Call {
             | Call::ServersOn { .. }
             | Call::Server { .. }
             | Call::MigrationsFrom { .. }
+            | Call::Hypervisors
+            | Call::Aggregates
+            | Call::Groups
             | Call::Actions { .. } => false,
         }
     }
@@ -114,6 +125,9 @@ impl fmt::Display for Call {
         match self {
             Call::Service { host } => write!(f, "read service of {host}"),
             Call::Services => write!(f, "read all services"),
+            Call::Hypervisors => write!(f, "read all hypervisors"),
+            Call::Aggregates => write!(f, "read the aggregates"),
+            Call::Groups => write!(f, "read the server groups"),
             Call::ForceDown { service, disable } => {
                 let also = if disable.is_some() { " and disable" } else { "" };
                 write!(f, "force down{also} {service}")
@@ -168,6 +182,12 @@ pub enum Reply {
     Migrations(Vec<MigrationRecord>),
     /// Instance actions, newest first.
     Actions(Vec<ActionRecord>),
+    /// Room of all hosts.
+    Hypervisors(Vec<HypervisorRecord>),
+    /// All aggregates.
+    Aggregates(Vec<AggregateRecord>),
+    /// All server groups.
+    Groups(Vec<GroupRecord>),
     /// How a write ended.
     Written(Written),
     /// A read failed. Nothing may be concluded.
@@ -295,6 +315,8 @@ pub struct ServerRecord {
     pub power_state: u8,
     /// Fault message when in ERROR.
     pub fault: Option<String>,
+    /// What it is, beside its states.
+    pub labels: Labels,
 }
 
 /// A migration record.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::RecordError;
-use crate::core::{Peer, Settings, Waits};
+use crate::core::{Peer, Recovery, Settings, Waits};
 use crate::raft::Restored;
 
 /// What a replay signs with, whoever the controller was. Its signatures verify nowhere.
@@ -37,6 +37,7 @@ pub struct Head {
     confirm_by_census: bool,
     nova: bool,
     snapshot_every: u64,
+    recovery: Recovery,
     seed: u64,
 }
 
@@ -58,6 +59,7 @@ impl Head {
             confirm_by_census,
             nova,
             snapshot_every,
+            recovery,
             seed,
         } = settings;
         Self {
@@ -76,6 +78,7 @@ impl Head {
             confirm_by_census: *confirm_by_census,
             nova: *nova,
             snapshot_every: *snapshot_every,
+            recovery: recovery.clone(),
             seed: *seed,
         }
     }
@@ -123,6 +126,7 @@ impl Head {
             confirm_by_census: self.confirm_by_census,
             nova: self.nova,
             snapshot_every: self.snapshot_every,
+            recovery: self.recovery.clone(),
             seed: self.seed,
         })
     }

@@ -42,6 +42,7 @@ fn settings() -> Settings {
         confirm_by_census: true,
         nova: true,
         snapshot_every: 1000,
+        recovery: crate::core::Recovery::default(),
         seed: 99,
     }
 }

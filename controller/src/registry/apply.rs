@@ -6,8 +6,10 @@ use fencing::{BootId, Epoch, IncidentId, NodeId};
 use mutants::{Mutant, is_on};
 
 use super::command::{Command, Entry, Kind, Verdict};
+use super::exempt::Work;
 use super::incident::{Course, Fence, Incident, Progress, State};
 use super::node::{Arming, FENCES_KEPT, Node};
+use super::recovery::Voided;
 use super::{AppliedMatrix, FENCED_BOOTS_KEPT, MATRICES_KEPT, Registry};
 
 /// An entry that no longer fits. The registry is unchanged but for its index.
@@ -56,44 +58,17 @@ impl Registry {
                 self.arm(index, *node, arming)
             }
             Command::Admitted { node, boot } => self.admit(index, *node, *boot),
-            Command::Disarmed { node } => {
-                self.known(*node)?.disarmed = true;
-                self.known(*node)?.rearm_floor = index;
-                self.unarm(*node);
-                self.lease.record(index, Change::Disarmed { node: *node });
+            Command::Disarmed { node, minutes } => self.disarm(index, *node, *minutes),
+            Command::ArmWanted { node } => self.arm_wanted(index, *node),
+            Command::Maintenance { node, reason, minutes, drain } => {
+                let work = Work { reason, minutes: *minutes, drain: drain.as_deref() };
+                self.maintain(at, *node, work)
+            }
+            Command::DisarmAll { reason, minutes } => {
+                self.disarm_all(index, reason.clone(), *minutes);
                 Ok(())
             }
-            Command::ArmWanted { node } => {
-                self.known(*node)?.disarmed = false;
-                self.known(*node)?.rearm_floor = index;
-                self.lease.record(index, Change::ArmWanted { node: *node });
-                Ok(())
-            }
-            Command::Maintenance { node, reason } => {
-                self.known(*node)?.maintenance.clone_from(reason);
-                self.known(*node)?.rearm_floor = index;
-                if reason.is_some() {
-                    self.unarm(*node);
-                    self.lease.record(index, Change::Disarmed { node: *node });
-                } else {
-                    self.known(*node)?.disarmed = false;
-                    self.lease.record(index, Change::ArmWanted { node: *node });
-                }
-                Ok(())
-            }
-            Command::DisarmAll { reason } => {
-                self.disarmed.clone_from(reason);
-                self.nodes.values_mut().for_each(|node| node.rearm_floor = index);
-                let nodes: Vec<NodeId> = self.nodes.keys().copied().collect();
-                if reason.is_some() {
-                    nodes.into_iter().for_each(|node| self.unarm(node));
-                    self.lease.record(index, Change::AllDisarmed);
-                } else {
-                    self.nodes.values_mut().for_each(|node| node.disarmed = false);
-                    self.lease.record(index, Change::AllArmWanted);
-                }
-                Ok(())
-            }
+            Command::DisarmOver => self.end_disarm(index),
             Command::Noop { on } => {
                 self.noop = *on;
                 Ok(())
@@ -132,7 +107,7 @@ impl Registry {
                 let incident = self.in_state(*incident, &[State::Disabling])?;
                 incident.service = Some(*service);
                 incident.disabled_by_us = *disabled_by_us;
-                let migrates = incident.course == Course::Soft(Kind::Migrate);
+                let migrates = matches!(incident.course, Course::Soft(Kind::Migrate | Kind::Drain));
                 let next = if migrates { State::Migrating } else { State::Migrated };
                 incident.enter(next, at.ms, at.index);
                 Ok(())
@@ -155,29 +130,20 @@ impl Registry {
                 };
                 Ok(())
             }
-            Command::Void { incident, vm, same, past, .. } => {
-                let vm = self.vm(*incident, *vm)?;
-                if !vm.in_flight() {
-                    return Err(Rejected("the VM has no attempt"));
-                }
-                vm.progress = Progress::Waiting;
-                vm.attempts = vm.attempts.saturating_sub(1);
-                vm.voids += 1;
-                // Once a destination was named for an order that may still arrive, no other is ever named.
-                if same.is_some() {
-                    vm.same.clone_from(same);
-                }
-                vm.past = vm.past.max(*past);
-                Ok(())
+            Command::Void { incident, vm, same, past, no_room, .. } => {
+                self.void(*incident, *vm, Voided { same, past: *past, no_room })
             }
-            Command::Moved { incident, vm, destination } => self.settle(
-                at,
-                *incident,
-                *vm,
-                Progress::Moved { destination: destination.clone() },
-            ),
-            Command::Parked { incident, vm, why } => {
-                self.settle(at, *incident, *vm, Progress::Parked { why: why.clone() })
+            Command::Approved { incident, by } => self.approve(*incident, by),
+            Command::Reserve { incident, host, service } => self.reserve(*incident, host, *service),
+            Command::GiveBack { host } => self.give_back(host),
+            Command::GivenBack { host } => self.given_back(host),
+            Command::Moved { incident, vm, destination, record } => {
+                let progress = Progress::Moved { destination: destination.clone() };
+                self.settle(at, *incident, *vm, progress, *record)
+            }
+            Command::Parked { incident, vm, why, record } => {
+                let progress = Progress::Parked { why: why.clone() };
+                self.settle(at, *incident, *vm, progress, *record)
             }
             Command::Recovered { incident } => self.recovered(at, *incident),
             Command::Released { incident, by } => self.release(at, *incident, by),
@@ -240,7 +206,7 @@ impl Registry {
     }
 
     /// Ends E2 against a node that is not out. Its present boot goes on serving, as if admitted.
-    fn unarm(&mut self, id: NodeId) {
+    pub(super) fn unarm(&mut self, id: NodeId) {
         let out = self.is_out(id);
         let Some(node) = self.nodes.get_mut(&id) else { return };
         let Some(arming) = node.armed.filter(|_| !out) else { return };
@@ -248,7 +214,7 @@ impl Registry {
         node.admitted = Some(arming.boot);
     }
 
-    fn open(
+    pub(super) fn open(
         &mut self,
         at: At,
         node: NodeId,
@@ -263,7 +229,7 @@ impl Registry {
         let id = IncidentId(self.next_incident);
         let state = match &course {
             Course::Soft(Kind::Notify) => State::Notified,
-            Course::Soft(Kind::Disable | Kind::Migrate) => State::Disabling,
+            Course::Soft(Kind::Disable | Kind::Migrate | Kind::Drain) => State::Disabling,
             Course::Fence(_) => State::Fencing,
         };
         let incident = Incident {
@@ -281,6 +247,8 @@ impl Registry {
             vms: std::collections::BTreeMap::new(),
             phases: vec![(state, at.ms, at.index)],
             note: String::new(),
+            minute: self.minute,
+            approved: None,
         };
         self.incidents.insert(id, incident);
         self.known(node)?.incident = Some(id);

@@ -13,6 +13,8 @@ use fencing::{BootId, ControllerId, Epoch, IncidentId, NodeId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::policy::Treatment;
+
 /// One entry of the log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
@@ -38,20 +40,29 @@ pub enum Command {
     Armed { node: NodeId, boot: BootId, times: LeaseTimes, n: u64 },
     /// An unarmed boot may open its gate.
     Admitted { node: NodeId, boot: BootId },
-    /// No E2 against the node, no self-fence of it.
-    Disarmed { node: NodeId },
+    /// No E2 against the node, no self-fence of it; for so many of the registry's minutes, or until it is ordered.
+    Disarmed { node: NodeId, minutes: Option<u64> },
     /// An operator ended the disarm of a node: its sentinel may open its device again.
     ArmWanted { node: NodeId },
     /// Maintenance of a node: its reason, or its end.
-    Maintenance { node: NodeId, reason: Option<String> },
-    /// Hands off all nodes: the reason, or the end.
-    DisarmAll { reason: Option<String> },
+    Maintenance {
+        node: NodeId,
+        reason: Option<String>,
+        /// It ends by itself after so many of the registry's minutes.
+        minutes: Option<u64>,
+        /// Its VMs are live-migrated first: what the incident says that does so.
+        drain: Option<Box<Verdict>>,
+    },
+    /// Hands off all nodes: the reason, or the end; for so many of the registry's minutes, or until it is ordered.
+    DisarmAll { reason: Option<String>, minutes: Option<u64> },
+    /// The time for which all nodes were disarmed is over.
+    DisarmOver,
     /// Decide and journal, touch nothing.
     Noop { on: bool },
     /// A new matrix.
     Matrix { text: String, by: String },
-    /// A minute has passed, as the leader counts; committed only while a fence is recent. The registry's own clock: the
-    /// wall clock decides nothing.
+    /// A minute has passed, as the leader counts; committed only while a fence is recent or something ends by itself. The
+    /// registry's own clock: the wall clock decides nothing.
     Minute,
     /// An incident whose row does not fence.
     Opened { node: NodeId, boot: BootId, verdict: Verdict, kind: Kind },
@@ -84,11 +95,13 @@ pub enum Command {
         same: Option<String>,
         /// Migration records up to this one say nothing about the next attempt.
         past: u64,
+        /// The destination that had no room for it: another is named before it is asked again.
+        no_room: Option<String>,
     },
     /// The VM runs there.
-    Moved { incident: IncidentId, vm: Uuid, destination: String },
+    Moved { incident: IncidentId, vm: Uuid, destination: String, record: Option<u64> },
     /// Left behind, with the reason and the remedy.
-    Parked { incident: IncidentId, vm: Uuid, why: String },
+    Parked { incident: IncidentId, vm: Uuid, why: String, record: Option<u64> },
     /// Every VM is moved or parked.
     Recovered { incident: IncidentId },
     /// The node may come back.
@@ -97,6 +110,14 @@ pub enum Command {
     Returned { incident: IncidentId },
     /// An incident that does not fence is over.
     Closed { incident: IncidentId, why: String },
+    /// An operator lifted the limit on evacuations for this incident.
+    Approved { incident: IncidentId, by: String },
+    /// A reserved host is needed: it may be enabled.
+    Reserve { incident: IncidentId, host: String, service: Uuid },
+    /// A reserved host is empty and no recovery needs it: it may be disabled again.
+    GiveBack { host: String },
+    /// It is disabled again, read back.
+    GivenBack { host: String },
     /// What a node's BMC says is no evidence until it is enrolled again.
     BmcDistrusted { node: NodeId, why: String },
 }
@@ -110,6 +131,8 @@ pub struct Enrolment {
     pub host: String,
     /// Failure domain.
     pub domain: String,
+    /// Nova's cell; empty in a cloud with one.
+    pub cell: String,
     /// Its sentinel's public key.
     pub key: PublicKey,
     /// Where its sentinel listens, one address per network.
@@ -133,6 +156,8 @@ pub struct Verdict {
     pub cell: String,
     /// Who saw what, a line each.
     pub observations: Vec<String>,
+    /// Which guards were asked, and which had refused before.
+    pub guards: Vec<String>,
 }
 
 /// What an incident that does not fence does.
@@ -144,6 +169,8 @@ pub enum Kind {
     Disable,
     /// Disables the service and live-migrates the VMs.
     Migrate,
+    /// The same for work that an operator has planned: it ends with the maintenance.
+    Drain,
 }
 
 /// A VM before anything was done to it.
@@ -155,6 +182,18 @@ pub struct Before {
     pub vm_state: String,
     /// Nova's task_state.
     pub task_state: Option<String>,
+    /// Memory of its flavor in MiB.
+    pub memory_mib: u64,
+    /// Nova's availability zone of it.
+    pub zone: String,
+    /// Server groups whose members are kept apart.
+    pub apart: Vec<Uuid>,
+    /// What the policy says of it.
+    pub treatment: Treatment,
+}
+
+fn for_minutes(minutes: Option<u64>) -> String {
+    minutes.map(|minutes| format!(" for {minutes} min")).unwrap_or_default()
 }
 
 impl fmt::Display for Command {
@@ -167,14 +206,20 @@ impl fmt::Display for Command {
                 write!(f, "Armed boot={boot} wL={:.1}s", times.wait_after_intent().as_secs_f64())
             }
             Command::Admitted { boot, .. } => write!(f, "Admitted boot={boot}"),
-            Command::Disarmed { .. } => f.write_str("Disarmed"),
+            Command::Disarmed { minutes, .. } => {
+                write!(f, "Disarmed{}", for_minutes(*minutes))
+            }
             Command::ArmWanted { .. } => f.write_str("ArmWanted"),
-            Command::Maintenance { reason: Some(reason), .. } => {
-                write!(f, "Maintenance on: {reason}")
+            Command::Maintenance { reason: Some(reason), minutes, drain, .. } => {
+                let drains = if drain.is_some() { ", its VMs are migrated" } else { "" };
+                write!(f, "Maintenance on{}: {reason}{drains}", for_minutes(*minutes))
             }
             Command::Maintenance { reason: None, .. } => f.write_str("Maintenance off"),
-            Command::DisarmAll { reason: Some(reason) } => write!(f, "DisarmAll: {reason}"),
-            Command::DisarmAll { reason: None } => f.write_str("DisarmAll ended"),
+            Command::DisarmAll { reason: Some(reason), minutes } => {
+                write!(f, "DisarmAll{}: {reason}", for_minutes(*minutes))
+            }
+            Command::DisarmAll { reason: None, .. } => f.write_str("DisarmAll ended"),
+            Command::DisarmOver => f.write_str("DisarmOver"),
             Command::Noop { on } => write!(f, "Noop {}", if *on { "on" } else { "off" }),
             Command::Matrix { by, .. } => write!(f, "Matrix by {by}"),
             Command::Minute => f.write_str("Minute"),
@@ -205,16 +250,22 @@ impl fmt::Display for Command {
             Command::Void { incident, vm, why, .. } => {
                 write!(f, "Void incident={incident} vm={vm}: {why}")
             }
-            Command::Moved { incident, vm, destination } => {
+            Command::Moved { incident, vm, destination, .. } => {
                 write!(f, "Moved incident={incident} vm={vm} on {destination}")
             }
-            Command::Parked { incident, vm, why } => {
+            Command::Parked { incident, vm, why, .. } => {
                 write!(f, "Parked incident={incident} vm={vm}: {why}")
             }
             Command::Recovered { incident } => write!(f, "Recovered incident={incident}"),
             Command::Released { incident, by } => write!(f, "Released incident={incident} by {by}"),
             Command::Returned { incident } => write!(f, "Returned incident={incident}"),
             Command::Closed { incident, why } => write!(f, "Closed incident={incident}: {why}"),
+            Command::Approved { incident, by } => write!(f, "Approved incident={incident} by {by}"),
+            Command::Reserve { incident, host, .. } => {
+                write!(f, "Reserve incident={incident} enables {host}")
+            }
+            Command::GiveBack { host } => write!(f, "GiveBack {host}"),
+            Command::GivenBack { host } => write!(f, "GivenBack {host}"),
             Command::BmcDistrusted { why, .. } => write!(f, "BmcDistrusted: {why}"),
         }
     }

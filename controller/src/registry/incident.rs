@@ -41,6 +41,10 @@ pub struct Incident {
     pub phases: Vec<(State, u64, u64)>,
     /// How it ended or who released it, for people.
     pub note: String,
+    /// The registry's minute in which it began.
+    pub minute: u64,
+    /// Who lifted the limit on evacuations for it.
+    pub approved: Option<String>,
 }
 
 /// What an incident does.
@@ -154,6 +158,12 @@ pub struct Vm {
     pub same: Option<String>,
     /// Migration records up to this one say nothing about the live attempt.
     pub past: u64,
+    /// Nova's migration record of its last attempt, once it is settled.
+    pub record: Option<u64>,
+    /// Destinations that had no room for it, in the order in which they said so.
+    pub no_room: Vec<String>,
+    /// How often it was moved off other lost nodes lately: who flaps goes last.
+    pub moves: u32,
 }
 
 /// How far a VM is.
@@ -194,7 +204,19 @@ impl Vm {
     pub fn new(before: Before) -> Self {
         let progress = Progress::Waiting;
         let (attempts, voids, began_ms, ended_ms, past) = (0, 0, 0, 0, 0);
-        Self { before, progress, attempts, began_ms, ended_ms, voids, same: None, past }
+        Self {
+            before,
+            progress,
+            attempts,
+            began_ms,
+            ended_ms,
+            voids,
+            same: None,
+            past,
+            record: None,
+            no_room: Vec::new(),
+            moves: 0,
+        }
     }
 
     /// Whether an attempt is under way, so that no second one may begin.

@@ -6,6 +6,7 @@
 
 mod apply;
 mod command;
+mod exempt;
 mod incident;
 mod lease_book;
 mod node;
@@ -18,6 +19,7 @@ use std::collections::BTreeMap;
 use fencing::{BootId, Epoch, IncidentId, NodeId};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 pub use apply::Rejected;
 pub use command::{Before, Command, Enrolment, Entry, Kind, Verdict};
@@ -42,8 +44,26 @@ pub struct Registry {
     lease: LeaseBook,
     matrices: Vec<AppliedMatrix>,
     disarmed: Option<String>,
+    disarmed_until: Option<u64>,
     noop: bool,
     minute: u64,
+    /// Evacuations that were begun, by minute, oldest first.
+    begun: Vec<(u64, u32)>,
+    /// Reserved hosts in use.
+    reserved: BTreeMap<String, Reserved>,
+}
+
+/// A reserved host that was enabled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reserved {
+    /// The incident that needed it.
+    pub incident: IncidentId,
+    /// Its service record.
+    pub service: Uuid,
+    /// Index of the entry that permits what is done now.
+    pub index: u64,
+    /// Whether it is being disabled again.
+    pub giving_back: bool,
 }
 
 /// A matrix that was committed.
@@ -173,6 +193,11 @@ impl Registry {
     /// The running matrix, if one was ever committed, and those before it.
     pub fn matrices(&self) -> &[AppliedMatrix] {
         &self.matrices
+    }
+
+    /// Reserved hosts in use, by Nova's name.
+    pub fn reserved(&self) -> &BTreeMap<String, Reserved> {
+        &self.reserved
     }
 
     /// Why all nodes are disarmed.

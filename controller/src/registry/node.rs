@@ -24,6 +24,8 @@ pub struct Node {
     pub maintenance: Option<String>,
     /// Disarmed by an operator.
     pub disarmed: bool,
+    /// The registry's minute in which its maintenance or disarm ends by itself.
+    pub until: Option<u64>,
     /// Index of the last entry that disarmed the node or ended a disarm: a renewal from before it says nothing about the
     /// device as it is now, so nothing is armed on its word.
     pub rearm_floor: u64,
@@ -62,6 +64,7 @@ impl Node {
             admitted: None,
             maintenance: None,
             disarmed: false,
+            until: None,
             rearm_floor: 0,
             incident: None,
             fenced_at: Vec::new(),

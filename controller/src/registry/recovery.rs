@@ -1,12 +1,26 @@
 //! How entries move an incident along: its VMs, its recovery, its end.
 
+use std::collections::BTreeMap;
+
 use fencing::IncidentId;
 use uuid::Uuid;
 
 use super::apply::{At, Outcome, Rejected};
 use super::command::Before;
 use super::incident::{Incident, Progress, State, Vm};
-use super::{CLOSED_KEPT, Registry};
+use super::{CLOSED_KEPT, Registry, Reserved};
+
+/// A VM that was moved within this time flaps.
+const FLAPPING_MINUTES: u64 = 6 * 60;
+/// Minutes of which begun evacuations are counted.
+const BEGUN_KEPT: u64 = 24 * 60;
+
+/// What an attempt that does not count leaves for the next.
+pub(super) struct Voided<'a> {
+    pub(super) same: &'a Option<String>,
+    pub(super) past: u64,
+    pub(super) no_room: &'a Option<String>,
+}
 
 impl Registry {
     pub(super) fn in_state(
@@ -37,7 +51,95 @@ impl Registry {
         if incident.state == State::ForcedDown {
             incident.enter(State::Evacuating, at.ms, at.index);
         }
+        self.count_moves(id);
         Ok(())
+    }
+
+    /// How often each VM of an incident was moved by others of late.
+    fn count_moves(&mut self, id: IncidentId) {
+        let minute = self.minute;
+        let mut moves: BTreeMap<Uuid, u32> = BTreeMap::new();
+        let lately = |incident: &&Incident| {
+            incident.id != id && minute.saturating_sub(incident.minute) <= FLAPPING_MINUTES
+        };
+        for incident in self.incidents.values().filter(lately) {
+            let moved = |vm: &&Vm| matches!(vm.progress, Progress::Moved { .. });
+            let vms = incident.vms.iter().filter(|(_, vm)| moved(vm));
+            vms.for_each(|(vm, _)| *moves.entry(*vm).or_default() += 1);
+        }
+        let Some(incident) = self.incidents.get_mut(&id) else { return };
+        for (vm, known) in &mut incident.vms {
+            known.moves = moves.get(vm).copied().unwrap_or(0);
+        }
+    }
+
+    /// Evacuations that were begun within the last `minutes` of the registry's own clock.
+    pub fn begun_within(&self, minutes: u64) -> usize {
+        let recent = |(at, _): &&(u64, u32)| self.minute.saturating_sub(*at) <= minutes;
+        self.begun.iter().filter(recent).map(|(_, count)| *count as usize).sum()
+    }
+
+    fn count_attempt(&mut self) {
+        let minute = self.minute;
+        match self.begun.last_mut().filter(|(at, _)| *at == minute) {
+            Some((_, count)) => *count = count.saturating_add(1),
+            None => self.begun.push((minute, 1)),
+        }
+        self.begun.retain(|(at, _)| minute.saturating_sub(*at) <= BEGUN_KEPT);
+    }
+
+    pub(super) fn void(&mut self, id: IncidentId, vm: Uuid, void: Voided<'_>) -> Outcome {
+        let vm = self.vm(id, vm)?;
+        if !vm.in_flight() {
+            return Err(Rejected("the VM has no attempt"));
+        }
+        vm.progress = Progress::Waiting;
+        vm.attempts = vm.attempts.saturating_sub(1);
+        vm.voids += 1;
+        // Once a destination was named for an order that may still arrive, no other is ever named.
+        if void.same.is_some() {
+            vm.same.clone_from(void.same);
+        }
+        if let Some(host) = void.no_room {
+            vm.no_room.retain(|known| known != host);
+            vm.no_room.push(host.clone());
+        }
+        vm.past = vm.past.max(void.past);
+        Ok(())
+    }
+
+    pub(super) fn approve(&mut self, id: IncidentId, by: &str) -> Outcome {
+        let incident = self.incidents.get_mut(&id).filter(|incident| incident.is_open());
+        incident.ok_or(Rejected("no such incident is open"))?.approved = Some(by.to_owned());
+        Ok(())
+    }
+
+    pub(super) fn reserve(&mut self, id: IncidentId, host: &str, service: Uuid) -> Outcome {
+        self.in_state(id, &[State::Evacuating, State::Migrating])?;
+        if self.reserved.get(host).is_some_and(|reserved| !reserved.giving_back) {
+            return Err(Rejected("the reserved host is in use already"));
+        }
+        let reserved = Reserved { incident: id, service, index: self.index, giving_back: false };
+        self.reserved.insert(host.to_owned(), reserved);
+        Ok(())
+    }
+
+    pub(super) fn give_back(&mut self, host: &str) -> Outcome {
+        let index = self.index;
+        let reserved = self.reserved.get_mut(host).filter(|reserved| !reserved.giving_back);
+        let reserved = reserved.ok_or(Rejected("no such reserved host is in use"))?;
+        (reserved.giving_back, reserved.index) = (true, index);
+        Ok(())
+    }
+
+    pub(super) fn given_back(&mut self, host: &str) -> Outcome {
+        match self.reserved.get(host) {
+            Some(reserved) if reserved.giving_back => {
+                self.reserved.remove(host);
+                Ok(())
+            }
+            Some(_) | None => Err(Rejected("the reserved host is not being given back")),
+        }
     }
 
     pub(super) fn vm(&mut self, id: IncidentId, vm: Uuid) -> Result<&mut Vm, Rejected> {
@@ -56,6 +158,7 @@ impl Registry {
         if self.incidents.get(&id).is_some_and(|incident| incident.frozen.is_some()) {
             return Err(Rejected("the recovery is frozen"));
         }
+        let index = at.index;
         let vm = self.vm(id, vm)?;
         if vm.progress != Progress::Waiting {
             return Err(Rejected("the VM has an attempt, or is settled"));
@@ -66,9 +169,10 @@ impl Registry {
                 "an earlier attempt may still arrive at the destination it named",
             ));
         }
-        vm.progress = Progress::Attempted { index: at.index, destination };
+        vm.progress = Progress::Attempted { index, destination };
         vm.attempts += 1;
         vm.began_ms = at.ms;
+        self.count_attempt();
         Ok(())
     }
 
@@ -78,12 +182,14 @@ impl Registry {
         id: IncidentId,
         vm: Uuid,
         progress: Progress,
+        record: Option<u64>,
     ) -> Outcome {
         let vm = self.vm(id, vm)?;
         if vm.is_settled() {
             return Err(Rejected("the VM is settled"));
         }
         vm.progress = progress;
+        vm.record = record;
         vm.ended_ms = at.ms;
         Ok(())
     }

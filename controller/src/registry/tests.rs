@@ -8,6 +8,7 @@ use fencing::{BootId, ControllerId, Epoch, IncidentId, NodeId};
 use uuid::Uuid;
 
 use super::*;
+use crate::policy::Treatment;
 
 fn node(n: u128) -> NodeId {
     NodeId(Uuid::from_u128(n))
@@ -24,7 +25,16 @@ fn verdict() -> Verdict {
         actions: Vec::new(),
         cell: "---".into(),
         observations: Vec::new(),
+        guards: Vec::new(),
     }
+}
+
+fn maintenance(n: u128, reason: Option<String>) -> Command {
+    Command::Maintenance { node: node(n), reason, minutes: None, drain: None }
+}
+
+fn disarm_all(reason: Option<&str>, minutes: Option<u64>) -> Command {
+    Command::DisarmAll { reason: reason.map(str::to_owned), minutes }
 }
 
 /// A registry with two enrolled nodes; node 1 is armed with boot 10.
@@ -38,6 +48,7 @@ impl Log {
                 name: format!("node-{n}"),
                 host: format!("compute-{n}"),
                 domain: "rack-1".into(),
+                cell: String::new(),
                 key: KeyPair::from_seed([n; 32]).public(),
                 sentinel: Vec::new(),
                 gossip: Vec::new(),
@@ -80,7 +91,15 @@ impl Log {
         let (incident, vm) = (IncidentId(1), Uuid::from_u128(77));
         let service = Uuid::nil();
         log.commit(Command::ForcedDown { incident, service, disabled_by_us: true }).expect("down");
-        let before = Before { name: "db-1".into(), vm_state: "active".into(), task_state: None };
+        let before = Before {
+            name: "db-1".into(),
+            vm_state: "active".into(),
+            task_state: None,
+            memory_mib: 512,
+            zone: String::new(),
+            apart: Vec::new(),
+            treatment: Treatment::default(),
+        };
         let vms = BTreeMap::from([(vm, before)]);
         log.commit(Command::Planned { incident, vms, last_record: 0 }).expect("planned");
         (log, incident, vm)
@@ -132,10 +151,10 @@ fn a_node_that_is_out_is_neither_armed_nor_admitted_and_its_fenced_boot_never_ag
 fn no_fence_begins_in_maintenance_or_while_disarmed() {
     let mut log = Log::new();
     let reason = Some("new fan".to_owned());
-    log.commit(Command::Maintenance { node: node(1), reason }).expect("on");
+    log.commit(maintenance(1, reason)).expect("on");
     assert!(log.intend(1, 10).is_err());
-    log.commit(Command::Maintenance { node: node(1), reason: None }).expect("off");
-    log.commit(Command::DisarmAll { reason: Some("switch work".into()) }).expect("disarmed");
+    log.commit(maintenance(1, None)).expect("off");
+    log.commit(disarm_all(Some("switch work"), None)).expect("disarmed");
     assert!(log.intend(1, 10).is_err());
     assert!(log.arm(1, 10).is_err());
 }
@@ -144,7 +163,7 @@ fn no_fence_begins_in_maintenance_or_while_disarmed() {
 fn a_disarm_never_ends_a_fence_that_has_begun() {
     let mut log = Log::new();
     let epoch = log.intend(1, 10).expect("intent");
-    log.commit(Command::Disarmed { node: node(1) }).expect("noted");
+    log.commit(Command::Disarmed { node: node(1), minutes: None }).expect("noted");
     log.fence(epoch).expect("the fence goes on");
 }
 
@@ -171,7 +190,7 @@ fn after_an_unknown_outcome_the_next_attempt_names_the_same_destination() {
     let (mut log, incident, vm) = Log::evacuating();
     log.attempt(incident, vm, "compute-2").expect("the first");
     let (why, same) = ("no trace".to_owned(), Some("compute-2".to_owned()));
-    log.commit(Command::Void { incident, vm, why, same, past: 0 }).expect("void");
+    log.commit(Command::Void { incident, vm, why, same, past: 0, no_room: None }).expect("void");
     assert!(log.attempt(incident, vm, "compute-3").is_err());
     log.attempt(incident, vm, "compute-2").expect("where a late one would fail");
 }
@@ -180,7 +199,8 @@ fn after_an_unknown_outcome_the_next_attempt_names_the_same_destination() {
 fn nothing_is_recovered_before_every_vm_is_settled() {
     let (mut log, incident, vm) = Log::evacuating();
     assert!(log.commit(Command::Recovered { incident }).is_err());
-    log.commit(Command::Parked { incident, vm, why: "no room".into() }).expect("parked");
+    log.commit(Command::Parked { incident, vm, why: "no room".into(), record: None })
+        .expect("parked");
     log.commit(Command::Recovered { incident }).expect("all settled");
     log.commit(Command::Released { incident, by: "rule".into() }).expect("released");
     log.arm(1, 11).expect("a released node may be armed, with its new boot");
@@ -203,4 +223,71 @@ fn a_snapshot_holds_the_whole_state() {
     let (log, ..) = Log::evacuating();
     let restored = Registry::from_bytes(&log.0.to_bytes()).expect("its own bytes");
     assert_eq!(restored.hash(), log.0.hash());
+}
+
+fn pass(log: &mut Log, minutes: u64) {
+    (0..minutes).for_each(|_| log.commit(Command::Minute).expect("a minute"));
+    log.0.over().into_iter().for_each(|end| log.commit(end).expect("it is over"));
+}
+
+#[test]
+fn a_disarm_for_a_time_ends_by_itself_and_one_without_does_not() {
+    let mut log = Log::new();
+    log.commit(disarm_all(Some("switch work"), Some(2))).expect("disarmed");
+    assert!(log.commit(Command::DisarmOver).is_err(), "not before its time");
+    pass(&mut log, 2);
+    assert_eq!((log.0.disarmed(), log.0.disarmed_for()), (Some("switch work"), Some(1)));
+    pass(&mut log, 1);
+    assert_eq!((log.0.disarmed(), log.0.anything_ends_by_itself()), (None, false));
+    log.commit(disarm_all(Some("for good"), None)).expect("disarmed");
+    pass(&mut log, 100);
+    assert!(log.0.disarmed().is_some());
+}
+
+#[test]
+fn what_one_node_was_ordered_outlives_the_end_of_all() {
+    let mut log = Log::new();
+    log.commit(disarm_all(Some("switch work"), Some(1))).expect("disarmed");
+    log.commit(maintenance(1, Some("new fan".into()))).expect("on");
+    log.commit(Command::Disarmed { node: node(2), minutes: Some(3) }).expect("disarmed");
+    pass(&mut log, 2);
+    assert!(log.0.disarmed().is_none());
+    assert!(log.0.node(node(1)).is_some_and(|node| node.maintenance.is_some()));
+    assert!(log.0.node(node(2)).is_some_and(|node| node.disarmed));
+    pass(&mut log, 2);
+    assert!(log.0.node(node(2)).is_some_and(|node| !node.disarmed));
+    assert!(log.0.node(node(1)).is_some_and(|node| node.maintenance.is_some()), "without a time");
+}
+
+#[test]
+fn a_maintenance_that_drains_opens_an_incident_that_ends_with_it() {
+    let mut log = Log::new();
+    let reason = Some("new fan".to_owned());
+    let drain = Some(Box::new(verdict()));
+    log.commit(Command::Maintenance { node: node(1), reason, minutes: Some(5), drain })
+        .expect("on");
+    let incident = log.0.incident_of(node(1)).expect("it is open");
+    assert_eq!((incident.state, &incident.course), (State::Disabling, &Course::Soft(Kind::Drain)));
+    assert!(log.intend(1, 10).is_err(), "no fence in maintenance");
+}
+
+#[test]
+fn the_limit_counts_attempts_of_the_last_minutes() {
+    let (mut log, incident, vm) = Log::evacuating();
+    log.attempt(incident, vm, "compute-2").expect("the first");
+    assert_eq!(log.0.begun_within(60), 1);
+    (0..61).for_each(|_| log.commit(Command::Minute).expect("minutes"));
+    assert_eq!(log.0.begun_within(60), 0);
+}
+
+#[test]
+fn a_destination_without_room_is_remembered() {
+    let (mut log, incident, vm) = Log::evacuating();
+    log.attempt(incident, vm, "compute-2").expect("the first");
+    let (why, no_room) = ("no room".to_owned(), Some("compute-2".to_owned()));
+    log.commit(Command::Void { incident, vm, why, same: None, past: 7, no_room }).expect("void");
+    let known = log.0.incidents()[&incident].vms[&vm].clone();
+    assert_eq!((known.no_room, known.past, known.same), (vec!["compute-2".to_owned()], 7, None));
+    log.attempt(incident, vm, "compute-3")
+        .expect("Nova refused without effect: another may be named");
 }

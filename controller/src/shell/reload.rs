@@ -1,4 +1,4 @@
-//! SIGHUP: matrix and inventory are read again. A file with a mistake changes nothing.
+//! SIGHUP: matrix, inventory and policy are read again. A file with a mistake changes nothing.
 
 use super::{RunError, Shell};
 use crate::event::Event;
@@ -13,6 +13,15 @@ impl Shell {
                 self.deliver(Event::Inventory { nodes })?;
             }
             Err(problems) => tracing::error!("the inventory in use is kept:\n{problems}"),
+        }
+        match self.config.policy_again() {
+            Ok(policy) if policy == self.config.recovery.policy => {}
+            Ok(policy) => {
+                tracing::info!(rules = policy.rules.len(), "policy read again");
+                self.config.recovery.policy = policy.clone();
+                self.deliver(Event::Policy { policy })?;
+            }
+            Err(problems) => tracing::error!("the policy in use is kept:\n{problems}"),
         }
         match self.config.matrix_again() {
             Ok(Some(matrix)) if matrix.source() != self.core.matrix().source() => {

@@ -254,6 +254,7 @@ pub(super) fn settings(
         confirm_by_census: config.confirm_by_census,
         nova,
         snapshot_every: SNAPSHOT_EVERY,
+        recovery: config.recovery.clone(),
         seed,
     })
 }

@@ -60,6 +60,8 @@ pub enum Change {
     },
     /// An operator ended a disarm of all nodes.
     AllArmWanted,
+    /// The disarm of all nodes is over; nodes that were disarmed by themselves stay so.
+    AllHeldOver,
 }
 
 /// A piece of the log in an ack.
@@ -149,6 +151,7 @@ impl Adopted {
             Change::ArmWanted { node } => {
                 self.held.remove(node);
             }
+            Change::AllHeldOver => self.all_held = false,
             Change::AllArmWanted => {
                 self.held.clear();
                 self.all_held = false;

@@ -99,7 +99,9 @@ pub(super) async fn show(crew: &mut Crew, timeline: &Timeline) -> anyhow::Result
                 let (reason, person) = ("new memory".to_owned(), "lab".to_owned());
                 let node = node.name.clone();
                 timeline.progress(&format!("somebody works on {node}"));
-                client.order(&Request::Maintenance { node, on: true, reason, person }).await?;
+                let (on, minutes, migrate) = (true, None, false);
+                let order = Request::Maintenance { node, on, reason, person, minutes, migrate };
+                client.order(&order).await?;
             }
             Some(Defect::WrongPassword | Defect::NothingProves | Defect::WeakWatchdog) | None => {}
         }

@@ -26,6 +26,8 @@ pub(crate) fn in_trouble() -> State {
         ],
         noop: false,
         disarmed: None,
+        disarmed_for_min: None,
+        reserved: Vec::new(),
         holds: vec![],
         stale: vec![
             "Nova last answered 42 s ago; check nova-api and the clouds.yaml of the controllers"
@@ -117,6 +119,7 @@ fn node_1() -> Node {
         watchdog: "hardware, 20s".to_owned(),
         renewed_s: Some(0.42),
         maintenance: None,
+        exempt_for_min: None,
         bmc: "10.0.9.1, identity enrolled".to_owned(),
         fences: 0,
         refusals: vec![],
@@ -220,6 +223,7 @@ fn node_5() -> Node {
         domain: "rack-2".to_owned(),
         phase: NodePhase::Exempt,
         maintenance: Some("new firmware, until 18:00 (bob)".to_owned()),
+        exempt_for_min: None,
         refusals: vec![refusal(
             "maintenance",
             "it is in maintenance: hactl maintenance node-5 off",
@@ -285,6 +289,10 @@ fn blocked() -> Incident {
         boot: Uuid::from_u128(0x202),
         state: "fencing".to_owned(),
         open: true,
+        hold: None,
+        guards: Vec::new(),
+        host: String::new(),
+        note: String::new(),
         blocked: Some(
             "its bmc 10.0.9.2 does not answer and it was not armed, so nothing proves that it is off; \
              make sure of it and say so: hactl fenced confirm node-2"
@@ -315,6 +323,9 @@ fn vm(number: u128, name: &str, state: &str) -> Vm {
         why: None,
         took_ms: None,
         attempts: 1,
+        migration: None,
+        policy: String::new(),
+        tried: Vec::new(),
     }
 }
 
@@ -331,6 +342,10 @@ fn recovered() -> Incident {
         boot: Uuid::from_u128(0x203),
         state: "recovered".to_owned(),
         open: true,
+        hold: None,
+        guards: Vec::new(),
+        host: String::new(),
+        note: String::new(),
         blocked: None,
         evidence: Some("E1: bmc reads off twice, identity equal".to_owned()),
         phases: phases(&[
@@ -348,6 +363,9 @@ fn recovered() -> Incident {
                     "no node has room for its flavor m1.huge; make room, then: openstack server evacuate db-2".to_owned(),
                 ),
                 attempts: 3,
+                migration: None,
+                policy: String::new(),
+                tried: Vec::new(),
                 ..vm(0x903, "db-2", "left behind")
             },
         ],

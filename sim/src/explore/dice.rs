@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use api::{Request, Scope};
+use controller::registry::Progress;
+use fencing::IncidentId;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
@@ -263,7 +265,9 @@ fn ends(world: &World) -> Vec<Request> {
         let name = node.record.name.clone();
         if node.maintenance.is_some() {
             let (node, reason) = (name, person());
-            orders.push(Request::Maintenance { node, on: false, reason, person: person() });
+            let (on, person) = (false, person());
+            let (minutes, migrate) = (None, false);
+            orders.push(Request::Maintenance { node, on, reason, person, minutes, migrate });
         } else if node.disarmed {
             orders.push(Request::Arm { scope: Scope::Node(name), person: person() });
         }
@@ -274,4 +278,19 @@ fn ends(world: &World) -> Vec<Request> {
 /// An operator has repaired what was fenced twice, and lets it back.
 pub(super) fn release(world: &mut World) {
     draw::releases(world).into_iter().for_each(|request| order(world, request));
+    approvals(world).into_iter().for_each(|request| order(world, request));
+}
+
+/// He also lifts the limit on evacuations wherever it is met.
+fn approvals(world: &World) -> Vec<Request> {
+    let Some(registry) = world.registry().filter(|_| world.leader().is_some()) else {
+        return Vec::new();
+    };
+    let most = world.plan().recovery.pace.hold_after;
+    let held = registry.open_incidents().filter(|incident| {
+        let waits = incident.vms.values().any(|vm| vm.progress == Progress::Waiting);
+        waits && incident.approved.is_none() && registry.begun_within(60) >= most
+    });
+    let approve = |id: IncidentId| Request::Approve { incident: id.0, person: "dice".to_owned() };
+    held.map(|incident| approve(incident.id)).collect()
 }

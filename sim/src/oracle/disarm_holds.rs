@@ -1,6 +1,7 @@
 //! S22.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use api::{Request, Scope};
 
@@ -23,6 +24,8 @@ pub(super) struct DisarmHolds {
 struct Held {
     /// Index of its entry.
     index: u64,
+    /// When it may end by itself at the earliest.
+    ends: Option<Duration>,
     /// Seconds since in which a leader led and all links of the node, or of all nodes, were whole.
     calm: u32,
 }
@@ -43,7 +46,9 @@ impl Oracle for DisarmHolds {
     fn judge(&mut self, world: &World, fact: &Fact) -> Result<(), String> {
         match fact {
             Fact::Ordered { request } => self.ordered(request),
-            Fact::Answered { request, index: Some(index) } => self.answered(request, *index),
+            Fact::Answered { request, index: Some(index) } => {
+                self.answered(world.now(), request, *index);
+            }
             Fact::Second => self.count(world),
             Fact::Intended { incident, .. } => {
                 let incident = world.registry().and_then(|r| r.incidents().get(incident));
@@ -98,12 +103,30 @@ impl DisarmHolds {
             | Request::Confirm { .. }
             | Request::Release { .. }
             | Request::BmcEnroll { .. }
+            | Request::Approve { .. }
+            | Request::ExplainPolicy { .. }
             | Request::Matrix { .. } => {}
         }
     }
 
-    fn answered(&mut self, request: &Request, index: u64) {
-        let held = Held { index, calm: 0 };
+    fn answered(&mut self, now: Duration, request: &Request, index: u64) {
+        // A clock of a controller may run a thousandth too fast.
+        let span = |minutes: u64| Duration::from_millis(minutes * 60 * 999);
+        let ends = match request {
+            Request::Disarm { minutes, .. } | Request::Maintenance { minutes, .. } => {
+                minutes.map(|minutes| now + span(minutes))
+            }
+            Request::Arm { .. }
+            | Request::Noop { .. }
+            | Request::Fence { .. }
+            | Request::Confirm { .. }
+            | Request::Release { .. }
+            | Request::BmcEnroll { .. }
+            | Request::Approve { .. }
+            | Request::ExplainPolicy { .. }
+            | Request::Matrix { .. } => None,
+        };
+        let held = Held { index, ends, calm: 0 };
         match request {
             Request::Disarm { scope: Scope::All, .. } => self.all = Some(held),
             Request::Disarm { scope: Scope::Node(node), .. }
@@ -119,11 +142,16 @@ impl DisarmHolds {
             | Request::Confirm { .. }
             | Request::Release { .. }
             | Request::BmcEnroll { .. }
+            | Request::Approve { .. }
+            | Request::ExplainPolicy { .. }
             | Request::Matrix { .. } => {}
         }
     }
 
     fn count(&mut self, world: &World) {
+        let over = |held: &Held| held.ends.is_some_and(|ends| ends <= world.now());
+        self.all = self.all.filter(|held| !over(held));
+        self.nodes.retain(|_, held| !over(held));
         let led = world.leader().is_some();
         let well = |place: &Place| match place {
             Place::Node(number) => led && world.is_well(*number),

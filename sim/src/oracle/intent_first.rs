@@ -118,6 +118,10 @@ fn cited(world: &World, own: &Registry, call: &Call) -> Option<u64> {
         Call::ClearForcedDown { service } => {
             fence_phase(own, node_of(world, *service)?, State::Released)
         }
+        Call::Disable { service, .. } if is_reserved(own, *service, true) => {
+            reserved(own, *service)
+        }
+        Call::Enable { service } if is_reserved(own, *service, false) => reserved(own, *service),
         Call::Disable { service, .. } => {
             let incident = own.incident_of(node_of(world, *service)?)?;
             incident.phases.first().map(|(_, _, index)| *index)
@@ -126,12 +130,15 @@ fn cited(world: &World, own: &Registry, call: &Call) -> Option<u64> {
             let incident = own.incident_of(node_of(world, *service)?)?;
             phase(incident, State::Released).or_else(|| phase(incident, State::Migrated))
         }
-        Call::Stop { .. }
-        | Call::Service { .. }
+        Call::Stop { server } => moving(own, *server),
+        Call::Service { .. }
         | Call::Services
         | Call::ServersOn { .. }
         | Call::Server { .. }
         | Call::MigrationsFrom { .. }
+        | Call::Hypervisors
+        | Call::Aggregates
+        | Call::Groups
         | Call::Actions { .. } => None,
     }
 }
@@ -146,6 +153,26 @@ fn attempt(own: &Registry, server: Uuid) -> Option<u64> {
         | Progress::Parked { .. } => None,
     })
     .next()
+}
+
+/// The entry that lets a reserved host be enabled, or disabled again.
+fn reserved(own: &Registry, service: Uuid) -> Option<u64> {
+    let reserved = own.reserved().values().find(|reserved| reserved.service == service)?;
+    Some(reserved.index)
+}
+
+fn is_reserved(own: &Registry, service: Uuid, giving_back: bool) -> bool {
+    let mut all = own.reserved().values();
+    all.any(|reserved| reserved.service == service && reserved.giving_back == giving_back)
+}
+
+/// The attempt of a VM that is on its way: it may be shut off where it came to.
+fn moving(own: &Registry, server: Uuid) -> Option<u64> {
+    let mut vms = own.open_incidents().filter_map(|incident| incident.vms.get(&server));
+    vms.find_map(|vm| match vm.progress {
+        Progress::Attempted { index, .. } | Progress::Sent { index, .. } => Some(index),
+        Progress::Waiting | Progress::Moved { .. } | Progress::Parked { .. } => None,
+    })
 }
 
 fn fence_phase(own: &Registry, node: NodeId, state: State) -> Option<u64> {

@@ -9,6 +9,7 @@ mod nova;
 mod orders;
 mod parse;
 mod play;
+mod recovery;
 mod written;
 
 pub use parse::{BadScenario, Scenario};

@@ -4,11 +4,12 @@ use std::fmt;
 use std::time::Duration;
 
 use controller::core::Patience;
+use controller::nova::AggregateRecord;
 use fencing::lease::Profile;
 
 use super::deeds::Doer;
+use super::recovery::{self, NewVm};
 use super::{deeds, orders};
-use crate::standin::nova::Flavor;
 use crate::world::Plan;
 
 /// A scenario that was read.
@@ -34,11 +35,10 @@ pub(super) struct Block {
 pub(super) enum Command {
     /// The cluster; read before anything else.
     Cluster,
-    Vm {
-        name: String,
-        node: u16,
-        flavor: Flavor,
-    },
+    Vm(Box<NewVm>),
+    Aggregate(AggregateRecord),
+    /// A line of the policy; read with the cluster.
+    Policy,
     Do(Doer),
     Run(Duration),
     Order(api::Request),
@@ -96,7 +96,7 @@ pub struct BadScenario {
 }
 
 /// What a line may begin with.
-const COMMANDS: &str = "cluster, vm, cut, heal, lossy, delay, twice, jitter, deaf, flap, island, network, split, join, \
+const COMMANDS: &str = "cluster, vm, aggregate, policy, cut, heal, lossy, delay, twice, jitter, deaf, flap, island, network, split, join, \
                         apart, together, power, boot, stall, resume, kill, start, bmc, watchdog, nova, user, controller, \
                         disk, step-clock, drift, sabotage, calm, may, run, hactl, expect";
 
@@ -109,6 +109,7 @@ impl Scenario {
         let mut plan = None;
         let mut blocks = Vec::new();
         let mut block = Block::default();
+        let mut policy = String::new();
         for (index, line) in text.lines().enumerate() {
             let number = index + 1;
             let bad = |what: String| BadScenario { line: number, what };
@@ -135,6 +136,11 @@ impl Scenario {
                     plan = Some(cluster(rest).map_err(bad)?);
                     Command::Cluster
                 }
+                "policy" => {
+                    policy.push_str(line.trim_start().trim_start_matches("policy").trim());
+                    policy.push('\n');
+                    Command::Policy
+                }
                 "cluster" => return Err(bad("there is one cluster in a scenario".to_owned())),
                 _ => {
                     let Some(plan) = &plan else {
@@ -150,10 +156,12 @@ impl Scenario {
         blocks.push(block);
         blocks.retain(|block| !block.text.is_empty());
         let last = text.lines().count();
-        let plan = plan.ok_or_else(|| BadScenario {
+        let mut plan = plan.ok_or_else(|| BadScenario {
             line: last,
             what: "there is no `cluster controllers=N nodes=N`".to_owned(),
         })?;
+        let bad = |what| BadScenario { line: last, what };
+        recovery::policy(&mut plan, &policy).map_err(bad)?;
         Ok(Self { plan, blocks })
     }
 }
@@ -188,10 +196,14 @@ fn cluster(words: &[&str]) -> Result<Plan, String> {
             "softdog" => plan.softdog = nodes(value)?,
             "without_watchdog" => plan.without_watchdog = nodes(value)?,
             _ => {
+                if let Some(read) = recovery::key(&mut plan, key, value) {
+                    read?;
+                    continue;
+                }
                 return Err(format!(
                     "`{word}`: allowed are controllers, nodes, domains, profile, reckoned_by, seed, grace, without_bmc, \
-                     without_watchdog, broken_watchdog, softdog, snapshots, \
-                     records"
+                     without_watchdog, broken_watchdog, softdog, snapshots, records, cells, reserved, in_flight, \
+                     in_flight_per_source, in_flight_per_destination, starts_per_minute, hold_after"
                 ));
             }
         }
@@ -217,15 +229,8 @@ fn nodes(list: &str) -> Result<Vec<u16>, String> {
 
 fn command(plan: &Plan, first: &str, words: &[&str]) -> Result<Command, String> {
     match (first, words) {
-        ("vm", [name, "on", node, size @ ..]) if matches!(size, [] | ["big"]) => {
-            let flavor = if size.is_empty() { Flavor::Tiny } else { Flavor::Big };
-            Ok(Command::Vm {
-                name: (*name).to_owned(),
-                node: deeds::node(node, plan.nodes)?,
-                flavor,
-            })
-        }
-        ("vm", _) => Err("write `vm NAME on NODE [big]`".to_owned()),
+        ("vm", words) => recovery::vm(plan, words).map(Box::new).map(Command::Vm),
+        ("aggregate", words) => recovery::aggregate(plan, words).map(Command::Aggregate),
         ("run", [span]) => Ok(Command::Run(duration(span)?)),
         ("run", _) => Err("write `run DURATION`, such as `run 90s`".to_owned()),
         ("calm", []) => Ok(Command::Calm),

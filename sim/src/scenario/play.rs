@@ -114,10 +114,12 @@ impl Scenario {
 
     fn carry_out(&self, run: &mut Run, command: &Command) -> Result<(), Broken> {
         match command {
-            Command::Cluster => {}
-            Command::Vm { name, node, flavor } => {
-                run.world.place_vm_of(name, *node, *flavor);
+            Command::Cluster | Command::Policy => {}
+            Command::Vm(new) => {
+                let vm = run.world.place_vm_of(&new.name, new.node, new.flavor);
+                run.world.label_vm(vm, new.labels.clone(), &new.groups);
             }
+            Command::Aggregate(aggregate) => run.world.cloud.aggregates.push(aggregate.clone()),
             Command::Do(Doer::Vm(name, deed)) => {
                 let vm = vm_named(&run.world, name)?;
                 run.world.inflict(&deed.of(vm));

@@ -192,6 +192,7 @@ fn word(behaviour: Behaviour) -> String {
 }
 
 fn order(request: &Request) -> Option<String> {
+    let time = |minutes: Option<u64>| minutes.map(|m| format!(" for={m}min")).unwrap_or_default();
     let switch = |on: &bool| if *on { "on" } else { "off" };
     let of = |scope: &Scope| match scope {
         Scope::All => String::new(),
@@ -203,11 +204,18 @@ fn order(request: &Request) -> Option<String> {
         Request::Release { node, force, .. } => {
             format!("hactl fenced release {node}{}", if *force { " --force" } else { "" })
         }
-        Request::Maintenance { node, on, .. } => format!("hactl maintenance {node} {}", switch(on)),
-        Request::Disarm { scope, .. } => format!("hactl disarm{}", of(scope)),
+        Request::Maintenance { node, on, minutes, migrate, .. } => {
+            let migrate = if *migrate { " migrate" } else { "" };
+            format!("hactl maintenance {node} {}{migrate}{}", switch(on), time(*minutes))
+        }
+        Request::Disarm { scope, minutes, .. } => {
+            format!("hactl disarm{}{}", of(scope), time(*minutes))
+        }
         Request::Arm { scope, .. } => format!("hactl arm{}", of(scope)),
         Request::Noop { on } => format!("hactl noop {}", switch(on)),
         Request::BmcEnroll { node, .. } => format!("hactl bmc enroll {node}"),
+        Request::Approve { incident, .. } => format!("hactl incidents approve {incident}"),
+        Request::ExplainPolicy { server } => format!("hactl policy explain {server}"),
         Request::Matrix { .. } => return None,
     })
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use action_matrix::Matrix;
-use controller::core::{Patience, Peer, SNAPSHOT_EVERY, Settings, Waits};
+use controller::core::{Patience, Peer, Recovery, SNAPSHOT_EVERY, Settings, Waits};
 use controller::registry::Enrolment;
 use fencing::lease::Profile;
 use fencing::sign::{KeyPair, PublicKey};
@@ -57,6 +57,10 @@ pub struct Plan {
     pub records: Option<Patience>,
     /// Entries after which a controller's log is replaced by a snapshot.
     pub snapshot_every: u64,
+    /// How recoveries go.
+    pub recovery: Recovery,
+    /// Nova's cells; nodes are dealt out in turn.
+    pub cells: u16,
 }
 
 /// The matrix that Holdfast brings along.
@@ -85,7 +89,17 @@ impl Plan {
             softdog: Vec::new(),
             records: None,
             snapshot_every: SNAPSHOT_EVERY,
+            recovery: Recovery::default(),
+            cells: 1,
         }
+    }
+
+    /// The cell of a node; empty where there is one.
+    pub fn cell(&self, number: u16) -> String {
+        if self.cells < 2 {
+            return String::new();
+        }
+        format!("cell-{}", (number - 1) % self.cells + 1)
     }
 
     /// How many networks there are.
@@ -138,6 +152,10 @@ impl World {
             self.story.name(node_id(number), &host);
             self.cloud.add_compute(self.now, &host);
             self.cloud.compute_stopped(self.now, &host);
+            self.cloud.set_cell(&host, self.plan.cell(number));
+            if self.plan.recovery.reserved.contains(&host) {
+                self.cloud.keep_in_reserve(&host);
+            }
             let kinds = [
                 (&self.plan.without_watchdog, Kind::Absent),
                 (&self.plan.broken_watchdog, Kind::Broken),
@@ -228,6 +246,7 @@ impl World {
                 name: place.to_string(),
                 host: place.to_string(),
                 domain: format!("rack-{}", (number - 1) % self.plan.domains.max(1) + 1),
+                cell: self.plan.cell(number),
                 key: self.public_key(place),
                 sentinel: place.addresses(networks, Port::Lease),
                 gossip: place.addresses(networks, Port::Gossip),
@@ -267,6 +286,7 @@ impl World {
             confirm_by_census: true,
             nova: true,
             snapshot_every: plan.snapshot_every,
+            recovery: plan.recovery,
             seed: seed.wrapping_add(u64::from(starts)),
         }
     }

@@ -1,5 +1,6 @@
 //! What users and operators do in Nova, behind Holdfast's back.
 
+use controller::nova::Labels;
 use uuid::Uuid;
 
 use super::World;
@@ -10,6 +11,14 @@ impl World {
     /// A user deletes a VM.
     pub fn delete_vm(&mut self, vm: Uuid) {
         self.request(&Request::Delete(vm));
+    }
+
+    /// Says what a VM is, and in which anti-affinity groups.
+    pub fn label_vm(&mut self, vm: Uuid, labels: Labels, groups: &[String]) {
+        self.cloud.label(vm, labels);
+        for name in groups {
+            self.cloud.join_group(name, vm);
+        }
     }
 
     /// A VM is in another state now, as if its user or a fault had put it there.

@@ -15,6 +15,8 @@ const CORES: &[&str] = &[
     "controller/src/guard",
     "controller/src/incident",
     "controller/src/nova/call",
+    "controller/src/nova/room",
+    "controller/src/policy",
     "controller/src/raft/core",
     "controller/src/raft/message",
     "controller/src/recovery",

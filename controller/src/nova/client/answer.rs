@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
+use super::room::LabelRow;
 use super::transport::clip;
 use crate::nova::call::{
     ActionRecord, MigrationKind, MigrationRecord, MigrationStatus, ReadFailure, ServerRecord,
@@ -125,6 +126,8 @@ struct ServerRow {
     #[serde(rename = "OS-EXT-STS:power_state")]
     power_state: Option<u8>,
     fault: Option<Fault>,
+    #[serde(flatten)]
+    labels: LabelRow,
 }
 
 #[derive(Deserialize)]
@@ -165,6 +168,7 @@ impl ServerRow {
             status: self.status,
             power_state: self.power_state.ok_or_else(|| lacks("OS-EXT-STS:power_state"))?,
             fault: self.fault.map(|fault| clip(&fault.message)),
+            labels: self.labels.labels(),
         })
     }
 }
@@ -276,18 +280,18 @@ pub(super) fn actions(body: &[u8]) -> Result<Vec<ActionRecord>, ReadFailure> {
 }
 
 #[derive(Deserialize)]
-struct Link {
+pub(super) struct Link {
     rel: String,
     href: String,
 }
 
 /// The marker of the `next` link. Only that is taken from the link; the address we make ourselves.
-fn marker(links: &[Link]) -> Result<Option<String>, ReadFailure> {
+pub(super) fn marker(links: &[Link]) -> Result<Option<String>, ReadFailure> {
     let Some(next) = links.iter().find(|link| link.rel == "next") else { return Ok(None) };
     let wrong = || ReadFailure::NotNova("a `next` link without a usable marker".to_string());
     let (_, query) = next.href.split_once('?').ok_or_else(wrong)?;
     let marker = query.split('&').find_map(|pair| pair.strip_prefix("marker="));
-    // Markers of servers and migrations are UUIDs.
+    // Markers of servers, migrations and hypervisors are UUIDs.
     let marker: Uuid = marker.and_then(|text| text.parse().ok()).ok_or_else(wrong)?;
     Ok(Some(marker.to_string()))
 }

@@ -56,6 +56,11 @@ fn pin(call: &Call) -> Pin {
         // 2.59 uuid and paging; 2.80 user and project.
         Call::MigrationsFrom { .. } => Pin { want: 80, floor: 59 },
         Call::Actions { .. } => Pin { want: 84, floor: 51 },
+        // From 2.88 the room of hosts is left out.
+        Call::Hypervisors => Pin { want: 87, floor: 53 },
+        Call::Aggregates => Pin { want: 87, floor: 53 },
+        // 2.64 `policy` in place of `policies`.
+        Call::Groups => Pin { want: 64, floor: 64 },
     }
 }
 

@@ -25,6 +25,7 @@ mod microversion;
 mod read;
 mod refusal;
 mod request;
+mod room;
 mod settings;
 mod transport;
 mod write;
@@ -132,6 +133,9 @@ fn log(call: &Call, reply: &Reply) {
         | Reply::Servers(_)
         | Reply::Server(_)
         | Reply::Migrations(_)
+        | Reply::Hypervisors(_)
+        | Reply::Aggregates(_)
+        | Reply::Groups(_)
         | Reply::Actions(_) => tracing::debug!(%call, "nova answered"),
     }
 }

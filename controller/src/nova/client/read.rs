@@ -11,12 +11,14 @@ use super::microversion::{self, Microversion};
 use super::refusal;
 use super::request::Request;
 use super::transport::{Answered, Failure, clip};
-use super::{Client, READ_LIMIT};
+use super::{Client, READ_LIMIT, room};
 use crate::nova::call::{Call, ReadFailure, Reply};
 use std::sync::Arc;
 
 /// A host with more pages than this (of 1000) is not believed.
 const MAX_PAGES: usize = 50;
+/// Rows of a page of server groups; Nova's own maximum by default.
+const PAGE: usize = 1000;
 
 impl Client {
     pub(super) async fn read(&self, call: &Call, limit: Instant) -> Result<Reply, ReadFailure> {
@@ -45,6 +47,29 @@ impl Client {
             Call::Actions { .. } => {
                 let body = self.found(call, &first, limit).await?;
                 answer::actions(&body).map(Reply::Actions)
+            }
+            Call::Hypervisors => {
+                let pages = self.pages(call, first, limit, room::hypervisors);
+                pages.await.map(Reply::Hypervisors)
+            }
+            Call::Aggregates => {
+                let body = self.found(call, &first, limit).await?;
+                room::aggregates(&body).map(Reply::Aggregates)
+            }
+            Call::Groups => {
+                // The list has no links: a full page is asked for by its offset.
+                let mut groups = Vec::new();
+                for page in 0..MAX_PAGES {
+                    let request = first.page_from(page * PAGE);
+                    let body = self.found(call, &request, limit).await?;
+                    let mut rows = room::groups(&body)?;
+                    let last = rows.len() < PAGE;
+                    groups.append(&mut rows);
+                    if last {
+                        return Ok(Reply::Groups(groups));
+                    }
+                }
+                Err(ReadFailure::NotNova(format!("more than {MAX_PAGES} pages of server groups")))
             }
             Call::ForceDown { .. }
             | Call::Disable { .. }

@@ -72,7 +72,10 @@ fn on_a_server(call: &Call) -> bool {
         | Call::ClearForcedDown { .. }
         | Call::Enable { .. }
         | Call::ServersOn { .. }
-        | Call::MigrationsFrom { .. } => false,
+        | Call::MigrationsFrom { .. }
+        | Call::Hypervisors
+        | Call::Aggregates
+        | Call::Groups => false,
     }
 }
 

@@ -67,6 +67,17 @@ impl Request {
             Call::Actions { server } => {
                 read(["servers", &server.to_string(), "os-instance-actions"])
             }
+            Call::Hypervisors => Request {
+                query: vec![("limit", PAGE_ROWS.to_string())],
+                limit: PAGE_LIMIT,
+                ..read(["os-hypervisors", "detail"])
+            },
+            Call::Aggregates => read(["os-aggregates"]),
+            Call::Groups => Request {
+                query: vec![("all_projects", "true".to_string()), ("limit", PAGE_ROWS.to_string())],
+                limit: PAGE_LIMIT,
+                ..read(["os-server-groups"])
+            },
         }
     }
 
@@ -82,6 +93,16 @@ impl Request {
             body: None,
             limit: self.limit,
         }
+    }
+
+    /// The same list from its row of this number.
+    pub(super) fn page_from(&self, offset: usize) -> Request {
+        let mut query = self.query.clone();
+        if offset > 0 {
+            query.push(("offset", offset.to_string()));
+        }
+        let (method, path) = (self.method.clone(), self.path.clone());
+        Request { method, path, query, body: None, limit: self.limit }
     }
 
     /// The address below `endpoint` (which ends in `/v2.1`); `None` if that cannot carry a path.

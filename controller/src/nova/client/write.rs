@@ -117,6 +117,9 @@ fn done(call: &Call, answered: &Answered) -> Written {
         | Call::LiveMigrate { .. }
         | Call::Stop { .. }
         | Call::MigrationsFrom { .. }
+        | Call::Hypervisors
+        | Call::Aggregates
+        | Call::Groups
         | Call::Actions { .. } => return Written::Done { request_id, service: None },
     };
     match answer::written_service(&answered.body) {

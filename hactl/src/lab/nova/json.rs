@@ -9,6 +9,7 @@ use axum::response::Response;
 use controller::nova::call::{
     ActionRecord, MigrationKind, MigrationRecord, MigrationStatus, ServerRecord, ServiceRecord,
 };
+use controller::nova::{AggregateRecord, GroupRecord, HypervisorRecord};
 use serde_json::{Value, json};
 use sim::standin::nova::{Done, Fault};
 use uuid::Uuid;
@@ -128,6 +129,27 @@ fn success(done: Done, query: &Query, page: usize, base: &str) -> Response {
             let rows: Vec<_> = rows.iter().map(action).collect();
             with_body(200, &json!({"instanceActions": rows}))
         }
+        Done::Hypervisors(rows) => {
+            let rows: Vec<_> = rows.iter().map(hypervisor).collect();
+            with_body(200, &json!({"hypervisors": rows}))
+        }
+        Done::Aggregates(rows) => {
+            let row = |(place, row): (usize, &AggregateRecord)| {
+                json!({"id": place + 1, "uuid": Uuid::from_u128(place as u128 + 1),
+                    "name": row.name, "availability_zone": row.zone, "hosts": row.hosts,
+                    "metadata": row.metadata})
+            };
+            let rows: Vec<_> = rows.iter().enumerate().map(row).collect();
+            with_body(200, &json!({"aggregates": rows}))
+        }
+        Done::Groups(rows) => {
+            let row = |row: &GroupRecord| {
+                json!({"id": row.id, "name": "group", "policy": row.policy, "rules": {},
+                    "members": row.members, "project_id": PROJECT, "user_id": USER})
+            };
+            let rows: Vec<_> = rows.iter().map(row).collect();
+            with_body(200, &json!({"server_groups": rows}))
+        }
         Done::Accepted { queued } => with_header(
             plain(if queued { 200 } else { 202 }, ""),
             "Content-Type",
@@ -190,20 +212,34 @@ fn service(row: &ServiceRecord) -> Value {
         "disabled_reason": row.disabled_reason, "forced_down": row.forced_down})
 }
 
+fn hypervisor(row: &HypervisorRecord) -> Value {
+    json!({"id": Uuid::nil(),
+        "hypervisor_hostname": row.host, "state": "up", "status": "enabled",
+        "service": {"id": Uuid::nil(), "host": row.host, "disabled_reason": null},
+        "vcpus": row.vcpus, "vcpus_used": row.vcpus_used,
+        "memory_mb": row.memory_mib, "memory_mb_used": row.memory_used_mib})
+}
+
 fn server(row: &ServerRecord) -> Value {
+    let labels = &row.labels;
+    let or = |text: &str, other: &str| {
+        if text.is_empty() { other.to_string() } else { text.to_string() }
+    };
     let mut body = json!({
-        "id": row.id, "name": row.name, "status": row.status, "tenant_id": PROJECT,
-        "user_id": USER, "metadata": {}, "hostId": "", "links": [], "addresses": {},
+        "id": row.id, "name": row.name, "status": row.status,
+        "tenant_id": or(&labels.project, PROJECT),
+        "user_id": USER, "metadata": labels.metadata, "tags": labels.tags,
+        "hostId": "", "links": [], "addresses": {},
         "created": "2026-11-21T22:05:53Z", "updated": "2026-11-21T22:05:56Z",
-        "flavor": {"vcpus": 1, "ram": 64, "disk": 1, "ephemeral": 0, "swap": 0,
-            "original_name": "tiny", "extra_specs": {}},
+        "flavor": {"vcpus": labels.vcpus, "ram": labels.memory_mib, "disk": 1, "ephemeral": 0,
+            "swap": 0, "original_name": labels.flavor, "extra_specs": labels.extra_specs},
         "image": {"id": IMAGE, "links": []},
-        "OS-EXT-AZ:availability_zone": "nova", "OS-EXT-SRV-ATTR:host": row.host,
+        "OS-EXT-AZ:availability_zone": or(&labels.zone, "nova"), "OS-EXT-SRV-ATTR:host": row.host,
         "OS-EXT-SRV-ATTR:hypervisor_hostname": row.host,
         "OS-EXT-SRV-ATTR:instance_name": format!("instance-{}", row.id.simple()),
         "OS-EXT-STS:task_state": row.task_state, "OS-EXT-STS:vm_state": row.vm_state,
         "OS-EXT-STS:power_state": row.power_state,
-        "os-extended-volumes:volumes_attached": [], "locked": false, "locked_reason": null,
+        "os-extended-volumes:volumes_attached": [], "locked": labels.locked, "locked_reason": null,
         "host_status": "UP"});
     if let Some(message) = &row.fault {
         body["fault"] = json!({"code": 500, "created": "2026-11-21T22:06:03Z", "message": message});

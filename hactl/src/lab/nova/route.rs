@@ -92,6 +92,9 @@ pub(super) fn request(asked: &Asked<'_>) -> Result<Route, Fault> {
             },
             status: text("status"),
         },
+        ("GET", ["os-hypervisors", "detail"]) => Request::Hypervisors,
+        ("GET", ["os-aggregates"]) => Request::Aggregates,
+        ("GET", ["os-server-groups"]) => Request::Groups,
         ("GET", ["images"]) => return Ok(Route::Images),
         _ => {
             let message = "The resource could not be found.".to_string();

@@ -134,7 +134,7 @@ impl Dice {
             Kind::NovaFailsClaim => while_(vec![Deed::NovaFailsClaim(vm)], long, mends),
             Kind::NovaFailsAfterSpawn => while_(vec![Deed::NovaFailsAfterSpawn(vm)], long, mends),
             Kind::Disarm => self.disarm(node, long),
-            Kind::Maintenance => maintain(node, long),
+            Kind::Maintenance => self.maintain(node, long),
             Kind::Twice => {
                 let permille = self.rng.random_range(100..900);
                 while_(vec![Deed::Twice(place, network, permille)], long, heal)
@@ -215,8 +215,25 @@ impl Dice {
         let all = self.rng.random_bool(0.5);
         let scope = if all { Scope::All } else { Scope::Node(Place::Node(node).to_string()) };
         let (person, reason) = ("dice".to_owned(), "dice".to_owned());
-        let disarm = Request::Disarm { scope: scope.clone(), reason, person: person.clone() };
+        // Some end by themselves, and are ended by hand only if that is earlier.
+        let minutes = self.rng.random_bool(0.3).then(|| span.as_secs().div_ceil(60).max(1));
+        let (by, on) = (person.clone(), scope.clone());
+        let disarm = Request::Disarm { scope: on, reason, person: by, minutes };
         Throw::ordered(disarm, span, Request::Arm { scope, person })
+    }
+
+    /// Work on a node that an operator has planned, with or without its VMs moved away first.
+    fn maintain(&mut self, node: u16, span: Duration) -> Throw {
+        let migrate = self.rng.random_bool(0.4);
+        let switch = |on| Request::Maintenance {
+            node: Place::Node(node).to_string(),
+            on,
+            reason: "dice".to_owned(),
+            person: "dice".to_owned(),
+            minutes: None,
+            migrate: on && migrate,
+        };
+        Throw::ordered(switch(true), span, switch(false))
     }
 
     /// An operator has a node fenced that serves, and switches it on again later.
@@ -270,16 +287,6 @@ pub(super) fn releases(world: &World) -> Vec<Request> {
         Request::Release { node, force: true, reason: "it is repaired".to_owned(), person }
     };
     waiting.map(|node| order(node.place().to_string())).collect()
-}
-
-fn maintain(node: u16, span: Duration) -> Throw {
-    let switch = |on| Request::Maintenance {
-        node: Place::Node(node).to_string(),
-        on,
-        reason: "dice".to_owned(),
-        person: "dice".to_owned(),
-    };
-    Throw::ordered(switch(true), span, switch(false))
 }
 
 fn apart(world: &World, place: Place, span: Duration) -> Throw {

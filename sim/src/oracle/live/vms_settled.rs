@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use controller::policy::Wish;
 use controller::registry::{Incident, Progress, State};
 use fencing::IncidentId;
 use uuid::Uuid;
@@ -76,6 +77,9 @@ impl VmsSettled {
     fn judge_moved(&mut self, world: &World, incident: &Incident) -> Result<(), String> {
         for (id, vm) in &incident.vms {
             let Progress::Moved { destination } = &vm.progress else { continue };
+            if vm.before.treatment.wish == Wish::Stop {
+                continue;
+            }
             if !self.moved.insert((incident.id, *id)) || vm.before.vm_state != "active" {
                 continue;
             }

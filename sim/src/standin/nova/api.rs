@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use controller::nova::Labels;
 use controller::nova::call::{MigrationKind, MigrationStatus};
 use uuid::Uuid;
 
@@ -53,6 +54,13 @@ impl Cloud {
         };
         self.servers.insert(id, server);
         self.guests.insert((host.to_string(), id));
+    }
+
+    /// Says what a server is; its size stays its flavor's.
+    pub fn label(&mut self, id: Uuid, labels: Labels) {
+        if let Some(server) = self.servers.get_mut(&id) {
+            server.labels = labels;
+        }
     }
 
     /// Sets a server's states as if its user or a fault had: `active`, `stopped`, `paused`, `error`, ...
@@ -107,6 +115,9 @@ impl Cloud {
                 let server = self.servers.get(id).ok_or_else(|| Fault::no_server(*id))?;
                 Ok(Done::Actions(server.actions.iter().rev().cloned().collect()))
             }
+            Request::Hypervisors => Ok(Done::Hypervisors(self.hypervisors())),
+            Request::Aggregates => Ok(Done::Aggregates(self.aggregates.clone())),
+            Request::Groups => Ok(Done::Groups(self.groups.clone())),
             Request::Boot { name, flavor, host } => {
                 Ok(Done::Booted(self.boot(now, name, *flavor, host.as_deref(), request_id)))
             }
@@ -254,6 +265,7 @@ fn blank(id: Uuid, name: &str, flavor: Flavor) -> Server {
         actions: Vec::new(),
         was_stopped: false,
         spoiled: false,
+        labels: Labels::default(),
     }
 }
 

@@ -19,6 +19,8 @@ pub(super) struct Compute {
     pub(super) running: bool,
     /// Last report, while it does not run.
     reported: Option<Duration>,
+    /// Evacuations and live migrations stay in it.
+    pub(super) cell: String,
     queue: VecDeque<Message>,
 }
 
@@ -34,10 +36,26 @@ impl Cloud {
             disabled_reason: None,
             running: true,
             reported: Some(now),
+            cell: String::new(),
             queue: VecDeque::new(),
         };
         self.computes.insert(host.to_string(), compute);
         service
+    }
+
+    /// Puts a compute into a cell.
+    pub fn set_cell(&mut self, host: &str, cell: String) {
+        if let Some(compute) = self.computes.get_mut(host) {
+            compute.cell = cell;
+        }
+    }
+
+    /// Disables a compute until somebody needs it.
+    pub fn keep_in_reserve(&mut self, host: &str) {
+        if let Some(compute) = self.computes.get_mut(host) {
+            compute.enabled = false;
+            compute.disabled_reason = Some("reserved".to_string());
+        }
     }
 
     /// nova-compute has started: it cleans up after evacuations, also while forced down, then takes what waits in

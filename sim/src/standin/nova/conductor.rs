@@ -83,11 +83,26 @@ impl Cloud {
         let Some(compute) = self.computes.get(host) else { return false };
         let wanted = self.servers.get(&server).map_or(0, |server| server.flavor.vcpus());
         let room = self.settings.vcpus_per_host.saturating_sub(self.load(host, true));
-        compute.enabled && self.is_up(now, compute) && wanted <= room
+        let meets = self.kept_apart(server).any(|other| {
+            self.servers.get(&other).is_some_and(|other| other.host.as_deref() == Some(host))
+        });
+        let own = self.servers.get(&server).and_then(|server| server.host.as_ref());
+        let own = own.and_then(|host| self.computes.get(host));
+        let in_cell = own.is_none_or(|own| own.cell == compute.cell);
+        compute.enabled && self.is_up(now, compute) && wanted <= room && !meets && in_cell
+    }
+
+    /// Members of this server's groups whose policy is `anti-affinity`, without itself.
+    pub(super) fn kept_apart(&self, server: Uuid) -> impl Iterator<Item = Uuid> {
+        let of = self.groups.iter().filter(move |group| {
+            group.policy == "anti-affinity" && group.members.contains(&server)
+        });
+        let members = of.flat_map(|group| group.members.iter().copied());
+        members.filter(move |other| *other != server)
     }
 
     /// vCPUs on a host; `claims` counts servers on their way to it too.
-    fn load(&self, host: &str, claims: bool) -> u32 {
+    pub(super) fn load(&self, host: &str, claims: bool) -> u32 {
         let here =
             |id: &Uuid| self.servers.get(id).is_some_and(|s| s.host.as_deref() == Some(host));
         let settled: u32 = self

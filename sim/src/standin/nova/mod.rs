@@ -20,6 +20,7 @@ use std::time::Duration;
 use controller::nova::call::{
     MigrationKind, MigrationRecord, MigrationStatus, ServerRecord, ServiceRecord,
 };
+use controller::nova::{AggregateRecord, GroupRecord, HypervisorRecord};
 use uuid::Uuid;
 
 mod api;
@@ -156,6 +157,11 @@ pub struct Cloud {
     pub faults: Faults,
     computes: BTreeMap<String, Compute>,
     servers: BTreeMap<Uuid, Server>,
+    /// Aggregates; change them at any time.
+    pub aggregates: Vec<AggregateRecord>,
+    /// Server groups; change them at any time.
+    pub groups: Vec<GroupRecord>,
+    group_names: Vec<String>,
     migrations: BTreeMap<u64, Migration>,
     /// Rebuilds and builds between claim and end, by host and server.
     spawning: BTreeMap<(String, Uuid), Spawning>,
@@ -174,6 +180,9 @@ impl Cloud {
             faults: Faults::default(),
             computes: BTreeMap::new(),
             servers: BTreeMap::new(),
+            aggregates: Vec::new(),
+            groups: Vec::new(),
+            group_names: Vec::new(),
             migrations: BTreeMap::new(),
             spawning: BTreeMap::new(),
             guests: BTreeSet::new(),
@@ -218,6 +227,38 @@ impl Cloud {
     /// All nova-compute services, as Nova would list them at `now`.
     pub fn services(&self, now: Duration) -> Vec<ServiceRecord> {
         self.computes.values().map(|compute| self.service_record(now, compute)).collect()
+    }
+
+    /// Adds a server to the anti-affinity group of a name, which is made with its first member.
+    pub fn join_group(&mut self, name: &str, server: Uuid) {
+        let place = self.group_names.iter().position(|known| known == name);
+        let place = place.unwrap_or_else(|| {
+            self.group_names.push(name.to_string());
+            let id = self.fresh_id();
+            let policy = "anti-affinity".to_string();
+            self.groups.push(GroupRecord { id, policy, members: BTreeSet::new() });
+            self.groups.len() - 1
+        });
+        if let Some(group) = self.groups.get_mut(place) {
+            group.members.insert(server);
+        }
+    }
+
+    /// Takes so long from here on.
+    pub fn set_latency(&mut self, latency: Latency) {
+        self.settings.latency = latency;
+    }
+
+    /// Room of all hosts, as Nova reckons it.
+    pub fn hypervisors(&self) -> Vec<HypervisorRecord> {
+        let room = |compute: &Compute| HypervisorRecord {
+            host: compute.host.clone(),
+            vcpus: self.settings.vcpus_per_host.into(),
+            vcpus_used: self.load(&compute.host, true).into(),
+            memory_mib: memory(self.settings.vcpus_per_host),
+            memory_used_mib: memory(self.load(&compute.host, true)),
+        };
+        self.computes.values().map(room).collect()
     }
 
     /// All migration records, newest first, deleted servers' left out as Nova does.
@@ -295,6 +336,11 @@ impl Cloud {
     fn fresh_request_id(&mut self) -> String {
         format!("req-{}", self.fresh_id())
     }
+}
+
+/// Memory that goes with so many vCPUs, in MiB.
+fn memory(vcpus: u32) -> u64 {
+    u64::from(vcpus) * 512
 }
 
 #[cfg(test)]

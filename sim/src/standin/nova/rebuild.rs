@@ -18,7 +18,12 @@ impl Cloud {
             return;
         }
         let doubled = self.guests.contains(&key);
-        let refused = self.faults.fail_claim.contains(&id);
+        // The late check of the group: the scheduler saw none of those that are on their way.
+        let meets = self.kept_apart(id).any(|other| {
+            let there = (host.to_string(), other);
+            self.spawning.contains_key(&there) || self.guests.contains(&there)
+        });
+        let refused = self.faults.fail_claim.contains(&id) || meets;
         let Some(server) = self.servers.get_mut(&id) else {
             self.set_status(migration, MigrationStatus::Error);
             return;

@@ -54,6 +54,9 @@ fn good(call: &Call, done: Done, request_id: String) -> Reply {
             Reply::Migrations(rows.into_iter().map(|(record, _)| record).collect())
         }
         Done::Actions(rows) => Reply::Actions(rows),
+        Done::Hypervisors(rows) => Reply::Hypervisors(rows),
+        Done::Aggregates(rows) => Reply::Aggregates(rows),
+        Done::Groups(rows) => Reply::Groups(rows),
         Done::Accepted { .. } | Done::Booted(_) | Done::Deleted => {
             Reply::Written(Written::Done { request_id, service: None })
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use controller::nova::call::{
     ActionRecord, Call, MigrationKind, MigrationRecord, ServerRecord, ServiceRecord,
 };
+use controller::nova::{AggregateRecord, GroupRecord, HypervisorRecord};
 use uuid::Uuid;
 
 use super::Flavor;
@@ -46,6 +47,12 @@ pub enum Request {
     },
     /// Actions of a server, newest first.
     Actions(Uuid),
+    /// Room of all hosts.
+    Hypervisors,
+    /// All aggregates.
+    Aggregates,
+    /// All server groups.
+    Groups,
     /// Boots a server.
     Boot {
         /// Its name.
@@ -83,6 +90,9 @@ impl Request {
             | Request::Servers(_)
             | Request::Server(_)
             | Request::Migrations { .. }
+            | Request::Hypervisors
+            | Request::Aggregates
+            | Request::Groups
             | Request::Actions(_) => false,
         }
     }
@@ -118,6 +128,9 @@ impl Request {
                 status: None,
             },
             Call::Actions { server } => Request::Actions(*server),
+            Call::Hypervisors => Request::Hypervisors,
+            Call::Aggregates => Request::Aggregates,
+            Call::Groups => Request::Groups,
         }
     }
 }
@@ -137,6 +150,12 @@ pub enum Done {
     Migrations(Vec<(MigrationRecord, MigrationKind)>),
     /// Actions.
     Actions(Vec<ActionRecord>),
+    /// Room of all hosts.
+    Hypervisors(Vec<HypervisorRecord>),
+    /// Aggregates.
+    Aggregates(Vec<AggregateRecord>),
+    /// Server groups.
+    Groups(Vec<GroupRecord>),
     /// An action was taken on; no body.
     Accepted {
         /// It is an evacuation, which answers 200; others answer 202.

@@ -1,11 +1,12 @@
 //! Rows of Nova's database: servers and migration records.
 
+use controller::nova::Labels;
 use controller::nova::call::{
     ActionRecord, MigrationKind, MigrationRecord, MigrationStatus, ServerRecord,
 };
 use uuid::Uuid;
 
-use super::Flavor;
+use super::{Flavor, memory};
 
 /// Nova's `power_state`.
 pub(super) const NO_STATE: u8 = 0;
@@ -30,6 +31,8 @@ pub(super) struct Server {
     pub(super) was_stopped: bool,
     /// Two rebuilds of it met, and one has failed of that.
     pub(super) spoiled: bool,
+    /// What it is, but for its size, which is the flavor's.
+    pub(super) labels: Labels,
 }
 
 impl Server {
@@ -43,6 +46,12 @@ impl Server {
             status: self.status().to_string(),
             power_state: self.power_state,
             fault: self.fault.clone().filter(|_| self.vm_state == "error"),
+            labels: Labels {
+                flavor: self.flavor.name().to_string(),
+                vcpus: self.flavor.vcpus().into(),
+                memory_mib: memory(self.flavor.vcpus()),
+                ..self.labels.clone()
+            },
         }
     }
 

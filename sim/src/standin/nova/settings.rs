@@ -72,6 +72,14 @@ pub enum Flavor {
 }
 
 impl Flavor {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Flavor::Tiny => "tiny",
+            Flavor::Big => "big",
+        }
+    }
+
     pub(super) fn vcpus(self) -> u32 {
         match self {
             Flavor::Tiny => 1,

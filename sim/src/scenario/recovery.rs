@@ -1,0 +1,109 @@
+//! What a scenario says about recoveries: what its VMs are, how many move at once, which hosts are reserved, and the
+//! policy.
+
+use std::collections::BTreeSet;
+
+use controller::nova::{AggregateRecord, Labels};
+use controller::policy::Policy;
+
+use super::deeds;
+use crate::place::Place;
+use crate::standin::nova::Flavor;
+use crate::world::Plan;
+
+const VM: &str =
+    "vm NAME on NODE [big] [tag=T] [project=P] [zone=Z] [image=I] [group=G] [KEY:VALUE]";
+const AGGREGATE: &str = "aggregate NAME NODE,NODE [zone=Z] [KEY:VALUE]";
+
+/// A VM, as a line of a scenario says.
+#[derive(Clone, Debug)]
+pub(super) struct NewVm {
+    pub(super) name: String,
+    pub(super) node: u16,
+    pub(super) flavor: Flavor,
+    pub(super) labels: Labels,
+    /// Anti-affinity groups by name.
+    pub(super) groups: Vec<String>,
+}
+
+/// Reads the words after `vm`.
+pub(super) fn vm(plan: &Plan, words: &[&str]) -> Result<NewVm, String> {
+    let usage = || deeds::usage(VM);
+    let [name, "on", node, rest @ ..] = words else { return Err(usage()) };
+    let mut vm = NewVm {
+        name: (*name).to_owned(),
+        node: deeds::node(node, plan.nodes)?,
+        flavor: Flavor::Tiny,
+        labels: Labels::default(),
+        groups: Vec::new(),
+    };
+    for word in rest {
+        match (word.split_once('='), word.split_once(':')) {
+            (None, None) if *word == "big" => vm.flavor = Flavor::Big,
+            (Some(("tag", tag)), _) => drop(vm.labels.tags.insert(tag.to_owned())),
+            (Some(("project", project)), _) => vm.labels.project = project.to_owned(),
+            (Some(("zone", zone)), _) => vm.labels.zone = zone.to_owned(),
+            (Some(("image", image)), _) => vm.labels.image = image.to_owned(),
+            (Some(("group", group)), _) => vm.groups.push(group.to_owned()),
+            (None, Some((key, value))) => {
+                vm.labels.metadata.insert(key.to_owned(), value.to_owned());
+            }
+            _ => return Err(usage()),
+        }
+    }
+    Ok(vm)
+}
+
+/// Reads the words after `aggregate`.
+pub(super) fn aggregate(plan: &Plan, words: &[&str]) -> Result<AggregateRecord, String> {
+    let usage = || deeds::usage(AGGREGATE);
+    let [name, nodes, rest @ ..] = words else { return Err(usage()) };
+    let host = |name: &str| deeds::node(name, plan.nodes).map(|n| Place::Node(n).to_string());
+    let hosts: BTreeSet<String> = nodes.split(',').map(host).collect::<Result<_, _>>()?;
+    let mut aggregate = AggregateRecord {
+        name: (*name).to_owned(),
+        zone: None,
+        hosts,
+        metadata: std::collections::BTreeMap::new(),
+    };
+    for word in rest {
+        match (word.split_once('='), word.split_once(':')) {
+            (Some(("zone", zone)), _) => aggregate.zone = Some(zone.to_owned()),
+            (None, Some((key, value))) => {
+                aggregate.metadata.insert(key.to_owned(), value.to_owned());
+            }
+            _ => return Err(usage()),
+        }
+    }
+    Ok(aggregate)
+}
+
+/// A key of the cluster's line that is about recoveries; `None` when it is another.
+pub(super) fn key(plan: &mut Plan, key: &str, value: &str) -> Option<Result<(), String>> {
+    let pace = &mut plan.recovery.pace;
+    let place = match key {
+        "in_flight" => &mut pace.cloud,
+        "in_flight_per_source" => &mut pace.source,
+        "in_flight_per_destination" => &mut pace.destination,
+        "starts_per_minute" => &mut pace.per_minute,
+        "hold_after" => &mut pace.hold_after,
+        "cells" => return Some(small(value).map(|cells| plan.cells = cells)),
+        "reserved" => {
+            plan.recovery.reserved = value.split(',').map(str::to_owned).collect();
+            return Some(Ok(()));
+        }
+        _ => return None,
+    };
+    Some(small(value).map(|number| *place = number.into()))
+}
+
+fn small(value: &str) -> Result<u16, String> {
+    value.parse().map_err(|_| format!("`{value}` is no small number"))
+}
+
+/// Takes the lines that began with `policy`.
+pub(super) fn policy(plan: &mut Plan, text: &str) -> Result<(), String> {
+    plan.recovery.policy =
+        Policy::parse("policy", text).map_err(|problems| problems.to_string())?;
+    Ok(())
+}
