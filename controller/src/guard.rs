@@ -433,7 +433,10 @@ mod tests {
         let mut registry = cluster(6);
         fence_and_cancel(&mut registry, 2);
         let reason = Some("repair".to_owned());
-        commit(&mut registry, Command::Maintenance { node: node(2), reason, minutes: None, drain: None });
+        commit(
+            &mut registry,
+            Command::Maintenance { node: node(2), reason, minutes: None, drain: None },
+        );
         pass(&mut registry, 4);
         assert_eq!(refusal(&registry, &[node(1)]), Some("budget"));
     }
@@ -460,7 +463,10 @@ mod tests {
         assert_eq!(refusal(&registry, &[node(1)]), Some("disarmed"));
         commit(&mut registry, Command::DisarmAll { reason: None, minutes: None });
         let reason = Some("new fan".into());
-        commit(&mut registry, Command::Maintenance { node: node(1), reason, minutes: None, drain: None });
+        commit(
+            &mut registry,
+            Command::Maintenance { node: node(1), reason, minutes: None, drain: None },
+        );
         assert_eq!(refusal(&registry, &[node(1)]), Some("maintenance"));
     }
 }

@@ -37,8 +37,11 @@ pub(crate) fn page(state: &State, look: Look) -> String {
         ]);
     }
     out.push_str(&nodes.render());
-    let moving: Vec<&Incident> =
-        state.incidents.iter().filter(|incident| incident.open && !incident.vms.is_empty()).collect();
+    let moving: Vec<&Incident> = state
+        .incidents
+        .iter()
+        .filter(|incident| incident.open && !incident.vms.is_empty())
+        .collect();
     if moving.is_empty() {
         return out;
     }
@@ -62,7 +65,8 @@ fn freshness(state: &State, look: Look) -> String {
     if state.stale.is_empty() {
         return "Everything observed is fresh.\n\n".to_owned();
     }
-    let lines = state.stale.iter().map(|what| format!("{} {what}\n", look.paint(Tone::Bad, "stale:")));
+    let lines =
+        state.stale.iter().map(|what| format!("{} {what}\n", look.paint(Tone::Bad, "stale:")));
     format!("{}\n", lines.collect::<String>())
 }
 

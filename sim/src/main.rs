@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Parser;
+use controller::core::Pace;
 use sim::ci::Ci;
 use sim::explore::{Exploration, Many, Totals};
-use controller::core::Pace;
 use sim::fleet::{Fleet, Loss, real_latency};
 use sim::scenario::Scenario;
 
@@ -209,7 +209,14 @@ fn fleet(arguments: &Arguments, hours: f64) -> anyhow::Result<()> {
 /// As it is by default, and with windows as wide as a large cloud might open them.
 fn recovery(arguments: &Arguments, vms: u16) -> anyhow::Result<()> {
     let lost = arguments.nodes.unwrap_or(40);
-    let wide = Pace { cloud: 240, cell: 240, source: 12, destination: 6, per_minute: 6000, ..Pace::default() };
+    let wide = Pace {
+        cloud: 240,
+        cell: 240,
+        source: 12,
+        destination: 6,
+        per_minute: 6000,
+        ..Pace::default()
+    };
     for pace in [Pace::default(), wide] {
         let pace = Pace { hold_after: usize::MAX, ..pace };
         let (seed, latency) = (arguments.seed, real_latency());

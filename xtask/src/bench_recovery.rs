@@ -10,8 +10,7 @@ pub(crate) fn command(nodes: u16, vms: u16) -> Result<()> {
     let program = place::target().join("debug").join("sim");
     let program = program.to_str().context("the target directory has a strange name")?;
     let (nodes, vms) = (nodes.to_string(), vms.to_string());
-    let status =
-        place::program(program, &["--nodes", &nodes, "--recovery", &vms]).status()?;
+    let status = place::program(program, &["--nodes", &nodes, "--recovery", &vms]).status()?;
     ensure!(status.success(), "the recovery was not measured");
     Ok(())
 }

@@ -16,8 +16,8 @@ use toml::de::ValueDeserializer;
 use super::problem::{Page, Problems, Text};
 use super::table::{At, Table, address, host_name, parse, path, uuid};
 use super::{
-    Api, Config, Controller, Inventory, MOST_NETWORKS, Network, inventory, policy, record, recovery,
-    secret, waits,
+    Api, Config, Controller, Inventory, MOST_NETWORKS, Network, inventory, policy, record,
+    recovery, secret, waits,
 };
 use crate::core::Recovery;
 use crate::nova::client::{self, NovaConfig};
@@ -70,9 +70,10 @@ pub(super) fn read(file: &Path, text: &str, problems: &mut Problems) -> Option<C
     let nova = nova(&mut top, folder, page);
     let record = record::most(&mut top, page);
     let (pace, reserved) = recovery::recovery(&mut top, page);
-    let policy_file = top.read_if("policy", "policy = \"/etc/holdfast/policy.toml\"", page, |text| {
-        path(folder, text)
-    });
+    let policy_file =
+        top.read_if("policy", "policy = \"/etc/holdfast/policy.toml\"", page, |text| {
+            path(folder, text)
+        });
     let policy = match &policy_file {
         Some(file) => policy::of_file(file, page)?,
         None => Policy::default(),

@@ -114,7 +114,8 @@ fn condition(table: &mut Table<'_>, page: &mut Page<'_>) -> Match {
     let flavor = list("flavor");
     let image = list("image");
     let tag = list("tag");
-    let metadata = table.texts("metadata", "metadata = { tier = \"db\" }", page).unwrap_or_default();
+    let metadata =
+        table.texts("metadata", "metadata = { tier = \"db\" }", page).unwrap_or_default();
     Match { zone, aggregate, project, flavor, image, tag, metadata }
 }
 
@@ -154,7 +155,9 @@ fn waits(top: &mut Table<'_>, page: &mut Page<'_>) -> BTreeMap<u16, u32> {
             (Some(order), Some(seconds)) => drop(waits.insert(order, seconds)),
             _ => page.error(
                 &span,
-                format!("[wait] {order} = {wait:?}: an order from 0 to 1000 and a time of at most a day"),
+                format!(
+                    "[wait] {order} = {wait:?}: an order from 0 to 1000 and a time of at most a day"
+                ),
                 "",
                 "write 10 = \"90s\": after the last VM of order 10 the next order waits so long",
             ),

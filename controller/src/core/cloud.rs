@@ -147,7 +147,8 @@ impl Controller {
     /// A VM as it is planned: what it was, and what the policy says of it.
     pub(super) fn before(&self, incident: &Incident, server: &ServerRecord) -> Before {
         let groups = self.leading.iter().flat_map(|leading| &leading.cloud.groups);
-        let apart = groups.filter(|group| group.keeps_apart() && group.members.contains(&server.id));
+        let apart =
+            groups.filter(|group| group.keeps_apart() && group.members.contains(&server.id));
         Before {
             name: server.name.clone(),
             vm_state: server.vm_state.clone(),

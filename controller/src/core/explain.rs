@@ -17,9 +17,9 @@ impl Controller {
         let id = Uuid::try_parse(server);
         let why = match (id, self.settings.nova) {
             (_, false) => "no Nova is configured".to_owned(),
-            (Err(_), _) => format!(
-                "{server:?} is no server's id: `openstack server show NAME -c id` shows it"
-            ),
+            (Err(_), _) => {
+                format!("{server:?} is no server's id: `openstack server show NAME -c id` shows it")
+            }
             (Ok(server), true) => {
                 // The aggregates, for rules about them.
                 self.cloud_is_known();
@@ -57,15 +57,19 @@ impl Controller {
         let host = server.host.clone().unwrap_or_default();
         let decision = self.decision(&host, server);
         let labels = &server.labels;
-        let mut said = format!("{} on {}\n", server.name, if host.is_empty() { "no host" } else { &host });
+        let mut said =
+            format!("{} on {}\n", server.name, if host.is_empty() { "no host" } else { &host });
         for because in &decision.because {
-            let _ = writeln!(said, "  {:<9} {:<9} by {}", because.setting, because.value, because.rule);
+            let _ =
+                writeln!(said, "  {:<9} {:<9} by {}", because.setting, because.value, because.rule);
         }
         if decision.treatment.wait_s > 0 {
-            let _ = writeln!(said, "  the next order waits {} s after it", decision.treatment.wait_s);
+            let _ =
+                writeln!(said, "  the next order waits {} s after it", decision.treatment.wait_s);
         }
         if !decision.overridden.is_empty() {
-            let _ = writeln!(said, "  overridden by finer rules: {}", decision.overridden.join(", "));
+            let _ =
+                writeln!(said, "  overridden by finer rules: {}", decision.overridden.join(", "));
         }
         let _ = write!(
             said,

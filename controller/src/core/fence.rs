@@ -145,7 +145,11 @@ impl Controller {
             }
             Asked::BmcCheck(node) => return self.bmc_checked(node, reply, out),
             Asked::BmcEnroll(enrolling) => return self.bmc_enrolled(&enrolling, reply, out),
-            Asked::Nova(_) | Asked::Vm(..) | Asked::Cloud(_) | Asked::Reserved(_) | Asked::Explain(_) => {
+            Asked::Nova(_)
+            | Asked::Vm(..)
+            | Asked::Cloud(_)
+            | Asked::Reserved(_)
+            | Asked::Explain(_) => {
                 return;
             }
         };

@@ -246,7 +246,13 @@ impl Controller {
         }
     }
 
-    fn moved(&mut self, incident: IncidentId, vm: Uuid, destination: String, out: &mut Vec<Effect>) {
+    fn moved(
+        &mut self,
+        incident: IncidentId,
+        vm: Uuid,
+        destination: String,
+        out: &mut Vec<Effect>,
+    ) {
         let record = self.work(incident).and_then(|work| work.record_of.get(&vm).copied());
         self.propose_once(Command::Moved { incident, vm, destination, record }, out);
     }

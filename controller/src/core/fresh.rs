@@ -49,7 +49,9 @@ impl Controller {
         let Some(leading) = &self.leading else { return Vec::new() };
         let nova = leading.nova_trouble.as_ref().map(|why| {
             let silent = leading.nova_heard.map_or(0, |at| now.saturating_sub(at).as_secs());
-            format!("Nova for {silent} s: {why}; mend nova-api or Keystone: no new fence begins before")
+            format!(
+                "Nova for {silent} s: {why}; mend nova-api or Keystone: no new fence begins before"
+            )
         });
         let networks = self.settings.networks.iter().zip(&self.sights);
         let dark = networks.filter(|(_, sight)| sight.is_dark()).map(|(name, _)| {

@@ -82,11 +82,14 @@ impl Controller {
     /// Begins with the VMs that are next, as far as the windows have room: each begins by a look at it.
     pub(super) fn start_waiting(&mut self, out: &mut Vec<Effect>) {
         let pace = self.settings.recovery.pace;
-        let moving: Vec<Incident> =
-            self.registry.open_incidents().filter(|incident| is_moving(incident)).cloned().collect();
-        let waits = |incident: &Incident| {
-            incident.vms.values().any(|vm| vm.progress == Progress::Waiting)
-        };
+        let moving: Vec<Incident> = self
+            .registry
+            .open_incidents()
+            .filter(|incident| is_moving(incident))
+            .cloned()
+            .collect();
+        let waits =
+            |incident: &Incident| incident.vms.values().any(|vm| vm.progress == Progress::Waiting);
         if !moving.iter().any(waits) {
             return;
         }
@@ -182,7 +185,9 @@ impl Controller {
     /// Whether the limit on evacuations is reached and nobody has lifted it for this incident; told once.
     fn is_held(&mut self, incident: &Incident, looking: usize, out: &mut Vec<Effect>) -> bool {
         let Some(hold) = self.hold(incident, looking) else { return false };
-        self.tell_once(incident.id, "nova", hold, out);
+        if self.work(incident.id).is_some_and(|work| work.told.insert(hold.clone())) {
+            out.push(Effect::page("nova", hold));
+        }
         true
     }
 

@@ -52,9 +52,9 @@ pub(super) fn choose(hosts: &[Host], memory_mib: u64, no_room: &[String], window
     let rank = |host: &&Host| {
         let refused = no_room.iter().position(|name| *name == host.name).map_or(0, |at| at + 1);
         let full = is_full(host, memory_mib);
-        let filled = host.room.map_or(u64::MAX, |(all, used)| {
-            (used + memory_mib).saturating_mul(1000) / all.max(1)
-        });
+        let filled = host
+            .room
+            .map_or(u64::MAX, |(all, used)| (used + memory_mib).saturating_mul(1000) / all.max(1));
         (refused, host.strange, full, host.other_zone, filled, host.taken, host.name.clone())
     };
     let free = hosts.iter().filter(|host| host.in_flight < window);
@@ -64,11 +64,7 @@ pub(super) fn choose(hosts: &[Host], memory_mib: u64, no_room: &[String], window
             let better = hosts.iter().any(|other| {
                 !no_room.contains(&other.name) && !is_full(other, memory_mib) && !other.strange
             });
-            if better {
-                Place::Busy
-            } else {
-                Place::Named { host: host.name.clone(), full: true }
-            }
+            if better { Place::Busy } else { Place::Named { host: host.name.clone(), full: true } }
         }
         Some(host) => Place::Named { host: host.name.clone(), full: false },
         None if hosts.is_empty() => Place::Nowhere,
@@ -91,9 +87,8 @@ impl Controller {
             return Place::Nowhere;
         }
         let suspected = self.suspected(NodeId(Uuid::nil()));
-        let is_suspected = |host: &str| {
-            self.node_of_host(host).is_some_and(|(node, _)| suspected.contains(&node))
-        };
+        let is_suspected =
+            |host: &str| self.node_of_host(host).is_some_and(|(node, _)| suspected.contains(&node));
         let meets = self.hosts_of_group(vm, known);
         let well = able.into_iter().filter(|host| !is_suspected(host));
         let well: Vec<&str> = well.filter(|host| !meets.contains(*host)).collect();
@@ -101,7 +96,12 @@ impl Controller {
             return Place::Suspected;
         }
         let hosts = self.hosts(&well, &known.before.zone);
-        choose(&hosts, known.before.memory_mib, &known.no_room, self.settings.recovery.pace.destination)
+        choose(
+            &hosts,
+            known.before.memory_mib,
+            &known.no_room,
+            self.settings.recovery.pace.destination,
+        )
     }
 
     /// Hosts that Nova would use, in the source's cell, without an incident or maintenance of their own.

@@ -49,7 +49,8 @@ impl Controller {
             let listed = self.settings.recovery.reserved.contains(&service.host);
             let node = self.node_of_host(&service.host).map(|(_, node)| node);
             let in_cell = node.is_none_or(|node| Some(&node.record.cell) == own_cell.as_ref());
-            let free = node.is_none_or(|node| node.incident.is_none() && node.maintenance.is_none());
+            let free =
+                node.is_none_or(|node| node.incident.is_none() && node.maintenance.is_none());
             let taken = self.registry.reserved().contains_key(&service.host);
             let ready = service.up && !service.forced_down && is_reserved(service);
             listed && ready && service.host != source && in_cell && free && !taken
@@ -63,7 +64,8 @@ impl Controller {
             return false;
         };
         let name = self.name(incident.node);
-        let text = format!("{name} its VMs have no room elsewhere: reserved host {host} is enabled");
+        let text =
+            format!("{name} its VMs have no room elsewhere: reserved host {host} is enabled");
         if self.propose_once(Command::Reserve { incident: incident.id, host, service }, out) {
             out.push(Effect::page("nova", text));
         }

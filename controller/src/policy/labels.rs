@@ -59,8 +59,7 @@ pub(super) fn instanceha(how: LabelUse, subject: &Subject<'_>) -> Option<Labelle
     let chosen = subject.aggregates.iter().any(|aggregate| marked(&aggregate.metadata));
     let host = !chosen || subject.own_aggregates().any(|own| marked(&own.metadata));
     let has = server && host;
-    let name =
-        if has { format!("label {EVACUABLE}") } else { format!("no label {EVACUABLE}") };
+    let name = if has { format!("label {EVACUABLE}") } else { format!("no label {EVACUABLE}") };
     let mut said = said(how, has, name);
     let priority = labels.metadata.get(RESTART_PRIORITY).and_then(|text| text.trim().parse().ok());
     if let Some(priority) = priority {

@@ -141,8 +141,7 @@ fn a_rule_on_metadata_overrides_a_label() {
     let rule = rule("always", Wish::Evacuate, |m| {
         m.metadata.insert("tier".into(), "*".into());
     });
-    let policy =
-        Policy { rules: vec![rule], masakari: LabelUse::Select, ..Policy::default() };
+    let policy = Policy { rules: vec![rule], masakari: LabelUse::Select, ..Policy::default() };
     assert_eq!(decide(&policy, &labels()).treatment.rule, "always");
 }
 

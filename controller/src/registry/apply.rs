@@ -6,8 +6,8 @@ use fencing::{BootId, Epoch, IncidentId, NodeId};
 use mutants::{Mutant, is_on};
 
 use super::command::{Command, Entry, Kind, Verdict};
-use super::incident::{Course, Fence, Incident, Progress, State};
 use super::exempt::Work;
+use super::incident::{Course, Fence, Incident, Progress, State};
 use super::node::{Arming, FENCES_KEPT, Node};
 use super::recovery::Voided;
 use super::{AppliedMatrix, FENCED_BOOTS_KEPT, MATRICES_KEPT, Registry};
@@ -107,8 +107,7 @@ impl Registry {
                 let incident = self.in_state(*incident, &[State::Disabling])?;
                 incident.service = Some(*service);
                 incident.disabled_by_us = *disabled_by_us;
-                let migrates =
-                    matches!(incident.course, Course::Soft(Kind::Migrate | Kind::Drain));
+                let migrates = matches!(incident.course, Course::Soft(Kind::Migrate | Kind::Drain));
                 let next = if migrates { State::Migrating } else { State::Migrated };
                 incident.enter(next, at.ms, at.index);
                 Ok(())
@@ -135,9 +134,7 @@ impl Registry {
                 self.void(*incident, *vm, Voided { same, past: *past, no_room })
             }
             Command::Approved { incident, by } => self.approve(*incident, by),
-            Command::Reserve { incident, host, service } => {
-                self.reserve(*incident, host, *service)
-            }
+            Command::Reserve { incident, host, service } => self.reserve(*incident, host, *service),
             Command::GiveBack { host } => self.give_back(host),
             Command::GivenBack { host } => self.given_back(host),
             Command::Moved { incident, vm, destination, record } => {

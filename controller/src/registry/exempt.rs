@@ -50,7 +50,8 @@ impl Registry {
         let until = self.until(work.minutes);
         let boot = self.known(id)?.serving_boot();
         if let Some(verdict) = work.drain {
-            let boot = boot.ok_or(Rejected("the node does not serve: it has nothing to migrate"))?;
+            let boot =
+                boot.ok_or(Rejected("the node does not serve: it has nothing to migrate"))?;
             self.open(at, id, boot, verdict.clone(), Course::Soft(Kind::Drain))?;
         }
         let node = self.known(id)?;
@@ -100,12 +101,9 @@ impl Registry {
         let nodes = self.nodes.iter().filter(|(_, node)| over(node.until)).map(|(id, node)| {
             let node_id = *id;
             match node.maintenance {
-                Some(_) => Command::Maintenance {
-                    node: node_id,
-                    reason: None,
-                    minutes: None,
-                    drain: None,
-                },
+                Some(_) => {
+                    Command::Maintenance { node: node_id, reason: None, minutes: None, drain: None }
+                }
                 None => Command::ArmWanted { node: node_id },
             }
         });

@@ -199,7 +199,8 @@ fn after_an_unknown_outcome_the_next_attempt_names_the_same_destination() {
 fn nothing_is_recovered_before_every_vm_is_settled() {
     let (mut log, incident, vm) = Log::evacuating();
     assert!(log.commit(Command::Recovered { incident }).is_err());
-    log.commit(Command::Parked { incident, vm, why: "no room".into(), record: None }).expect("parked");
+    log.commit(Command::Parked { incident, vm, why: "no room".into(), record: None })
+        .expect("parked");
     log.commit(Command::Recovered { incident }).expect("all settled");
     log.commit(Command::Released { incident, by: "rule".into() }).expect("released");
     log.arm(1, 11).expect("a released node may be armed, with its new boot");
@@ -263,7 +264,8 @@ fn a_maintenance_that_drains_opens_an_incident_that_ends_with_it() {
     let mut log = Log::new();
     let reason = Some("new fan".to_owned());
     let drain = Some(Box::new(verdict()));
-    log.commit(Command::Maintenance { node: node(1), reason, minutes: Some(5), drain }).expect("on");
+    log.commit(Command::Maintenance { node: node(1), reason, minutes: Some(5), drain })
+        .expect("on");
     let incident = log.0.incident_of(node(1)).expect("it is open");
     assert_eq!((incident.state, &incident.course), (State::Disabling, &Course::Soft(Kind::Drain)));
     assert!(log.intend(1, 10).is_err(), "no fence in maintenance");
@@ -286,5 +288,6 @@ fn a_destination_without_room_is_remembered() {
     log.commit(Command::Void { incident, vm, why, same: None, past: 7, no_room }).expect("void");
     let known = log.0.incidents()[&incident].vms[&vm].clone();
     assert_eq!((known.no_room, known.past, known.same), (vec!["compute-2".to_owned()], 7, None));
-    log.attempt(incident, vm, "compute-3").expect("Nova refused without effect: another may be named");
+    log.attempt(incident, vm, "compute-3")
+        .expect("Nova refused without effect: another may be named");
 }

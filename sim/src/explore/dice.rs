@@ -284,7 +284,6 @@ fn approvals(world: &World) -> Vec<Request> {
         let waits = incident.vms.values().any(|vm| vm.progress == Progress::Waiting);
         waits && incident.approved.is_none() && registry.begun_within(60) >= most
     });
-    let approve =
-        |id: IncidentId| Request::Approve { incident: id.0, person: "dice".to_owned() };
+    let approve = |id: IncidentId| Request::Approve { incident: id.0, person: "dice".to_owned() };
     held.map(|incident| approve(incident.id)).collect()
 }

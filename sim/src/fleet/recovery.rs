@@ -100,7 +100,11 @@ impl Loss {
             watch.look(&run);
             if said.elapsed() >= Duration::from_secs(5) {
                 said = Instant::now();
-                told(&format!("{} moved after {:.0} s", watch.moved.len(), run.world.now().saturating_sub(from).as_secs_f64()));
+                told(&format!(
+                    "{} moved after {:.0} s",
+                    watch.moved.len(),
+                    run.world.now().saturating_sub(from).as_secs_f64()
+                ));
             }
         }
         let measured = Cost::so_far(&run.world).since(&cost, begin.elapsed());
@@ -139,7 +143,9 @@ impl Watch {
         let now = run.world.now();
         for incident in Self::incidents(run) {
             for (vm, known) in &incident.vms {
-                if matches!(known.progress, Progress::Moved { .. }) && self.seen.insert((incident.id, *vm)) {
+                if matches!(known.progress, Progress::Moved { .. })
+                    && self.seen.insert((incident.id, *vm))
+                {
                     self.moved.push(now);
                 }
                 if known.in_flight() {
@@ -147,14 +153,17 @@ impl Watch {
                 }
             }
         }
-        if Self::incidents(run).any(|incident| incident.state == controller::registry::State::Fencing) {
+        if Self::incidents(run)
+            .any(|incident| incident.state == controller::registry::State::Fencing)
+        {
             self.fenced = now;
         }
     }
 
     fn over(&self, loss: &Loss, run: &Run) -> bool {
         let all = usize::from(loss.lost) * usize::from(loss.vms);
-        let settled = Self::incidents(run).flat_map(|i| i.vms.values()).filter(|vm| vm.is_settled());
+        let settled =
+            Self::incidents(run).flat_map(|i| i.vms.values()).filter(|vm| vm.is_settled());
         settled.count() >= all
     }
 
@@ -162,11 +171,14 @@ impl Watch {
         let first = self.first.unwrap_or(from);
         let vms = || Self::incidents(run).flat_map(|incident| incident.vms.values());
         let moved = || vms().filter(|vm| matches!(vm.progress, Progress::Moved { .. }));
-        let took = |vm: &controller::registry::Vm| vm.ended_ms.saturating_sub(vm.began_ms) as f64 / 1000.0;
+        let took =
+            |vm: &controller::registry::Vm| vm.ended_ms.saturating_sub(vm.began_ms) as f64 / 1000.0;
         let mut each: Vec<f64> = moved().map(took).collect();
         each.sort_by(f64::total_cmp);
         let mut hosts = std::collections::BTreeMap::<&str, usize>::new();
-        moved().filter_map(|vm| vm.destination()).for_each(|host| *hosts.entry(host).or_default() += 1);
+        moved()
+            .filter_map(|vm| vm.destination())
+            .for_each(|host| *hosts.entry(host).or_default() += 1);
         let spread = (
             hosts.values().max().copied().unwrap_or(0),
             hosts.values().min().copied().unwrap_or(0),
@@ -191,10 +203,8 @@ impl Recovered {
         let each = self.each.get(self.each.len() / 2).copied().unwrap_or(0.0);
         let pace = self.loss.pace;
         let left = usize::from(self.loss.left);
-        let at_once = pace
-            .cloud
-            .min(pace.source * usize::from(self.loss.lost))
-            .min(pace.destination * left);
+        let at_once =
+            pace.cloud.min(pace.source * usize::from(self.loss.lost)).min(pace.destination * left);
         let by_window = all * each / at_once as f64;
         let by_bucket = (all - pace.cloud as f64).max(0.0) * 60.0 / pace.per_minute as f64 + each;
         by_window.max(by_bucket)
@@ -223,7 +233,11 @@ impl fmt::Display for Recovered {
         writeln!(f, "{:<34} {:>9.1} s", "floor of windows and latency", self.floor())?;
         writeln!(f, "{:<34} {:>9.2}", "evacuations a second", all / last.max(0.001))?;
         writeln!(f, "{:<34} {:>4.1} {:>4.1} s", "a VM, p50 and p99", at(0.5), at(0.99))?;
-        writeln!(f, "{:<34} {:>4} {:>4}", "VMs of a host, most and fewest", self.spread.0, self.spread.1)?;
+        writeln!(
+            f,
+            "{:<34} {:>4} {:>4}",
+            "VMs of a host, most and fewest", self.spread.0, self.spread.1
+        )?;
         let Measured { cpu, wall, simulated, peak, .. } = self.measured;
         write!(
             f,

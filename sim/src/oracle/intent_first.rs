@@ -118,7 +118,9 @@ fn cited(world: &World, own: &Registry, call: &Call) -> Option<u64> {
         Call::ClearForcedDown { service } => {
             fence_phase(own, node_of(world, *service)?, State::Released)
         }
-        Call::Disable { service, .. } if is_reserved(own, *service, true) => reserved(own, *service),
+        Call::Disable { service, .. } if is_reserved(own, *service, true) => {
+            reserved(own, *service)
+        }
         Call::Enable { service } if is_reserved(own, *service, false) => reserved(own, *service),
         Call::Disable { service, .. } => {
             let incident = own.incident_of(node_of(world, *service)?)?;

@@ -44,9 +44,7 @@ pub(super) fn order(words: &[&str]) -> Result<Request, String> {
         ["arm"] => Request::Arm { scope: Scope::All, person },
         ["arm", node] => Request::Arm { scope: scope(node), person },
         ["bmc", "enroll", node] => Request::BmcEnroll { node: (*node).to_owned(), person },
-        ["policy", "explain", server] => {
-            Request::ExplainPolicy { server: (*server).to_owned() }
-        }
+        ["policy", "explain", server] => Request::ExplainPolicy { server: (*server).to_owned() },
         ["incidents", "approve", number] => {
             let incident = number.parse().map_err(|_| format!("`{number}` is no number"))?;
             Request::Approve { incident, person }

@@ -11,7 +11,8 @@ use crate::place::Place;
 use crate::standin::nova::Flavor;
 use crate::world::Plan;
 
-const VM: &str = "vm NAME on NODE [big] [tag=T] [project=P] [zone=Z] [image=I] [group=G] [KEY:VALUE]";
+const VM: &str =
+    "vm NAME on NODE [big] [tag=T] [project=P] [zone=Z] [image=I] [group=G] [KEY:VALUE]";
 const AGGREGATE: &str = "aggregate NAME NODE,NODE [zone=Z] [KEY:VALUE]";
 
 /// A VM, as a line of a scenario says.
@@ -102,6 +103,7 @@ fn small(value: &str) -> Result<u16, String> {
 
 /// Takes the lines that began with `policy`.
 pub(super) fn policy(plan: &mut Plan, text: &str) -> Result<(), String> {
-    plan.recovery.policy = Policy::parse("policy", text).map_err(|problems| problems.to_string())?;
+    plan.recovery.policy =
+        Policy::parse("policy", text).map_err(|problems| problems.to_string())?;
     Ok(())
 }

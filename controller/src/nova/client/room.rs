@@ -129,9 +129,20 @@ impl LabelRow {
             project: self.tenant_id.as_deref().map(clip).unwrap_or_default(),
             zone: self.zone.as_deref().map(clip).unwrap_or_default(),
             // `""` where it boots from a volume, an object elsewhere.
-            image: self.image.as_ref().and_then(|image| image["id"].as_str()).map(clip).unwrap_or_default(),
+            image: self
+                .image
+                .as_ref()
+                .and_then(|image| image["id"].as_str())
+                .map(clip)
+                .unwrap_or_default(),
             metadata: self.metadata.map(texts).unwrap_or_default(),
-            tags: self.tags.unwrap_or_default().iter().take(MOST_LABELS).map(|tag| clip(tag)).collect(),
+            tags: self
+                .tags
+                .unwrap_or_default()
+                .iter()
+                .take(MOST_LABELS)
+                .map(|tag| clip(tag))
+                .collect(),
             locked: self.locked.unwrap_or(false),
             ..Labels::default()
         };

@@ -222,7 +222,9 @@ fn hypervisor(row: &HypervisorRecord) -> Value {
 
 fn server(row: &ServerRecord) -> Value {
     let labels = &row.labels;
-    let or = |text: &str, other: &str| if text.is_empty() { other.to_string() } else { text.to_string() };
+    let or = |text: &str, other: &str| {
+        if text.is_empty() { other.to_string() } else { text.to_string() }
+    };
     let mut body = json!({
         "id": row.id, "name": row.name, "status": row.status,
         "tenant_id": or(&labels.project, PROJECT),

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use controller::nova::call::{MigrationKind, MigrationStatus};
 use controller::nova::Labels;
+use controller::nova::call::{MigrationKind, MigrationStatus};
 use uuid::Uuid;
 
 use super::server::{Migration, NO_STATE, RUNNING, Server};

@@ -1,9 +1,9 @@
 //! Rows of Nova's database: servers and migration records.
 
+use controller::nova::Labels;
 use controller::nova::call::{
     ActionRecord, MigrationKind, MigrationRecord, MigrationStatus, ServerRecord,
 };
-use controller::nova::Labels;
 use uuid::Uuid;
 
 use super::{Flavor, memory};
