@@ -1,4 +1,4 @@
-//! Many nodes lost at once, with the times of a real Nova: all of their VMs are moved, and none twice.
+//! Many nodes lost at once, with the times of a real Nova: all of their VMs are moved, and none twice. `cargo xtask bench-recovery` loses forty nodes.
 
 use controller::core::Pace;
 use sim::fleet::{Loss, real_latency};
@@ -24,22 +24,4 @@ fn all_vms_of_four_nodes_are_moved_and_spread() {
     assert_eq!(figure(&table, "VMs moved"), 40.0, "{table}");
     assert_eq!(figure(&table, "VMs left behind"), 0.0, "{table}");
     assert_eq!(figure(&table, "VMs of a host, most and fewest"), 5.0, "{table}");
-}
-
-/// `cargo xtask bench-recovery` prints the same, for more than one pace.
-#[test]
-#[ignore = "takes minutes"]
-fn forty_nodes_with_fifty_vms_each() {
-    let table = lose(40, 40, 50, Pace::default());
-    assert_eq!(figure(&table, "VMs moved"), 2000.0, "{table}");
-    let wide = Pace {
-        cloud: 240,
-        cell: 240,
-        source: 12,
-        destination: 6,
-        per_minute: 6000,
-        ..Pace::default()
-    };
-    let table = lose(40, 40, 50, wide);
-    assert_eq!(figure(&table, "VMs moved"), 2000.0, "{table}");
 }
