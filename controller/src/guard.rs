@@ -435,7 +435,7 @@ mod tests {
         let reason = Some("repair".to_owned());
         commit(
             &mut registry,
-            Command::Maintenance { node: node(2), reason, minutes: None, drain: None },
+            Command::Maintenance { node: node(2), reason, minutes: None, migrate: None },
         );
         pass(&mut registry, 4);
         assert_eq!(refusal(&registry, &[node(1)]), Some("budget"));
@@ -465,7 +465,7 @@ mod tests {
         let reason = Some("new fan".into());
         commit(
             &mut registry,
-            Command::Maintenance { node: node(1), reason, minutes: None, drain: None },
+            Command::Maintenance { node: node(1), reason, minutes: None, migrate: None },
         );
         assert_eq!(refusal(&registry, &[node(1)]), Some("maintenance"));
     }

@@ -84,6 +84,7 @@ fn every_page_of_a_cluster_in_trouble() {
         ("incident_blocked.txt", &["incidents", "12"]),
         ("incident_recovered.txt", &["incidents", "11"]),
         ("incident_no_such.txt", &["incidents", "99"]),
+        ("dump.txt", &["dump"]),
         ("fenced_list.txt", &["fenced", "list"]),
         ("why_protected.txt", &["why", "node-1"]),
         ("why_blocked.txt", &["why", "node-2"]),

@@ -250,7 +250,7 @@ impl Controller {
     pub(super) fn close_when_well(&mut self, id: IncidentId, out: &mut Vec<Effect>) {
         let Some(incident) = self.registry.incidents().get(&id).cloned() else { return };
         // A planned work ends when its operator says so, or its time is over.
-        let in_work = incident.course == Course::Soft(Kind::Drain)
+        let in_work = incident.course == Course::Soft(Kind::PlannedWork)
             && self.registry.node(incident.node).is_some_and(|node| node.maintenance.is_some());
         if in_work || self.healthy_for(incident.node) < self.settings.waits.healthy {
             // What was read of the service before says nothing about the time when the node is well.

@@ -11,6 +11,7 @@
 //! What is replicated lives in the registry. What is in `leading` is only this leader's work in hand: it is empty
 //! after a change of leader, and the next leader builds it anew from the registry, assuming nothing.
 
+mod ask_guards;
 mod cell;
 mod check;
 mod cloud;

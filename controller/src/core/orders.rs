@@ -236,13 +236,13 @@ impl Controller {
     fn maintenance_by_hand(&mut self, name: &str, work: Planned) -> Ordered {
         let (node, known) = self.known(name)?;
         let Planned { on, reason, person, minutes, migrate } = work;
-        let drain = migrate && on;
-        if drain && known.incident.is_some() {
+        let moves = migrate && on;
+        if moves && known.incident.is_some() {
             return Err(refused(format!(
                 "{name} has an open incident, which goes on: see `hactl incidents`; without --migrate it works"
             )));
         }
-        if drain && (self.registry.is_noop() || !self.settings.nova) {
+        if moves && (self.registry.is_noop() || !self.settings.nova) {
             return Err(refused(format!("nothing is migrated off {name}: noop is on, or no Nova")));
         }
         let cell = self.compact(node);
@@ -254,13 +254,13 @@ impl Controller {
             observations: Vec::new(),
             guards: Vec::new(),
         };
-        let drain = drain.then(|| Box::new(verdict()));
-        let moves = if drain.is_some() { "; its VMs are migrated: hactl incidents" } else { "" };
+        let migrate = moves.then(|| Box::new(verdict()));
+        let moves = if moves { "; its VMs are migrated: hactl incidents" } else { "" };
         let switch = if on { "on" } else { "off" };
         let said = format!("{name}: maintenance {switch}{}{moves}", until(minutes));
         let reason = on.then(|| format!("{reason} ({person})"));
         let minutes = minutes.filter(|_| on);
-        Ok((Command::Maintenance { node, reason, minutes, drain }, said))
+        Ok((Command::Maintenance { node, reason, minutes, migrate }, said))
     }
 
     fn approve_by_hand(&self, incident: u64, by: String) -> Ordered {
@@ -327,9 +327,9 @@ fn describe(request: &Request) -> String {
             format!("release {node} by {person}: {reason}")
         }
         Request::Maintenance { node, on, reason, person, minutes, migrate } => {
-            let drains = if *migrate { ", its VMs are migrated" } else { "" };
+            let moves = if *migrate { ", its VMs are migrated" } else { "" };
             let on = if *on { "on" } else { "off" };
-            format!("maintenance {node} {on}{}{drains} by {person}: {reason}", until(*minutes))
+            format!("maintenance {node} {on}{}{moves} by {person}: {reason}", until(*minutes))
         }
         Request::Disarm { scope, reason, person, minutes } => {
             format!("disarm {}{} by {person}: {reason}", scope_name(scope), until(*minutes))

@@ -185,7 +185,9 @@ impl Controller {
     /// Whether the limit on evacuations is reached and nobody has lifted it for this incident; told once.
     fn is_held(&mut self, incident: &Incident, looking: usize, out: &mut Vec<Effect>) -> bool {
         let Some(hold) = self.hold(incident, looking) else { return false };
-        self.tell_once(incident.id, "nova", hold, out);
+        if self.work(incident.id).is_some_and(|work| work.told.insert(hold.clone())) {
+            out.push(Effect::page("nova", hold));
+        }
         true
     }
 

@@ -89,12 +89,14 @@ impl Controller {
         let suspected = self.suspected(NodeId(Uuid::nil()));
         let is_suspected =
             |host: &str| self.node_of_host(host).is_some_and(|(node, _)| suspected.contains(&node));
-        let meets = self.hosts_of_group(vm, known);
-        let well = able.into_iter().filter(|host| !is_suspected(host));
-        let well: Vec<&str> = well.filter(|host| !meets.contains(*host)).collect();
+        let well: Vec<&str> = able.into_iter().filter(|host| !is_suspected(host)).collect();
         if well.is_empty() {
             return Place::Suspected;
         }
+        let meets = self.hosts_of_group(vm, known);
+        let apart: Vec<&str> = well.iter().copied().filter(|host| !meets.contains(*host)).collect();
+        // Where only hosts of its group are left, Nova says whether it may meet them; if not, nothing has happened.
+        let well = if apart.is_empty() { well } else { apart };
         let hosts = self.hosts(&well, &known.before.zone);
         choose(
             &hosts,

@@ -316,7 +316,7 @@ pub struct ServerRecord {
     /// Fault message when in ERROR.
     pub fault: Option<String>,
     /// What it is, beside its states.
-    pub labels: Labels,
+    pub labels: Box<Labels>,
 }
 
 /// A migration record.

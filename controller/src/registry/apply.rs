@@ -60,8 +60,8 @@ impl Registry {
             Command::Admitted { node, boot } => self.admit(index, *node, *boot),
             Command::Disarmed { node, minutes } => self.disarm(index, *node, *minutes),
             Command::ArmWanted { node } => self.arm_wanted(index, *node),
-            Command::Maintenance { node, reason, minutes, drain } => {
-                let work = Work { reason, minutes: *minutes, drain: drain.as_deref() };
+            Command::Maintenance { node, reason, minutes, migrate } => {
+                let work = Work { reason, minutes: *minutes, migrate: migrate.as_deref() };
                 self.maintain(at, *node, work)
             }
             Command::DisarmAll { reason, minutes } => {
@@ -107,7 +107,8 @@ impl Registry {
                 let incident = self.in_state(*incident, &[State::Disabling])?;
                 incident.service = Some(*service);
                 incident.disabled_by_us = *disabled_by_us;
-                let migrates = matches!(incident.course, Course::Soft(Kind::Migrate | Kind::Drain));
+                let migrates =
+                    matches!(incident.course, Course::Soft(Kind::Migrate | Kind::PlannedWork));
                 let next = if migrates { State::Migrating } else { State::Migrated };
                 incident.enter(next, at.ms, at.index);
                 Ok(())
@@ -229,7 +230,7 @@ impl Registry {
         let id = IncidentId(self.next_incident);
         let state = match &course {
             Course::Soft(Kind::Notify) => State::Notified,
-            Course::Soft(Kind::Disable | Kind::Migrate | Kind::Drain) => State::Disabling,
+            Course::Soft(Kind::Disable | Kind::Migrate | Kind::PlannedWork) => State::Disabling,
             Course::Fence(_) => State::Fencing,
         };
         let incident = Incident {

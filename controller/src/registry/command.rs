@@ -51,7 +51,7 @@ pub enum Command {
         /// It ends by itself after so many of the registry's minutes.
         minutes: Option<u64>,
         /// Its VMs are live-migrated first: what the incident says that does so.
-        drain: Option<Box<Verdict>>,
+        migrate: Option<Box<Verdict>>,
     },
     /// Hands off all nodes: the reason, or the end; for so many of the registry's minutes, or until it is ordered.
     DisarmAll { reason: Option<String>, minutes: Option<u64> },
@@ -170,7 +170,7 @@ pub enum Kind {
     /// Disables the service and live-migrates the VMs.
     Migrate,
     /// The same for work that an operator has planned: it ends with the maintenance.
-    Drain,
+    PlannedWork,
 }
 
 /// A VM before anything was done to it.
@@ -210,9 +210,9 @@ impl fmt::Display for Command {
                 write!(f, "Disarmed{}", for_minutes(*minutes))
             }
             Command::ArmWanted { .. } => f.write_str("ArmWanted"),
-            Command::Maintenance { reason: Some(reason), minutes, drain, .. } => {
-                let drains = if drain.is_some() { ", its VMs are migrated" } else { "" };
-                write!(f, "Maintenance on{}: {reason}{drains}", for_minutes(*minutes))
+            Command::Maintenance { reason: Some(reason), minutes, migrate, .. } => {
+                let moves = if migrate.is_some() { ", its VMs are migrated" } else { "" };
+                write!(f, "Maintenance on{}: {reason}{moves}", for_minutes(*minutes))
             }
             Command::Maintenance { reason: None, .. } => f.write_str("Maintenance off"),
             Command::DisarmAll { reason: Some(reason), minutes } => {

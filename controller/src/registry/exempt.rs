@@ -15,7 +15,7 @@ use super::incident::Course;
 pub(super) struct Work<'a> {
     pub(super) reason: &'a Option<String>,
     pub(super) minutes: Option<u64>,
-    pub(super) drain: Option<&'a Verdict>,
+    pub(super) migrate: Option<&'a Verdict>,
 }
 
 impl Registry {
@@ -49,10 +49,10 @@ impl Registry {
     pub(super) fn maintain(&mut self, at: At, id: NodeId, work: Work<'_>) -> Outcome {
         let until = self.until(work.minutes);
         let boot = self.known(id)?.serving_boot();
-        if let Some(verdict) = work.drain {
+        if let Some(verdict) = work.migrate {
             let boot =
                 boot.ok_or(Rejected("the node does not serve: it has nothing to migrate"))?;
-            self.open(at, id, boot, verdict.clone(), Course::Soft(Kind::Drain))?;
+            self.open(at, id, boot, verdict.clone(), Course::Soft(Kind::PlannedWork))?;
         }
         let node = self.known(id)?;
         node.maintenance.clone_from(work.reason);
@@ -101,9 +101,12 @@ impl Registry {
         let nodes = self.nodes.iter().filter(|(_, node)| over(node.until)).map(|(id, node)| {
             let node_id = *id;
             match node.maintenance {
-                Some(_) => {
-                    Command::Maintenance { node: node_id, reason: None, minutes: None, drain: None }
-                }
+                Some(_) => Command::Maintenance {
+                    node: node_id,
+                    reason: None,
+                    minutes: None,
+                    migrate: None,
+                },
                 None => Command::ArmWanted { node: node_id },
             }
         });

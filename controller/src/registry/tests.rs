@@ -30,7 +30,7 @@ fn verdict() -> Verdict {
 }
 
 fn maintenance(n: u128, reason: Option<String>) -> Command {
-    Command::Maintenance { node: node(n), reason, minutes: None, drain: None }
+    Command::Maintenance { node: node(n), reason, minutes: None, migrate: None }
 }
 
 fn disarm_all(reason: Option<&str>, minutes: Option<u64>) -> Command {
@@ -260,14 +260,17 @@ fn what_one_node_was_ordered_outlives_the_end_of_all() {
 }
 
 #[test]
-fn a_maintenance_that_drains_opens_an_incident_that_ends_with_it() {
+fn a_maintenance_that_migrates_opens_an_incident_that_ends_with_it() {
     let mut log = Log::new();
     let reason = Some("new fan".to_owned());
-    let drain = Some(Box::new(verdict()));
-    log.commit(Command::Maintenance { node: node(1), reason, minutes: Some(5), drain })
+    let migrate = Some(Box::new(verdict()));
+    log.commit(Command::Maintenance { node: node(1), reason, minutes: Some(5), migrate })
         .expect("on");
     let incident = log.0.incident_of(node(1)).expect("it is open");
-    assert_eq!((incident.state, &incident.course), (State::Disabling, &Course::Soft(Kind::Drain)));
+    assert_eq!(
+        (incident.state, &incident.course),
+        (State::Disabling, &Course::Soft(Kind::PlannedWork))
+    );
     assert!(log.intend(1, 10).is_err(), "no fence in maintenance");
 }
 

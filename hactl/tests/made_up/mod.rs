@@ -333,6 +333,7 @@ fn recovered() -> Incident {
     let moved = |number, name: &str, to: &str, took| Vm {
         destination: Some(to.to_owned()),
         request_id: Some(format!("req-{number}")),
+        migration: u64::try_from(number).ok(),
         took_ms: Some(took),
         ..vm(number, name, "moved")
     };
@@ -343,8 +344,13 @@ fn recovered() -> Incident {
         state: "recovered".to_owned(),
         open: true,
         hold: None,
-        guards: Vec::new(),
-        host: String::new(),
+        guards: vec![
+            "none refuses of quorum, noop, disarmed, maintenance, not_protected, stale, grace, all_suspected, storm, \
+             no_room, left_alone, quarantine, in_flight, budget"
+                .to_owned(),
+            "refused before by in_flight: 1 fence(s) under way, no more at once".to_owned(),
+        ],
+        host: "compute-3".to_owned(),
         note: String::new(),
         blocked: None,
         evidence: Some("E1: bmc reads off twice, identity equal".to_owned()),
@@ -360,12 +366,12 @@ fn recovered() -> Incident {
             moved(0x902, "web\u{1b}[2J-1", "node-4", 6_004),
             Vm {
                 why: Some(
-                    "no node has room for its flavor m1.huge; make room, then: openstack server evacuate db-2".to_owned(),
+                    "no host has room for it (2 were asked): make room, then `openstack server evacuate` it".to_owned(),
                 ),
                 attempts: 3,
-                migration: None,
-                policy: String::new(),
-                tried: Vec::new(),
+                migration: Some(2310),
+                policy: "evacuate (rule \"databases\"), priority 900, order 10".to_owned(),
+                tried: vec!["compute-1".to_owned(), "compute-4".to_owned()],
                 ..vm(0x903, "db-2", "left behind")
             },
         ],

@@ -1,6 +1,7 @@
 //! Explorations: dice decide what happens to the cloud, every oracle judges every event, and when the faults end
 //! everything must come to a good end.
 
+mod cloud;
 mod dice;
 mod many;
 mod script;
@@ -146,6 +147,7 @@ impl Exploration {
                 plan.records = Some(LONG_RECORDS);
             }
         }
+        cloud::draw(&mut plan);
         (plan, rng)
     }
 
@@ -156,6 +158,7 @@ impl Exploration {
         for n in 0..nodes * 2 {
             run.world.place_vm(&format!("vm-{}", n + 1), n % nodes + 1);
         }
+        cloud::label(&mut run);
         Ok((run, rng))
     }
 

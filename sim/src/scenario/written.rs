@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use api::{Request, Scope};
-use controller::core::Waits;
+use controller::core::{Pace, Waits};
 use controller::effect::Network;
 use fencing::lease::Profile;
 
@@ -62,7 +62,23 @@ fn cluster(plan: &Plan) -> String {
             let _ = write!(text, " {key}={}", names.join(","));
         }
     }
+    let (pace, usual) = (plan.recovery.pace, Pace::default());
+    let places = [
+        ("in_flight", pace.cloud, usual.cloud),
+        ("in_flight_per_destination", pace.destination, usual.destination),
+        ("hold_after", pace.hold_after, usual.hold_after),
+        ("cells", plan.cells.into(), 1),
+    ];
+    for (key, value, _) in places.into_iter().filter(|(_, value, usual)| value != usual) {
+        let _ = write!(text, " {key}={value}");
+    }
+    if !plan.recovery.reserved.is_empty() {
+        let _ = write!(text, " reserved={}", plan.recovery.reserved.join(","));
+    }
     text.push('\n');
+    if !plan.recovery.policy.rules.is_empty() {
+        text.push_str("# a policy was drawn, and what its VMs are for\n");
+    }
     if plan.waits.left_alone != Waits::default().left_alone {
         text.push_str("# it was dense: its waits are shorter than those of a scenario\n");
     }

@@ -168,7 +168,7 @@ impl ServerRow {
             status: self.status,
             power_state: self.power_state.ok_or_else(|| lacks("OS-EXT-STS:power_state"))?,
             fault: self.fault.map(|fault| clip(&fault.message)),
-            labels: self.labels.labels(),
+            labels: Box::new(self.labels.labels()),
         })
     }
 }

@@ -157,9 +157,9 @@ impl LabelRow {
 }
 
 fn texts(map: BTreeMap<String, Value>) -> BTreeMap<String, String> {
-    let text = |value: Value| match value {
-        Value::String(text) => clip(&text),
-        other => clip(&other.to_string()),
+    let text = |value: Value| match value.as_str() {
+        Some(text) => clip(text),
+        None => clip(&value.to_string()),
     };
     map.into_iter().take(MOST_LABELS).map(|(key, value)| (clip(&key), text(value))).collect()
 }

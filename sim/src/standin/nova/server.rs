@@ -46,12 +46,12 @@ impl Server {
             status: self.status().to_string(),
             power_state: self.power_state,
             fault: self.fault.clone().filter(|_| self.vm_state == "error"),
-            labels: Labels {
+            labels: Box::new(Labels {
                 flavor: self.flavor.name().to_string(),
                 vcpus: self.flavor.vcpus().into(),
                 memory_mib: memory(self.flavor.vcpus()),
                 ..self.labels.clone()
-            },
+            }),
         }
     }
 

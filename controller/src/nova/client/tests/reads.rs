@@ -172,3 +172,45 @@ async fn garbage_and_silence_are_failures() {
     let failed = failure(call, Act::Nova(403, denied)).await;
     assert!(matches!(&failed, ReadFailure::NoRight(why) if why.contains("os-services:list")));
 }
+
+#[tokio::test]
+async fn room_aggregates_groups_and_labels_are_read() {
+    let hypervisors = json!({"hypervisors": [
+        {"id": OTHER, "service": {"id": OTHER, "host": "compute-1"}, "vcpus": 8, "vcpus_used": 2,
+            "memory_mb": 1000, "memory_mb_used": 600},
+        {"id": OTHER, "service": {"id": OTHER, "host": "ironic-1"}, "memory_mb": null}]});
+    let aggregates = json!({"aggregates": [{"id": 1, "name": "ssd", "availability_zone": "az1",
+        "hosts": ["compute-1"], "metadata": {"evacuable": "true"}}]});
+    let groups = json!({"server_groups": [{"id": OTHER, "name": "db", "policy": "anti-affinity",
+        "rules": {}, "members": [SERVER]}]});
+    let mut row = server(SERVER, "compute-1");
+    row["metadata"] = json!({"HA_Enabled": "yes"});
+    row["tags"] = json!(["gold"]);
+    row["flavor"] = json!({"original_name": "m1", "vcpus": 2, "ram": 512, "extra_specs": {}});
+    row["image"] = json!("");
+    let fake = Fake::with(vec![
+        Act::Nova(200, hypervisors),
+        Act::Nova(200, aggregates),
+        Act::Nova(200, groups),
+        Act::Nova(200, json!({"server": row})),
+    ])
+    .await;
+    let Reply::Hypervisors(rows) = fake.client.call(Call::Hypervisors, SECOND).await else {
+        panic!("no hypervisors")
+    };
+    assert_eq!(rows.len(), 1, "one without figures says nothing about its room");
+    assert_eq!((rows[0].host.as_str(), rows[0].memory_used_mib), ("compute-1", 600));
+    let Reply::Aggregates(rows) = fake.client.call(Call::Aggregates, SECOND).await else {
+        panic!("no aggregates")
+    };
+    assert_eq!((rows[0].zone.as_deref(), rows[0].hosts.len()), (Some("az1"), 1));
+    let Reply::Groups(rows) = fake.client.call(Call::Groups, SECOND).await else {
+        panic!("no groups")
+    };
+    assert!(rows[0].keeps_apart() && rows[0].members.contains(&SERVER));
+    let reply = fake.client.call(Call::Server { server: SERVER }, SECOND).await;
+    let Reply::Server(Some(server)) = reply else { panic!("{reply:?}") };
+    let labels = server.labels;
+    assert_eq!((labels.flavor.as_str(), labels.memory_mib, labels.image.as_str()), ("m1", 512, ""));
+    assert!(labels.tags.contains("gold") && labels.metadata["HA_Enabled"] == "yes");
+}
