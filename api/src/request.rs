@@ -76,6 +76,15 @@ pub enum Request {
         /// Who.
         person: String,
     },
+    /// Fences an empty node that is disabled in Nova, to see whether it works.
+    Drill {
+        /// Node name.
+        node: String,
+        /// Let its watchdog fire, and leave its BMC alone.
+        watchdog: bool,
+        /// Who.
+        person: String,
+    },
     /// Takes a new matrix; it is validated again.
     Matrix {
         /// Its text.

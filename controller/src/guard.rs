@@ -291,6 +291,7 @@ fn in_domain(registry: &Registry, domain: &str) -> Vec<NodeId> {
 mod tests {
     use fencing::lease::Profile;
     use fencing::sign::KeyPair;
+    use fencing::watchdog::Class;
     use fencing::{BootId, ControllerId};
     use uuid::Uuid;
 
@@ -323,7 +324,10 @@ mod tests {
             let node = node(n);
             commit(&mut registry, Command::Enrol { node, record: Box::new(record) });
             let (boot, times) = (BootId(node.0), Profile::Fast.times());
-            commit(&mut registry, Command::Armed { node, boot, times, n: 0 });
+            commit(
+                &mut registry,
+                Command::Armed { node, boot, times, class: Class::Hardware, n: 0 },
+            );
         }
         registry
     }
@@ -337,7 +341,10 @@ mod tests {
             observations: Vec::new(),
         };
         let (node, boot) = (node(n), BootId(node(n).0));
-        commit(registry, Command::Intent { node, boot, floor: 0, verdict, evacuate: true });
+        commit(
+            registry,
+            Command::Intent { node, boot, floor: 0, verdict, evacuate: true, drill: None },
+        );
         let epoch = fencing::Epoch { term: 1, index: registry.index() };
         commit(registry, Command::Cancel { epoch, why: String::new() });
     }

@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::client::Reach;
-use crate::{bmc, check, fenced, incidents, keys, lab, matrix, nodes, orders, status, why};
+use crate::{bmc, check, drill, fenced, incidents, keys, lab, matrix, nodes, orders, status, why};
 
 const TEACH: &str = "\
 First steps:
@@ -19,8 +19,8 @@ Exit codes: 0 fine, 1 refused or failed, 2 usage, 3 no controller answers, 4 nee
 
 /// Holdfast keeps the VMs of an OpenStack cloud running when nodes fail. This is its command line.
 ///
-/// Commands that only look can be used at any time. Orders (noop, fence, fenced, maintenance, arm, disarm, bmc, matrix
-/// apply) need the token, are committed by the controllers before they answer, and stay on record with your name.
+/// Commands that only look can be used at any time. Orders (noop, fence, drill, fenced, maintenance, arm, disarm, bmc,
+/// matrix apply) need the token, are committed by the controllers before they answer, and stay on record with your name.
 #[derive(Debug, Parser)]
 #[command(name = "hactl", version, after_help = TEACH, max_term_width = 100)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
@@ -49,6 +49,7 @@ pub enum Command {
     Incidents(incidents::Args),
     Fenced(fenced::Args),
     Fence(orders::FenceArgs),
+    Drill(drill::Args),
     Maintenance(orders::MaintenanceArgs),
     Disarm(orders::DisarmArgs),
     Arm(orders::ArmArgs),

@@ -12,7 +12,7 @@ use crate::picture::{Picture, json};
 use crate::table::Look;
 use crate::terminal::Terminal;
 use crate::{
-    bmc, check, cli, fenced, guards, incidents, keys, matrix, nodes, orders, status, why,
+    bmc, check, cli, drill, fenced, guards, incidents, keys, matrix, nodes, orders, status, why,
     why_record,
 };
 
@@ -35,6 +35,7 @@ pub async fn run(cli: Cli, terminal: &mut Terminal) -> Outcome {
         },
         Command::Fenced(args) => fenced::run(args.what, &shell, terminal).await,
         Command::Fence(args) => orders::fence(args, &shell, terminal).await,
+        Command::Drill(args) => drill::run(args, &shell, terminal).await,
         Command::Maintenance(args) => orders::maintenance(args, &shell, terminal).await,
         Command::Disarm(args) => orders::disarm(args, &shell, terminal).await,
         Command::Arm(args) => orders::arm(args, &shell, terminal).await,

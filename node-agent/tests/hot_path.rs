@@ -106,7 +106,11 @@ fn about_to_feed() -> Sentinel {
     assert!(effects.contains(&Effect::OpenWatchdog), "{effects:?}");
     sentinel.handle(
         at(13),
-        Event::WatchdogOpened { timeout: times.watchdog, counts_for_e2: true },
+        Event::WatchdogOpened {
+            timeout: times.watchdog,
+            class: fencing::watchdog::Class::Hardware,
+            counts_for_e2: true,
+        },
         &mut effects,
     );
     sentinel.handle(at(20), Event::Timeout, &mut effects);

@@ -13,14 +13,14 @@ use super::fence::BMC_ANSWERS;
 use super::leading::Asked;
 use crate::core::Controller;
 use crate::effect::Effect;
-use crate::registry::{Command, Node};
+use crate::registry::{Command, Fires, Node};
 
 /// BMCs that are read at once, beside those of fences: a controller of BMCs has few sessions.
 const AT_ONCE: usize = 4;
 /// A BMC that reads off is read again after this time: its node may just have gone off.
 const READ_AGAIN: Duration = Duration::from_secs(5);
 /// A sentinel that was heard within this time runs.
-const RUNS: Duration = Duration::from_secs(3);
+pub(super) const RUNS: Duration = Duration::from_secs(3);
 
 /// What the last reads of a BMC said.
 #[derive(Clone, Debug, Default)]
@@ -150,6 +150,7 @@ impl Controller {
     /// there are deaths that nothing proves.
     fn doubts_of_evidence(&self, now: Duration, id: NodeId, node: &Node, doubts: &mut Vec<Doubt>) {
         let name = &node.record.name;
+        doubts.extend(self.doubt_of_untested(node));
         let by_bmc = self.doubt_of_bmc(id, node);
         let by_lease = self.doubt_of_lease(now, id, node);
         match (by_bmc, by_lease) {
@@ -219,14 +220,37 @@ impl Controller {
                 "load the driver of its hardware watchdog (i6300esb, iTCO_wdt, ipmi_watchdog, ...)";
             return Some((what.to_owned(), remedy.to_owned()));
         }
-        let armed = node.armed.is_some_and(|arming| arming.boot == heard.boot);
-        (!armed).then(|| {
+        let Some(arming) = node.armed.filter(|arming| arming.boot == heard.boot) else {
             let remedy = format!(
                 "hactl arm {name}; the log of ha-sentinel says why it does not open its device"
             );
-            ("it is not armed".to_owned(), remedy)
-        })
+            return Some(("it is not armed".to_owned(), remedy));
+        };
+        match node.fires(&arming) {
+            Some(Fires::InTime) => None,
+            Some(Fires::Not) => Some((
+                "its watchdog did not fire in a drill".to_owned(),
+                format!("mend or replace the watchdog, then {}", drill_of_watchdog(name)),
+            )),
+            None if self.settings.watchdog_test => {
+                Some(("its watchdog was never seen to fire".to_owned(), drill_of_watchdog(name)))
+            }
+            None => None,
+        }
     }
+
+    /// A watchdog that counts although nobody has seen it fire, by the operator's own setting.
+    fn doubt_of_untested(&self, node: &Node) -> Option<Doubt> {
+        let untested = node.armed.is_some_and(|arming| node.fires(&arming).is_none());
+        let what = "its watchdog was never seen to fire, and its lease counts as evidence all the same \
+                    (require_watchdog_test = false)";
+        (untested && !self.settings.watchdog_test)
+            .then(|| risk(what.to_owned(), drill_of_watchdog(&node.record.name)))
+    }
+}
+
+fn drill_of_watchdog(name: &str) -> String {
+    format!("hactl drill {name} --watchdog, when it is empty and disabled in Nova")
 }
 
 fn never(what: String, remedy: String) -> Doubt {

@@ -33,6 +33,7 @@ impl Controller {
         for node in self.registry.nodes().keys().copied().collect::<Vec<_>>() {
             self.decide(node, out);
         }
+        self.advance_drill(out);
         self.advance_incidents(out);
         self.ask_census(out);
         self.count_minutes(out);
@@ -144,7 +145,7 @@ impl Controller {
             words(&verdict.actions)
         );
         let floor = self.floor(node, boot);
-        let intent = Command::Intent { node, boot, floor, verdict, evacuate };
+        let intent = Command::Intent { node, boot, floor, verdict, evacuate, drill: None };
         if self.propose_once(intent, out) {
             out.push(Effect::journal("verdict", text));
         }

@@ -5,15 +5,13 @@ use std::time::Duration;
 use fencing::NodeId;
 use fencing::bmc::{Ask, Power, Reply};
 
+use super::check::RUNS;
 use super::fence::BMC_ANSWERS;
 use super::leading::Asked;
 use super::orders::refused;
 use crate::core::Controller;
 use crate::effect::{Effect, Ticket};
 use crate::registry::Command;
-
-/// A sentinel that was heard within this time runs.
-const RUNS: Duration = Duration::from_secs(3);
 
 /// An order under way.
 #[derive(Clone, Debug, PartialEq, Eq)]

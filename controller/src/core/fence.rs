@@ -15,7 +15,7 @@ use super::leading::{Asked, Work};
 use crate::core::Controller;
 use crate::detect::Sight;
 use crate::effect::{Effect, Ticket};
-use crate::registry::{Command, Incident, State};
+use crate::registry::{Arming, Command, Fires, Incident, State};
 
 /// One exchange with a BMC, its sessions included, ends within this time.
 pub(super) const BMC_ANSWERS: Duration = Duration::from_secs(10);
@@ -37,6 +37,12 @@ impl Controller {
         let Some(incident) = self.registry.incidents().get(&id).cloned() else { return };
         let Some(epoch) = incident.fence().map(|fence| fence.epoch) else { return };
         self.begin_fence(&incident, epoch);
+        if incident.is_watchdog_drill() {
+            self.watch_drill(&incident, epoch, out);
+            self.see_new_boot(&incident, epoch, out);
+            self.page_if_blocked(&incident, out);
+            return;
+        }
         if self.may_strike(&incident, epoch) {
             self.ask_bmc(&incident);
             self.spread_event(&incident, epoch, out);
@@ -92,12 +98,27 @@ impl Controller {
         let known = self.registry.node(incident.node);
         let bmc = known.filter(|node| node.bmc_distrusted.is_none()).and_then(|node| node.bmc);
         let arming = known.and_then(|node| node.armed).filter(|a| a.boot == incident.boot);
-        let times = arming.map(|arming| arming.times).filter(|_| !is_on(Mutant::M09));
+        let counts = |arming: &Arming| match known.and_then(|node| node.fires(arming)) {
+            Some(Fires::InTime) => true,
+            Some(Fires::Not) => false,
+            None => !self.settings.watchdog_test,
+        };
+        let times = arming.filter(counts).map(|arming| arming.times);
+        let times = times.filter(|_| !is_on(Mutant::M09));
         let own = is_on(Mutant::M09) && arming.is_some() || is_on(Mutant::M23);
         let times = times.or(own.then_some(self.settings.times));
+        let watching = Self::is_watching(incident);
+        let page_after = match arming.filter(|_| watching) {
+            Some(arming) => arming.times.wait_after_intent() + PAGE_AFTER,
+            None => PAGE_AFTER,
+        };
         let t0 = self.intent_known.get(&epoch.index).copied();
         let Some(work) = self.work(incident.id) else { return };
-        work.page_at.get_or_insert(now + PAGE_AFTER);
+        work.page_at.get_or_insert(now + page_after);
+        // A drill of the watchdog waits for the new boot and for nothing else.
+        if watching {
+            return;
+        }
         if let Some(identity) = bmc {
             work.power.get_or_insert_with(|| PowerOff::new(now, identity));
         } else {
@@ -122,6 +143,11 @@ impl Controller {
         let Some(work) = self.work(incident.id).filter(|work| !work.bmc_out) else { return };
         let Some(ask) = work.power.as_mut().and_then(|power| power.next(now)) else { return };
         work.bmc_out = true;
+        let step = match ask {
+            Ask::Off => "off asked",
+            Ask::Read => "read asked",
+        };
+        self.note_step(incident.id, step.to_owned());
         let ticket = self.ask_as(Asked::Bmc(incident.id));
         self.send_as_leader(Effect::Bmc { ticket, node, ask, expect, not_after });
     }
@@ -145,13 +171,14 @@ impl Controller {
             }
             Asked::BmcCheck(node) => return self.bmc_checked(node, reply, out),
             Asked::BmcEnroll(enrolling) => return self.bmc_enrolled(&enrolling, reply, out),
-            Asked::Nova(_) | Asked::Vm(..) => return,
+            Asked::Drill | Asked::Nova(_) | Asked::Vm(..) => return,
         };
         let Some(incident) = self.registry.incidents().get(&id) else { return };
         let (node, state) = (incident.node, incident.state);
         let epoch = incident.fence().map(|fence| fence.epoch);
         let name = self.name(node);
         out.push(Effect::journal("bmc", format!("{name} {reply}")));
+        self.note_step(id, reply.to_string());
         let now = self.now;
         let Some(work) = self.work(id) else { return };
         work.bmc_out = false;
@@ -241,24 +268,30 @@ impl Controller {
         let now = self.now;
         let floor = incident.fence().map_or(0, |fence| fence.floor);
         let versions = self.registry.lease().versions(floor, incident.node, incident.boot);
-        let (name, distrusted, has_bmc) = match self.registry.node(incident.node) {
-            Some(node) => {
-                (node.record.name.clone(), node.bmc_distrusted.is_some(), node.bmc.is_some())
+        let Some(node) = self.registry.node(incident.node) else { return };
+        let (name, has_bmc) = (node.record.name.clone(), node.bmc.is_some());
+        let (distrusted, watching) = (node.bmc_distrusted.is_some(), Self::is_watching(incident));
+        let unarmed = match node.armed.filter(|a| a.boot == incident.boot) {
+            None => "it was not armed",
+            Some(arming) if node.fires(&arming) == Some(Fires::Not) => {
+                "its watchdog did not fire in a drill"
             }
-            None => return,
+            Some(_) => "its watchdog was never seen to fire",
         };
         let Some(work) = self.work(incident.id) else { return };
         let due = work.page_at.is_some_and(|at| at <= now);
         let by_bmc = match &work.power {
             Some(power) if !power.failed() => return_if_hopeful(power.trouble().is_none()),
             Some(power) => Some(power.trouble().map(ToString::to_string).unwrap_or_default()),
+            None if watching => Some("a drill of the watchdog leaves its BMC alone".to_owned()),
             None if distrusted => Some("its BMC is not believed".to_owned()),
             None if has_bmc => None,
             None => Some("no BMC is enrolled".to_owned()),
         };
         let verifying = work.verify_since.is_some_and(|at| now.saturating_sub(at) < VERIFY_AGAIN);
         let by_lease = match &work.waiting {
-            None => Some("it was not armed".to_owned()),
+            None if watching => Some("it waits for a new boot of the node".to_owned()),
+            None => Some(unarmed.to_owned()),
             Some(waiting) => match waiting.standing(now, versions.as_deref()) {
                 Standing::Impossible(why) => Some(why.to_string()),
                 Standing::Promises { have, need } => {
@@ -329,7 +362,8 @@ impl Controller {
             .nodes()
             .iter()
             .filter(|(id, node)| {
-                node.record.bmc && node.bmc.is_none() && !self.registry.is_out(**id)
+                let fenced = self.registry.incident_of(**id).is_some_and(|i| i.fence().is_some());
+                node.record.bmc && node.bmc.is_none() && !fenced
             })
             .map(|(id, _)| *id)
             .collect();

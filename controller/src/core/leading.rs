@@ -11,6 +11,7 @@ use fencing::{IncidentId, NodeId};
 use uuid::Uuid;
 
 use super::check::Checked;
+use super::drill::Drilling;
 use super::enroll::Enrolling;
 use super::survey::Survey;
 use crate::effect::Ticket;
@@ -52,6 +53,8 @@ pub(super) struct Leading {
     pub(super) orders: BTreeMap<u64, (Ticket, String)>,
     /// No identity is asked of a node's BMC before.
     pub(super) bmc_not_before: BTreeMap<NodeId, Duration>,
+    /// A drill that was ordered and has not begun.
+    pub(super) drilling: Option<Drilling>,
     /// What the periodic reads of BMCs said.
     pub(super) checked: BTreeMap<NodeId, Checked>,
     /// When Nova last answered a read, and what it said when it did not.
@@ -71,6 +74,8 @@ pub(super) enum Asked {
     BmcCheck(NodeId),
     /// An operator's order to enroll a BMC.
     BmcEnroll(Enrolling),
+    /// Whether a node that is to be drilled is empty.
+    Drill,
     /// A step about the node as a whole.
     Nova(IncidentId),
     /// A step about one VM.
@@ -110,6 +115,8 @@ pub(super) struct Work {
     pub(super) power: Option<PowerOff>,
     /// Whether the BMC is being asked.
     pub(super) bmc_out: bool,
+    /// What was done and answered, and when (wall clock in ms), for people.
+    pub(super) steps: Vec<(String, u64)>,
     /// E2 on its way.
     pub(super) waiting: Option<Waiting>,
     /// When a VERIFY was proposed.
@@ -174,6 +181,7 @@ impl Leading {
             healthy: BTreeMap::new(),
             orders: BTreeMap::new(),
             bmc_not_before: BTreeMap::new(),
+            drilling: None,
             checked: BTreeMap::new(),
             nova_trouble: None,
             unsound_since: None,
@@ -208,6 +216,8 @@ fn subject(command: &Command) -> Option<(&'static str, NodeId)> {
         Some(("opened", *node))
     } else if let Command::Armed { node, .. } = command {
         Some(("armed", *node))
+    } else if let Command::WatchdogTested { node, .. } = command {
+        Some(("watchdog", *node))
     } else {
         None
     }

@@ -14,6 +14,7 @@
 mod check;
 mod cosign;
 mod decide;
+mod drill;
 mod enroll;
 mod fence;
 mod follow;

@@ -33,6 +33,10 @@ impl Controller {
             self.enroll_by_hand(ticket, node, out);
             return;
         }
+        if let Request::Drill { node, watchdog, person } = request {
+            self.drill_by_hand(ticket, &node, watchdog, person, out);
+            return;
+        }
         match self.command_of(request) {
             Ok((command, said)) => self.propose_order(ticket, command, said, out),
             Err(failure) => out.push(Effect::Answer { ticket, result: Err(failure) }),
@@ -93,11 +97,13 @@ impl Controller {
             Asked::Bmc(_)
             | Asked::BmcIdentity(_)
             | Asked::BmcCheck(_)
+            | Asked::Drill
             | Asked::Nova(_)
             | Asked::Vm(..) => None,
         });
         let proposed = leading.orders.into_values().map(|(ticket, _)| ticket);
-        for ticket in proposed.chain(enrolling) {
+        let drilling = leading.drilling.into_iter().map(|drilling| drilling.ticket);
+        for ticket in proposed.chain(enrolling).chain(drilling) {
             let look =
                 "leadership changed: look with `hactl status` before ordering it again".to_owned();
             out.push(Effect::Answer { ticket, result: Err(Failure::Unknown { look }) });
@@ -144,6 +150,7 @@ impl Controller {
             }
             Request::Matrix { text, file, person } => self.matrix_by_hand(text, &file, person),
             Request::BmcEnroll { .. } => Err(refused("a BMC is read first".to_owned())),
+            Request::Drill { .. } => Err(refused("Nova is asked first".to_owned())),
         }
     }
 
@@ -171,7 +178,8 @@ impl Controller {
         };
         let floor = self.floor(node, boot);
         let said = format!("{name}: fence intent committed; follow it with `hactl incidents`");
-        Ok((Command::Intent { node, boot, floor, verdict, evacuate: true }, said))
+        let drill = None;
+        Ok((Command::Intent { node, boot, floor, verdict, evacuate: true, drill }, said))
     }
 
     fn confirm_by_hand(
@@ -263,6 +271,10 @@ fn describe(request: &Request) -> String {
         }
         Request::Arm { scope, person } => format!("arm {} by {person}", scope_name(scope)),
         Request::Matrix { file, person, .. } => format!("matrix {file} by {person}"),
+        Request::Drill { node, watchdog, person } => {
+            let what = if *watchdog { "watchdog" } else { "BMC" };
+            format!("drill the {what} of {node} by {person}")
+        }
         Request::BmcEnroll { node, person } => format!("enroll the BMC of {node} by {person}"),
     }
 }

@@ -144,6 +144,7 @@ impl Controller {
         match asked {
             Asked::Nova(id) => self.node_answered(id, reply, out),
             Asked::Vm(id, vm, step) => self.vm_answered(id, vm, step, reply, out),
+            Asked::Drill => self.drill_answered(reply, out),
             Asked::Bmc(_) | Asked::BmcIdentity(_) | Asked::BmcCheck(_) | Asked::BmcEnroll(_) => {}
         }
         self.next_look = self.now;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use fencing::lease::{LeaseTimes, Message, WatchdogState};
 use fencing::sign::Signer;
+use fencing::watchdog::Class;
 use fencing::{BootId, NodeId};
 use mutants::{Mutant, is_on};
 
@@ -112,7 +113,7 @@ impl Controller {
             || self.registry.lease().now().is_held(node);
         // The entry carries the sentinel's own times, so that nobody ever reckons with others.
         let counts = match watchdog {
-            WatchdogState::Open { timeout, counts_for_e2 } => {
+            WatchdogState::Open { timeout, counts_for_e2, .. } => {
                 counts_for_e2 && timeout == times.watchdog && times.check().is_ok()
             }
             WatchdogState::Closed => is_on(Mutant::M58),
@@ -120,7 +121,12 @@ impl Controller {
         };
         if counts && !hands_off {
             if known.armed.map(|arming| arming.boot) != Some(boot) {
-                self.propose_once(Command::Armed { node, boot, times, n }, out);
+                // M58: a device that nobody has opened yet has no class.
+                let class = match watchdog {
+                    WatchdogState::Open { class, .. } => class,
+                    WatchdogState::Absent | WatchdogState::Closed => Class::Hardware,
+                };
+                self.propose_once(Command::Armed { node, boot, times, class, n }, out);
             }
             return;
         }

@@ -129,6 +129,7 @@ impl Controller {
             Command::Fenced { .. } | Command::Cancel { .. } => self.forget_intents(),
             _ => {}
         }
+        self.tell_drill(&entry.command, out);
         self.finish_order(index, Ok(()), out);
         self.next_look = self.now;
     }
@@ -225,6 +226,7 @@ impl Controller {
             Command::Armed { node, .. }
             | Command::BmcEnrolled { node, .. }
             | Command::BmcDistrusted { node, .. }
+            | Command::WatchdogTested { node, .. }
             | Command::Admitted { node, .. }
             | Command::Disarmed { node }
             | Command::ArmWanted { node }

@@ -35,8 +35,9 @@ pub(super) struct Heard {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sentinels {
     heard: BTreeMap<NodeId, Heard>,
-    /// Newest sequence numbers of boots that are no longer the newest, to tell a packet of an old boot from a replay.
-    older: BTreeMap<(NodeId, BootId), u64>,
+    /// Newest sequence numbers of boots that are no longer the newest, to tell a packet of an old boot from a replay, and
+    /// when they were heard last.
+    older: BTreeMap<(NodeId, BootId), (u64, Duration)>,
 }
 
 /// What a renewal meant.
@@ -60,9 +61,11 @@ impl Sentinels {
             return News::Stale;
         };
         if let Some(last) = self.older.get_mut(&(*node, *boot)) {
-            let news = if *seq > *last { News::OldBoot } else { News::Stale };
-            *last = (*last).max(*seq);
-            return news;
+            if *seq <= last.0 {
+                return News::Stale;
+            }
+            *last = (*seq, now);
+            return News::OldBoot;
         }
         let fresh = || Heard {
             boot: *boot,
@@ -78,7 +81,7 @@ impl Sentinels {
             return News::NewBoot;
         };
         if heard.boot != *boot {
-            self.older.insert((*node, heard.boot), heard.seq);
+            self.older.insert((*node, heard.boot), (heard.seq, heard.at));
             *heard = fresh();
             return News::NewBoot;
         }
@@ -100,6 +103,11 @@ impl Sentinels {
     /// What is known of a node.
     pub(super) fn of(&self, node: NodeId) -> Option<&Heard> {
         self.heard.get(&node)
+    }
+
+    /// When a boot that gave way to a newer one was heard last.
+    pub(super) fn ended(&self, node: NodeId, boot: BootId) -> Option<Duration> {
+        self.older.get(&(node, boot)).map(|(_, at)| *at)
     }
 
     /// All nodes that were heard.

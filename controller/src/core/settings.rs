@@ -52,6 +52,8 @@ pub struct Settings {
     pub confirm_by_census: bool,
     /// Whether Nova is configured at all; without it incidents end at `fenced`.
     pub nova: bool,
+    /// Whether the lease of a node is evidence only once a drill has shown that its watchdog fires.
+    pub watchdog_test: bool,
     /// Spreads random choices; must be unpredictable outside of simulations.
     pub seed: u64,
 }

@@ -9,7 +9,7 @@ use fencing::lease::WatchdogState;
 
 use crate::core::Controller;
 use crate::guard::Refusal;
-use crate::registry::{Incident, Node, Progress, State, Vm};
+use crate::registry::{Fires, Incident, Node, Progress, State, Vm};
 
 /// Closed incidents that are shown.
 const CLOSED_SHOWN: usize = 50;
@@ -75,7 +75,7 @@ impl Controller {
             None => "not heard".to_owned(),
             Some(WatchdogState::Absent) => "absent".to_owned(),
             Some(WatchdogState::Closed) => "closed".to_owned(),
-            Some(WatchdogState::Open { timeout, counts_for_e2 }) => {
+            Some(WatchdogState::Open { timeout, counts_for_e2, .. }) => {
                 let class = if counts_for_e2 { "" } else { ", too weak for E2" };
                 format!("open, {} s{class}", timeout.as_secs())
             }
@@ -102,6 +102,13 @@ impl Controller {
             armed: node.armed.is_some_and(|arming| heard.is_none_or(|h| h.boot == arming.boot)),
             watchdog,
             renewed_s: heard.map(|heard| now.saturating_sub(heard.at).as_secs_f64()),
+            watchdog_test: node.watchdog_test.as_ref().map(|test| api::WatchdogTest {
+                boot: test.boot.0,
+                at_ms: test.at_ms,
+                fired: test.fires == Fires::InTime,
+                took_s: test.took.as_secs_f64(),
+                class: test.class.to_string(),
+            }),
             maintenance: node.maintenance.clone(),
             bmc,
             fences: node.fences,
@@ -158,6 +165,11 @@ impl Controller {
             reachability: incident.verdict.cell.clone(),
             observations: incident.verdict.observations.clone(),
             evidence: evidence.map(ToString::to_string),
+            drill: incident.fence().and_then(|fence| fence.drill).map(|drill| {
+                let what = if drill.watchdog { "watchdog" } else { "bmc" };
+                api::Drill { what: what.to_owned(), ordered_ms: drill.ordered_ms }
+            }),
+            steps: work.map(|work| steps(&work.steps)).unwrap_or_default(),
             phases: incident
                 .phases
                 .iter()
@@ -207,6 +219,10 @@ impl Controller {
             },
         }
     }
+}
+
+fn steps(taken: &[(String, u64)]) -> Vec<api::Step> {
+    taken.iter().map(|(what, at_ms)| api::Step { what: what.clone(), at_ms: *at_ms }).collect()
 }
 
 fn refusal_view(refusal: &Refusal) -> api::Refusal {

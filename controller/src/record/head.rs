@@ -52,6 +52,7 @@ pub struct Head {
     waits: Waits,
     confirm_by_census: bool,
     nova: bool,
+    watchdog_test: bool,
     seed: u64,
 }
 
@@ -72,6 +73,7 @@ impl Head {
             waits,
             confirm_by_census,
             nova,
+            watchdog_test,
             seed,
         } = settings;
         Self {
@@ -89,6 +91,7 @@ impl Head {
             waits: *waits,
             confirm_by_census: *confirm_by_census,
             nova: *nova,
+            watchdog_test: *watchdog_test,
             seed: *seed,
         }
     }
@@ -135,6 +138,7 @@ impl Head {
             waits: self.waits,
             confirm_by_census: self.confirm_by_census,
             nova: self.nova,
+            watchdog_test: self.watchdog_test,
             seed: self.seed,
         })
     }

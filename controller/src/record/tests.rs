@@ -38,6 +38,7 @@ fn settings() -> Settings {
         matrix,
         waits: Waits::default(),
         confirm_by_census: true,
+        watchdog_test: true,
         nova: true,
         seed: 99,
     }

@@ -41,18 +41,25 @@ impl Registry {
                 Ok(())
             }
             Command::BmcEnrolled { node, identity } => {
+                // Evidence under way rests on what was enrolled when its intent was committed.
+                if self.incident_of(*node).is_some_and(|incident| incident.fence().is_some()) {
+                    return Err(Rejected("a fence of the node is open: its BMC stays as enrolled"));
+                }
                 let node = self.known(*node)?;
                 node.bmc = Some(*identity);
                 node.bmc_distrusted = None;
                 Ok(())
             }
             Command::BmcDistrusted { node, why } => {
-                self.known(*node)?.bmc_distrusted = Some(why.clone());
+                let node = self.known(*node)?;
+                if !is_on(Mutant::M68) {
+                    node.bmc_distrusted = Some(why.clone());
+                }
                 Ok(())
             }
-            Command::Armed { node, boot, times, n } => {
+            Command::Armed { node, boot, times, class, n } => {
                 let n = if is_on(Mutant::M66) { index } else { *n };
-                let arming = Arming { boot: *boot, times: *times, n };
+                let arming = Arming { boot: *boot, times: *times, class: *class, n };
                 self.arm(index, *node, arming)
             }
             Command::Admitted { node, boot } => self.admit(index, *node, *boot),
@@ -112,9 +119,14 @@ impl Registry {
             Command::Opened { node, boot, verdict, kind } => {
                 self.open(at, *node, *boot, verdict.clone(), Course::Soft(*kind)).map(|_| ())
             }
-            Command::Intent { node, boot, floor, verdict, evacuate } => {
+            Command::WatchdogTested { node, test } => {
+                self.known(*node)?.watchdog_test = Some(test.clone());
+                Ok(())
+            }
+            Command::Intent { node, boot, floor, verdict, evacuate, drill } => {
                 let epoch = Epoch { term, index };
-                let fence = Fence { epoch, floor: *floor, evacuate: *evacuate, evidence: None };
+                let (floor, evacuate, drill) = (*floor, *evacuate, *drill);
+                let fence = Fence { epoch, floor, evacuate, evidence: None, drill };
                 self.intend(at, *node, *boot, verdict.clone(), fence)
             }
             Command::Verify { epoch } => self.fencing(*epoch).map(|_| ()),
@@ -256,9 +268,11 @@ impl Registry {
         verdict: Verdict,
         course: Course,
     ) -> Result<IncidentId, Rejected> {
-        if self.known(node)?.incident.is_some() {
+        let known = self.known(node)?;
+        if known.incident.is_some() {
             return Err(Rejected("the node has an open incident"));
         }
+        let armed = known.armed.filter(|arming| arming.boot == boot);
         self.next_incident += 1;
         let id = IncidentId(self.next_incident);
         let state = match &course {
@@ -270,6 +284,7 @@ impl Registry {
             id,
             node,
             boot,
+            armed,
             verdict,
             course,
             state,
@@ -307,12 +322,21 @@ impl Registry {
         if full && !mutants::is_on(mutants::Mutant::M32) {
             return Err(Rejected("too many fences in flight"));
         }
+        let watchdog = fence.drill.is_some_and(|drill| drill.watchdog);
+        if fence.drill.is_some() && self.open_incidents().next().is_some() {
+            return Err(Rejected("no drill while an incident is open"));
+        }
+        if watchdog && known.armed.is_none_or(|arming| arming.boot != boot) {
+            return Err(Rejected("no drill of a watchdog with which this boot is not armed"));
+        }
         self.supersede(at, node)?;
         let id = self.open(at, node, boot, verdict, Course::Fence(fence))?;
         if mutants::is_on(mutants::Mutant::M13) {
             self.in_state(id, &[State::Fencing])?.enter(State::Fenced, at.ms, at.index);
         }
-        self.lease.record(at.index, Change::Intent { node, boot });
+        let change =
+            if watchdog { Change::Drill { node, boot } } else { Change::Intent { node, boot } };
+        self.lease.record(at.index, change);
         let minute = self.minute;
         let node = self.known(node)?;
         node.fences += 1;

@@ -9,9 +9,13 @@ use fencing::bmc::Identity;
 use fencing::evidence::Evidence;
 use fencing::lease::LeaseTimes;
 use fencing::sign::PublicKey;
+use fencing::watchdog::Class;
 use fencing::{BootId, ControllerId, Epoch, IncidentId, NodeId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+use super::incident::Drill;
+use super::node::{Fires, WatchdogTest};
 
 /// One entry of the log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,7 +39,7 @@ pub enum Command {
     /// The identity that a node's BMC gave at enrolment.
     BmcEnrolled { node: NodeId, identity: Identity },
     /// This boot's watchdog is open: E2 may be used against it, its gate opens.
-    Armed { node: NodeId, boot: BootId, times: LeaseTimes, n: u64 },
+    Armed { node: NodeId, boot: BootId, times: LeaseTimes, class: Class, n: u64 },
     /// An unarmed boot may open its gate.
     Admitted { node: NodeId, boot: BootId },
     /// No E2 against the node, no self-fence of it.
@@ -56,7 +60,14 @@ pub enum Command {
     /// An incident whose row does not fence.
     Opened { node: NodeId, boot: BootId, verdict: Verdict, kind: Kind },
     /// The promise to fence. Its (term, index) is the epoch of everything that follows.
-    Intent { node: NodeId, boot: BootId, floor: u64, verdict: Verdict, evacuate: bool },
+    Intent {
+        node: NodeId,
+        boot: BootId,
+        floor: u64,
+        verdict: Verdict,
+        evacuate: bool,
+        drill: Option<Drill>,
+    },
     /// Rule 11 (c): pins the promisers' boots.
     Verify { epoch: Epoch },
     /// The intent is over without a fence.
@@ -99,6 +110,8 @@ pub enum Command {
     Closed { incident: IncidentId, why: String },
     /// What a node's BMC says is no evidence until it is enrolled again.
     BmcDistrusted { node: NodeId, why: String },
+    /// A drill has shown whether a node's watchdog fires.
+    WatchdogTested { node: NodeId, test: WatchdogTest },
 }
 
 /// A node as the inventory describes it.
@@ -181,10 +194,11 @@ impl fmt::Display for Command {
             Command::Opened { verdict, kind, .. } => {
                 write!(f, "Opened {kind:?} {} row={}", verdict.cell, verdict.row)
             }
-            Command::Intent { boot, floor, verdict, .. } => {
+            Command::Intent { boot, floor, verdict, drill, .. } => {
+                let drill = if drill.is_some() { "Drill: " } else { "" };
                 write!(
                     f,
-                    "FenceIntent boot={boot} floor={floor} {} row={}",
+                    "{drill}FenceIntent boot={boot} floor={floor} {} row={}",
                     verdict.cell, verdict.row
                 )
             }
@@ -216,6 +230,13 @@ impl fmt::Display for Command {
             Command::Returned { incident } => write!(f, "Returned incident={incident}"),
             Command::Closed { incident, why } => write!(f, "Closed incident={incident}: {why}"),
             Command::BmcDistrusted { why, .. } => write!(f, "BmcDistrusted: {why}"),
+            Command::WatchdogTested { test, .. } => {
+                let (what, took) = (test.class, test.took.as_secs_f64());
+                match test.fires {
+                    Fires::InTime => write!(f, "WatchdogTested {what} fired after {took:.1}s"),
+                    Fires::Not => write!(f, "WatchdogTested {what} silent for {took:.1}s"),
+                }
+            }
         }
     }
 }

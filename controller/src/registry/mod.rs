@@ -21,9 +21,9 @@ use sha2::{Digest, Sha256};
 
 pub use apply::Rejected;
 pub use command::{Before, Command, Enrolment, Entry, Kind, Verdict};
-pub use incident::{Course, Fence, Incident, Progress, State, Vm};
+pub use incident::{Course, Drill, Fence, Incident, Progress, State, Vm};
 pub use lease_book::LeaseBook;
-pub use node::{Arming, Node};
+pub use node::{Arming, Fires, Node, WatchdogTest};
 
 /// Incidents that are over are kept up to this number; the oldest go first.
 const CLOSED_KEPT: usize = 500;

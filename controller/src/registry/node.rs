@@ -1,7 +1,10 @@
 //! A node, as committed.
 
+use std::time::Duration;
+
 use fencing::bmc::Identity;
 use fencing::lease::LeaseTimes;
+use fencing::watchdog::Class;
 use fencing::{BootId, IncidentId};
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +23,8 @@ pub struct Node {
     pub armed: Option<Arming>,
     /// Admitted without being armed.
     pub admitted: Option<BootId>,
+    /// What the last drill of its watchdog has shown.
+    pub watchdog_test: Option<WatchdogTest>,
     /// Maintenance: why.
     pub maintenance: Option<String>,
     /// Disarmed by an operator.
@@ -47,8 +52,36 @@ pub struct Arming {
     pub boot: BootId,
     /// Its times.
     pub times: LeaseTimes,
+    /// What kind of watchdog it has.
+    pub class: Class,
     /// n that its sentinel had reported: the floor for a proposer that has heard nothing.
     pub n: u64,
+}
+
+/// What a drill has shown of a watchdog.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WatchdogTest {
+    /// The boot that it ended, or should have.
+    pub boot: BootId,
+    /// When, wall clock in ms. For display.
+    pub at_ms: u64,
+    /// From the intent to the last that was heard of that boot.
+    pub took: Duration,
+    /// What kind of device it was.
+    pub class: Class,
+    /// Its timeout.
+    pub timeout: Duration,
+    /// Whether it fired.
+    pub fires: Fires,
+}
+
+/// Whether a watchdog fires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fires {
+    /// Within the bound that E2 reckons with.
+    InTime,
+    /// Its node went on.
+    Not,
 }
 
 impl Node {
@@ -60,6 +93,7 @@ impl Node {
             bmc_distrusted: None,
             armed: None,
             admitted: None,
+            watchdog_test: None,
             maintenance: None,
             disarmed: false,
             rearm_floor: 0,
@@ -68,6 +102,14 @@ impl Node {
             fences: 0,
             fenced_boots: Vec::new(),
         }
+    }
+
+    /// What was ever shown of the device with which this boot is armed; another kind or another timeout is another
+    /// device, of which nothing is known.
+    pub fn fires(&self, arming: &Arming) -> Option<Fires> {
+        let test = self.watchdog_test.as_ref()?;
+        let same = test.class == arming.class && test.timeout == arming.times.watchdog;
+        same.then_some(test.fires)
     }
 
     /// The boot that may run guests, by ARMED or ADMITTED.

@@ -4,6 +4,7 @@ use fencing::bmc::Identity;
 use fencing::evidence::Evidence;
 use fencing::lease::Profile;
 use fencing::sign::KeyPair;
+use fencing::watchdog::Class;
 use fencing::{BootId, ControllerId, Epoch, IncidentId, NodeId};
 use uuid::Uuid;
 
@@ -56,13 +57,20 @@ impl Log {
     }
 
     fn arm(&mut self, n: u128, b: u128) -> Result<(), Rejected> {
-        let times = Profile::Fast.times();
-        self.commit(Command::Armed { node: node(n), boot: boot(b), times, n: 0 })
+        let (times, class) = (Profile::Fast.times(), Class::Hardware);
+        self.commit(Command::Armed { node: node(n), boot: boot(b), times, class, n: 0 })
     }
 
     fn intend(&mut self, n: u128, b: u128) -> Result<Epoch, Rejected> {
         let (node, boot, evacuate) = (node(n), boot(b), true);
-        self.commit(Command::Intent { node, boot, floor: 0, verdict: verdict(), evacuate })?;
+        self.commit(Command::Intent {
+            node,
+            boot,
+            floor: 0,
+            verdict: verdict(),
+            evacuate,
+            drill: None,
+        })?;
         Ok(Epoch { term: 1, index: self.0.index() })
     }
 
@@ -203,4 +211,67 @@ fn a_snapshot_holds_the_whole_state() {
     let (log, ..) = Log::evacuating();
     let restored = Registry::from_bytes(&log.0.to_bytes()).expect("its own bytes");
     assert_eq!(restored.hash(), log.0.hash());
+}
+
+fn drill(watchdog: bool) -> Option<Drill> {
+    Some(Drill { watchdog, ordered_ms: 0 })
+}
+
+#[test]
+fn a_drill_begins_only_while_no_incident_is_open_and_of_a_watchdog_only_with_an_armed_boot() {
+    let mut registry = Log::new();
+    let order = |n: u128, b: u128, watchdog| Command::Intent {
+        node: node(n),
+        boot: boot(b),
+        floor: 0,
+        verdict: verdict(),
+        evacuate: true,
+        drill: drill(watchdog),
+    };
+    assert!(registry.commit(order(2, 20, true)).is_err(), "node 2 is not armed");
+    registry.intend(2, 20).expect("a fence");
+    assert!(registry.commit(order(1, 10, false)).is_err(), "an incident is open");
+    let epoch = Epoch {
+        term: 1,
+        index: registry.0.incident_of(node(2)).expect("open").fence().expect("a fence").epoch.index,
+    };
+    registry.commit(Command::Cancel { epoch, why: String::new() }).expect("cancelled");
+    registry.commit(order(1, 10, true)).expect("nothing is in the way");
+    assert!(registry.0.is_out(node(1)));
+    assert!(registry.0.lease().now().is_watchdog_drill(node(1)));
+}
+
+#[test]
+fn a_test_of_a_watchdog_speaks_for_the_same_kind_and_timeout_alone() {
+    let mut registry = Log::new();
+    let arming = registry.0.node(node(1)).expect("known").armed.expect("armed");
+    let test = WatchdogTest {
+        boot: boot(10),
+        at_ms: 0,
+        took: arming.times.watchdog,
+        class: arming.class,
+        timeout: arming.times.watchdog,
+        fires: Fires::InTime,
+    };
+    let fires = |registry: &Log, arming| registry.0.node(node(1)).expect("known").fires(&arming);
+    assert_eq!(fires(&registry, arming), None);
+    registry.commit(Command::WatchdogTested { node: node(1), test }).expect("known");
+    assert_eq!(fires(&registry, arming), Some(Fires::InTime));
+    assert_eq!(fires(&registry, Arming { class: Class::Ipmi, ..arming }), None);
+    let times = Profile::Calm.times();
+    assert_eq!(fires(&registry, Arming { times, ..arming }), None);
+}
+
+#[test]
+fn a_bmc_is_not_enrolled_while_a_fence_of_its_node_is_open() {
+    let mut registry = Log::new();
+    let enrol = |identity| Command::BmcEnrolled { node: node(1), identity };
+    let known = |registry: &Log| registry.0.node(node(1)).expect("known").bmc;
+    let (first, other) = (Identity([1; 16]), Identity([2; 16]));
+    registry.commit(enrol(first)).expect("no fence");
+    let epoch = registry.intend(1, 10).expect("armed");
+    assert!(registry.commit(enrol(other)).is_err(), "read before the intent, committed after it");
+    registry.fence(epoch).expect("evidence");
+    assert!(registry.commit(enrol(other)).is_err());
+    assert_eq!(known(&registry), Some(first));
 }

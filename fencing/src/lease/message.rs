@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::log::LogPart;
 use super::times::LeaseTimes;
+use crate::watchdog::Class;
 use crate::{BootId, NodeId};
 
 /// One datagram of the lease protocol.
@@ -96,6 +97,8 @@ pub enum WatchdogState {
     Open {
         /// Timeout as read back.
         timeout: Duration,
+        /// What kind of device it is.
+        class: Class,
         /// Whether its class may carry E2: a hardware class, or one that the operator allowed by name.
         counts_for_e2: bool,
     },

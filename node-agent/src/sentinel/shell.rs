@@ -366,6 +366,7 @@ impl Shell {
                 self.device = Some(device);
                 Event::WatchdogOpened {
                     timeout,
+                    class,
                     counts_for_e2: class.counts_for_e2(wanted.allow_e2),
                 }
             }

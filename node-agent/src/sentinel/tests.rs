@@ -192,7 +192,8 @@ impl Bench {
                     self.now += self.stall_in_open;
                     self.event(match self.opens_with {
                         Some((timeout, counts_for_e2)) => {
-                            Event::WatchdogOpened { timeout, counts_for_e2 }
+                            let class = fencing::watchdog::Class::Hardware;
+                            Event::WatchdogOpened { timeout, class, counts_for_e2 }
                         }
                         None => Event::WatchdogFailed("busy".to_owned()),
                     });

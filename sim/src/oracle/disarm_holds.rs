@@ -95,6 +95,7 @@ impl DisarmHolds {
             | Request::Disarm { .. }
             | Request::Noop { .. }
             | Request::Fence { .. }
+            | Request::Drill { .. }
             | Request::Confirm { .. }
             | Request::Release { .. }
             | Request::BmcEnroll { .. }
@@ -116,6 +117,7 @@ impl DisarmHolds {
             | Request::Arm { .. }
             | Request::Noop { .. }
             | Request::Fence { .. }
+            | Request::Drill { .. }
             | Request::Confirm { .. }
             | Request::Release { .. }
             | Request::BmcEnroll { .. }

@@ -3,7 +3,8 @@
 use api::{Request, Scope};
 
 const ALLOWED: &str = "hactl fence NODE | fenced confirm NODE | fenced release NODE [--force] | \
-                       maintenance NODE on|off | disarm [NODE] | arm [NODE] | noop on|off | bmc enroll NODE";
+                       maintenance NODE on|off | disarm [NODE] | arm [NODE] | noop on|off | bmc enroll NODE | \
+                       drill NODE [--watchdog]";
 
 /// Reads an order.
 pub(super) fn order(words: &[&str]) -> Result<Request, String> {
@@ -36,6 +37,10 @@ pub(super) fn order(words: &[&str]) -> Result<Request, String> {
         ["arm"] => Request::Arm { scope: Scope::All, person },
         ["arm", node] => Request::Arm { scope: scope(node), person },
         ["bmc", "enroll", node] => Request::BmcEnroll { node: (*node).to_owned(), person },
+        ["drill", node] => Request::Drill { node: (*node).to_owned(), watchdog: false, person },
+        ["drill", node, "--watchdog"] => {
+            Request::Drill { node: (*node).to_owned(), watchdog: true, person }
+        }
         ["noop", switch @ ("on" | "off")] => Request::Noop { on: *switch == "on" },
         _ => return Err(format!("`hactl {}`: allowed are {ALLOWED}", words.join(" "))),
     })

@@ -73,6 +73,10 @@ pub(super) enum Expectation {
     Told(String),
     /// No line of it does.
     NotTold(String),
+    /// `hactl check` says something with these words of a node.
+    Doubt(u16, String),
+    /// `hactl check` has nothing to say of a node.
+    NoDoubt(u16),
 }
 
 /// A state of a nova-compute.
@@ -178,13 +182,14 @@ fn cluster(words: &[&str]) -> Result<Plan, String> {
                 plan.profile = profile(word, value)?;
             }
             "without_bmc" => plan.without_bmc = nodes(value)?,
+            "watchdog_test" if value == "required" => plan.watchdog_test = true,
             "broken_watchdog" => plan.broken_watchdog = nodes(value)?,
             "softdog" => plan.softdog = nodes(value)?,
             "without_watchdog" => plan.without_watchdog = nodes(value)?,
             _ => {
                 return Err(format!(
                     "`{word}`: allowed are controllers, nodes, domains, profile, reckoned_by, seed, grace, without_bmc, \
-                     without_watchdog, broken_watchdog, softdog"
+                     without_watchdog, broken_watchdog, softdog, watchdog_test=required"
                 ));
             }
         }
@@ -255,6 +260,10 @@ fn expectation(plan: &Plan, text: &str) -> Result<Expectation, String> {
             Expectation::Compute(deeds::node(name, plan.nodes)?, state)
         }
         ["told", ..] => Expectation::Told(words[1..].join(" ")),
+        ["doubt", node, ..] => {
+            Expectation::Doubt(deeds::node(node, plan.nodes)?, words[2..].join(" "))
+        }
+        ["no", "doubt", node] => Expectation::NoDoubt(deeds::node(node, plan.nodes)?),
         ["not", "told", ..] => Expectation::NotTold(words[2..].join(" ")),
         ["vm", name, "runs", "once"] => Expectation::Runs { vm: (*name).to_owned(), node: None },
         ["vm", name, "on", node] => {
@@ -268,7 +277,7 @@ fn expectation(plan: &Plan, text: &str) -> Result<Expectation, String> {
             let oracles: Vec<_> = crate::oracle::all().iter().map(|oracle| oracle.name()).collect();
             return Err(format!(
                 "`expect {text}`: allowed are no reset, no fence, no evacuation, N resets, N evacuations, nova NODE STATE, \
-                 [not] told TEXT, vm NAME runs once, vm NAME on NODE, \
+                 [not] told TEXT, doubt NODE TEXT, no doubt NODE, vm NAME runs once, vm NAME on NODE, \
                  vm NAME down, and the oracles {}",
                 oracles.join(", ")
             ));
@@ -302,6 +311,8 @@ impl fmt::Display for Expectation {
             Expectation::Compute(node, state) => write!(f, "expect nova node-{node} {state:?}"),
             Expectation::Told(text) => write!(f, "expect told {text}"),
             Expectation::NotTold(text) => write!(f, "expect not told {text}"),
+            Expectation::Doubt(node, text) => write!(f, "expect doubt node-{node} {text}"),
+            Expectation::NoDoubt(node) => write!(f, "expect no doubt node-{node}"),
             Expectation::NoEvacuation => f.write_str("expect no evacuation"),
         }
     }

@@ -207,6 +207,9 @@ fn order(request: &Request) -> Option<String> {
         Request::Disarm { scope, .. } => format!("hactl disarm{}", of(scope)),
         Request::Arm { scope, .. } => format!("hactl arm{}", of(scope)),
         Request::Noop { on } => format!("hactl noop {}", switch(on)),
+        Request::Drill { node, watchdog, .. } => {
+            format!("hactl drill {node}{}", if *watchdog { " --watchdog" } else { "" })
+        }
         Request::BmcEnroll { node, .. } => format!("hactl bmc enroll {node}"),
         Request::Matrix { .. } => return None,
     })

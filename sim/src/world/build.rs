@@ -43,6 +43,8 @@ pub struct Plan {
     pub matrix: Matrix,
     /// Waits.
     pub waits: Waits,
+    /// Whether a lease is evidence only after a drill of the watchdog. Off unless a scenario is about it.
+    pub watchdog_test: bool,
     /// Nodes without a BMC.
     pub without_bmc: Vec<u16>,
     /// Nodes without a watchdog.
@@ -74,6 +76,7 @@ impl Plan {
             reckoned_by: None,
             matrix: default_matrix(),
             waits: Waits { grace: Duration::from_secs(30), ..Waits::default() },
+            watchdog_test: false,
             without_bmc: Vec::new(),
             without_watchdog: Vec::new(),
             broken_watchdog: Vec::new(),
@@ -238,6 +241,7 @@ impl World {
             matrix: plan.matrix,
             waits: plan.waits,
             confirm_by_census: true,
+            watchdog_test: plan.watchdog_test,
             nova: true,
             seed: seed.wrapping_add(u64::from(starts)),
         }

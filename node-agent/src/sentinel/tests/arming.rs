@@ -3,8 +3,11 @@
 use super::super::Warning;
 use super::*;
 
-const OPEN: WatchdogState =
-    WatchdogState::Open { timeout: Duration::from_secs(8), counts_for_e2: true };
+const OPEN: WatchdogState = WatchdogState::Open {
+    timeout: Duration::from_secs(8),
+    class: fencing::watchdog::Class::Hardware,
+    counts_for_e2: true,
+};
 
 #[test]
 fn the_device_is_opened_after_the_first_lease_and_reported_only_when_it_is_open() {
