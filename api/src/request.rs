@@ -73,6 +73,9 @@ pub enum Request {
     BmcEnroll {
         /// Node name.
         node: String,
+        /// Which level of its fencing, from 1 on.
+        #[serde(default = "first_level")]
+        level: u8,
         /// Who.
         person: String,
     },
@@ -94,6 +97,10 @@ pub enum Request {
         /// Who.
         person: String,
     },
+}
+
+fn first_level() -> u8 {
+    1
 }
 
 /// One node or all.

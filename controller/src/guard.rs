@@ -319,7 +319,7 @@ mod tests {
                 key: KeyPair::from_seed([n; 32]).public(),
                 sentinel: Vec::new(),
                 gossip: Vec::new(),
-                bmc: true,
+                bmc: vec![fencing::bmc::LevelKind::Power(1)],
             };
             let node = node(n);
             commit(&mut registry, Command::Enrol { node, record: Box::new(record) });

@@ -15,7 +15,7 @@ mod check;
 mod cli;
 mod client;
 mod client_error;
-pub mod drill;
+mod drill;
 mod fenced;
 mod guards;
 mod incidents;

@@ -101,7 +101,7 @@ mutants! {
     M65: "gate opens on a follower's word", "boot_gate";
     M66: "floor n_h from the ARMED entry's index", "off_when_fenced";
     M67: "insiders' v, q used for a node outside the electorate", "off_when_fenced";
-    M68: "a BMC that was found to lie is believed", "off_when_fenced";
+    M68: "a BMC that was found to lie is believed", "evidence_rules";
 }
 
 #[cfg(feature = "switchable")]

@@ -65,6 +65,7 @@ fn about_to_feed() -> Sentinel {
         times,
         controllers: (1..=3).map(|id| (ControllerId(u64::from(id)), pinned(id))).collect(),
         has_watchdog: true,
+        hazards: fencing::lease::Hazards::default(),
         start: Start::Fresh,
         highest_epoch: None,
         seed: 4,

@@ -89,7 +89,7 @@ impl Controller {
                 "{name} is not well: its sentinel is silent or a network of it is not up; hactl why {name}"
             )));
         };
-        let usable = known.bmc.is_some() && known.bmc_distrusted.is_none();
+        let usable = !known.believed_levels().is_empty();
         if !watchdog && !usable {
             return Err(refused(format!(
                 "{name} has no BMC that is enrolled and believed: hactl check {name}; with --watchdog none is used"
@@ -286,7 +286,7 @@ impl Controller {
             Command::Fenced { epoch, evidence } => {
                 let Some(incident) = self.drill_of(*epoch) else { return };
                 let name = self.name(incident.node);
-                let by_bmc = matches!(evidence, Evidence::Bmc { .. });
+                let by_bmc = evidence.level().is_some();
                 let watchdog = incident.is_watchdog_drill();
                 match (watchdog, by_bmc) {
                     (true, _) => {}

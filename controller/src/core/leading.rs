@@ -7,6 +7,7 @@ use action_matrix::Cell;
 use fencing::e1::PowerOff;
 use fencing::e2::Waiting;
 use fencing::event::Order;
+use fencing::evidence::Evidence;
 use fencing::{IncidentId, NodeId};
 use uuid::Uuid;
 
@@ -52,11 +53,11 @@ pub(super) struct Leading {
     /// Operators' orders by the index of their entry: who is to be answered, and what.
     pub(super) orders: BTreeMap<u64, (Ticket, String)>,
     /// No identity is asked of a node's BMC before.
-    pub(super) bmc_not_before: BTreeMap<NodeId, Duration>,
+    pub(super) bmc_not_before: BTreeMap<(NodeId, u8), Duration>,
     /// A drill that was ordered and has not begun.
     pub(super) drilling: Option<Drilling>,
     /// What the periodic reads of BMCs said.
-    pub(super) checked: BTreeMap<NodeId, Checked>,
+    pub(super) checked: BTreeMap<(NodeId, u8), Checked>,
     /// When Nova last answered a read, and what it said when it did not.
     pub(super) nova_trouble: Option<String>,
     /// When this controller's own link was last found worse than others'.
@@ -67,11 +68,13 @@ pub(super) struct Leading {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
     /// A power off or read.
-    Bmc(IncidentId),
+    Bmc(IncidentId, u8),
+    /// A level that said on, asked once more since another one proves the node off.
+    BmcAgain(IncidentId, u8),
     /// The identity of a node's BMC, for its enrolment.
-    BmcIdentity(NodeId),
+    BmcIdentity(NodeId, u8),
     /// The periodic read of a node's BMC.
-    BmcCheck(NodeId),
+    BmcCheck(NodeId, u8),
     /// An operator's order to enroll a BMC.
     BmcEnroll(Enrolling),
     /// Whether a node that is to be drilled is empty.
@@ -111,8 +114,16 @@ pub(super) struct Settling {
 pub(super) struct Work {
     /// Whether this leader may act on the intent: it made it, or found the node in trouble itself.
     pub(super) confirmed: bool,
-    /// E1 on its way.
+    /// E1 or E5 on its way, by one level.
     pub(super) power: Option<PowerOff>,
+    /// Since when that level is used.
+    pub(super) level_since: Duration,
+    /// Levels that have had their time without evidence.
+    pub(super) spent: BTreeSet<u8>,
+    /// Levels that said last that the node is not off.
+    pub(super) said_on: BTreeSet<u8>,
+    /// Evidence that waits for those to be asked once more.
+    pub(super) held: Option<Evidence>,
     /// Whether the BMC is being asked.
     pub(super) bmc_out: bool,
     /// What was done and answered, and when (wall clock in ms), for people.

@@ -20,6 +20,7 @@ mod fence;
 mod follow;
 mod give_back;
 mod leading;
+mod levels;
 mod orders;
 mod outbox;
 mod recover;

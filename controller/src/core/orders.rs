@@ -29,8 +29,8 @@ impl Controller {
             out.push(Effect::Answer { ticket, result: Ok(Done { index: 0, said }) });
             return;
         }
-        if let Request::BmcEnroll { node, .. } = &request {
-            self.enroll_by_hand(ticket, node, out);
+        if let Request::BmcEnroll { node, level, .. } = &request {
+            self.enroll_by_hand(ticket, node, *level, out);
             return;
         }
         if let Request::Drill { node, watchdog, person } = request {
@@ -94,9 +94,10 @@ impl Controller {
     pub(super) fn void_orders(leading: Leading, out: &mut Vec<Effect>) {
         let enrolling = leading.calls.into_values().filter_map(|asked| match asked {
             Asked::BmcEnroll(enrolling) => Some(enrolling.ticket),
-            Asked::Bmc(_)
-            | Asked::BmcIdentity(_)
-            | Asked::BmcCheck(_)
+            Asked::Bmc(..)
+            | Asked::BmcAgain(..)
+            | Asked::BmcIdentity(..)
+            | Asked::BmcCheck(..)
             | Asked::Drill
             | Asked::Nova(_)
             | Asked::Vm(..) => None,
@@ -275,7 +276,12 @@ fn describe(request: &Request) -> String {
             let what = if *watchdog { "watchdog" } else { "BMC" };
             format!("drill the {what} of {node} by {person}")
         }
-        Request::BmcEnroll { node, person } => format!("enroll the BMC of {node} by {person}"),
+        Request::BmcEnroll { node, level: 1, person } => {
+            format!("enroll the BMC of {node} by {person}")
+        }
+        Request::BmcEnroll { node, level, person } => {
+            format!("enroll level {level} of the BMCs of {node} by {person}")
+        }
     }
 }
 

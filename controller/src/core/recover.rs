@@ -145,7 +145,11 @@ impl Controller {
             Asked::Nova(id) => self.node_answered(id, reply, out),
             Asked::Vm(id, vm, step) => self.vm_answered(id, vm, step, reply, out),
             Asked::Drill => self.drill_answered(reply, out),
-            Asked::Bmc(_) | Asked::BmcIdentity(_) | Asked::BmcCheck(_) | Asked::BmcEnroll(_) => {}
+            Asked::Bmc(..)
+            | Asked::BmcAgain(..)
+            | Asked::BmcIdentity(..)
+            | Asked::BmcCheck(..)
+            | Asked::BmcEnroll(_) => {}
         }
         self.next_look = self.now;
     }

@@ -29,6 +29,8 @@ pub(super) struct Heard {
     pub(super) uptime: Duration,
     /// Its newest challenges, newest last.
     pub(super) challenges: Vec<u64>,
+    /// When the crash kernel of this boot spoke last, unless the boot itself was heard after it.
+    pub(super) crashed: Option<Duration>,
 }
 
 /// All sentinels.
@@ -75,6 +77,7 @@ impl Sentinels {
             watchdog: *watchdog,
             uptime: *uptime,
             challenges: vec![*challenge],
+            crashed: None,
         };
         let Some(heard) = self.heard.get_mut(node) else {
             self.heard.insert(*node, fresh());
@@ -97,12 +100,20 @@ impl Sentinels {
         }
         (heard.at, heard.seq, heard.watchdog, heard.uptime) = (now, *seq, *watchdog, *uptime);
         heard.n = heard.n.max(*n);
+        heard.crashed = None;
         News::Same
     }
 
     /// What is known of a node.
     pub(super) fn of(&self, node: NodeId) -> Option<&Heard> {
         self.heard.get(&node)
+    }
+
+    /// The crash kernel of the newest boot spoke, signed by the node itself.
+    pub(super) fn crashed(&mut self, node: NodeId, now: Duration) {
+        if let Some(heard) = self.heard.get_mut(&node) {
+            heard.crashed = Some(now);
+        }
     }
 
     /// When a boot that gave way to a newer one was heard last.

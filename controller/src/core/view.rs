@@ -7,9 +7,10 @@ use api::{Detection, FencedNode, NetworkReach, NodePhase, Observation, Phase};
 use fencing::NodeId;
 use fencing::lease::WatchdogState;
 
+use super::levels::step;
 use crate::core::Controller;
 use crate::guard::Refusal;
-use crate::registry::{Fires, Incident, Node, Progress, State, Vm};
+use crate::registry::{Enrolled, Fires, Incident, Node, Progress, State, Vm};
 
 /// Closed incidents that are shown.
 const CLOSED_SHOWN: usize = 50;
@@ -75,17 +76,15 @@ impl Controller {
             None => "not heard".to_owned(),
             Some(WatchdogState::Absent) => "absent".to_owned(),
             Some(WatchdogState::Closed) => "closed".to_owned(),
+            Some(WatchdogState::Refused { .. }) => {
+                "not opened: VMs would start by themselves".to_owned()
+            }
             Some(WatchdogState::Open { timeout, counts_for_e2, .. }) => {
                 let class = if counts_for_e2 { "" } else { ", too weak for E2" };
                 format!("open, {} s{class}", timeout.as_secs())
             }
         };
-        let bmc = match (&node.bmc_distrusted, node.bmc, node.record.bmc) {
-            (Some(why), ..) => format!("not believed: {why}"),
-            (None, Some(identity), _) => identity.to_string(),
-            (None, None, true) => "not enrolled: it has not answered yet".to_owned(),
-            (None, None, false) => "none in the inventory".to_owned(),
-        };
+        let bmc = bmc_view(node);
         let refusal = self
             .refusal(id)
             .filter(|_| phase == NodePhase::Protected || phase == NodePhase::Exempt);
@@ -219,6 +218,17 @@ impl Controller {
             },
         }
     }
+}
+
+/// The identity of each level, or why it has none that counts.
+fn bmc_view(node: &Node) -> String {
+    let level = |level: u8| match node.bmcs.get(&level) {
+        Some(Enrolled { distrusted: Some(why), .. }) => format!("not believed: {why}"),
+        Some(Enrolled { identity, distrusted: None }) => identity.to_string(),
+        None => "not enrolled: it has not answered yet".to_owned(),
+    };
+    let levels: Vec<_> = node.levels().map(|number| step(number, &level(number))).collect();
+    if levels.is_empty() { "none in the inventory".to_owned() } else { levels.join("; ") }
 }
 
 fn steps(taken: &[(String, u64)]) -> Vec<api::Step> {

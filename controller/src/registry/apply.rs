@@ -7,7 +7,7 @@ use mutants::{Mutant, is_on};
 
 use super::command::{Command, Entry, Kind, Verdict};
 use super::incident::{Course, Fence, Incident, Progress, State};
-use super::node::{Arming, FENCES_KEPT, Node};
+use super::node::{Arming, Enrolled, FENCES_KEPT, Node};
 use super::{AppliedMatrix, FENCED_BOOTS_KEPT, MATRICES_KEPT, Registry};
 
 /// An entry that no longer fits. The registry is unchanged but for its index.
@@ -40,23 +40,16 @@ impl Registry {
                 self.lease.record(index, Change::Controllers { set: set.clone() });
                 Ok(())
             }
-            Command::BmcEnrolled { node, identity } => {
+            Command::BmcEnrolled { node, level, identity } => {
                 // Evidence under way rests on what was enrolled when its intent was committed.
                 if self.incident_of(*node).is_some_and(|incident| incident.fence().is_some()) {
                     return Err(Rejected("a fence of the node is open: its BMC stays as enrolled"));
                 }
-                let node = self.known(*node)?;
-                node.bmc = Some(*identity);
-                node.bmc_distrusted = None;
+                let known = Enrolled { identity: *identity, distrusted: None };
+                self.known(*node)?.bmcs.insert(*level, known);
                 Ok(())
             }
-            Command::BmcDistrusted { node, why } => {
-                let node = self.known(*node)?;
-                if !is_on(Mutant::M68) {
-                    node.bmc_distrusted = Some(why.clone());
-                }
-                Ok(())
-            }
+            Command::BmcDistrusted { node, level, why } => self.distrust(*node, *level, why),
             Command::Armed { node, boot, times, class, n } => {
                 let n = if is_on(Mutant::M66) { index } else { *n };
                 let arming = Arming { boot: *boot, times: *times, class: *class, n };
@@ -422,17 +415,25 @@ impl Registry {
 
     fn freeze(&mut self, id: IncidentId, why: &str) -> Outcome {
         let incident = self.incidents.get_mut(&id).ok_or(Rejected("no such incident"))?;
-        let by_bmc = matches!(
-            incident.fence().and_then(|fence| fence.evidence.as_ref()),
-            Some(Evidence::Bmc { .. })
-        );
+        let evidence = incident.fence().and_then(|fence| fence.evidence.as_ref());
+        let level = evidence.and_then(Evidence::level);
         if !incident.state.is_out() || incident.frozen.is_some() {
             return Err(Rejected("nothing to freeze"));
         }
         incident.frozen = Some(why.to_owned());
         let node = incident.node;
-        if by_bmc {
-            self.known(node)?.bmc_distrusted = Some(why.to_owned());
+        match level {
+            Some(level) if self.known(node)?.bmcs.contains_key(&level) => {
+                self.distrust(node, level, why)
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn distrust(&mut self, node: NodeId, level: u8, why: &str) -> Outcome {
+        let known = self.known(node)?.bmcs.get_mut(&level).ok_or(Rejected("no such BMC"))?;
+        if !is_on(Mutant::M68) {
+            known.distrusted = Some(why.to_owned());
         }
         Ok(())
     }

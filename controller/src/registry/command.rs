@@ -5,7 +5,7 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use action_matrix::Action;
-use fencing::bmc::Identity;
+use fencing::bmc::{Identity, LevelKind};
 use fencing::evidence::Evidence;
 use fencing::lease::LeaseTimes;
 use fencing::sign::PublicKey;
@@ -36,8 +36,8 @@ pub enum Command {
     Enrol { node: NodeId, record: Box<Enrolment> },
     /// Where the controllers listen for renewals, one address per network.
     Controllers { set: BTreeMap<ControllerId, Vec<SocketAddr>> },
-    /// The identity that a node's BMC gave at enrolment.
-    BmcEnrolled { node: NodeId, identity: Identity },
+    /// The identity that a level of a node's BMCs gave at enrolment.
+    BmcEnrolled { node: NodeId, level: u8, identity: Identity },
     /// This boot's watchdog is open: E2 may be used against it, its gate opens.
     Armed { node: NodeId, boot: BootId, times: LeaseTimes, class: Class, n: u64 },
     /// An unarmed boot may open its gate.
@@ -108,8 +108,8 @@ pub enum Command {
     Returned { incident: IncidentId },
     /// An incident that does not fence is over.
     Closed { incident: IncidentId, why: String },
-    /// What a node's BMC says is no evidence until it is enrolled again.
-    BmcDistrusted { node: NodeId, why: String },
+    /// What a level of a node's BMCs says is no evidence until it is enrolled again.
+    BmcDistrusted { node: NodeId, level: u8, why: String },
     /// A drill has shown whether a node's watchdog fires.
     WatchdogTested { node: NodeId, test: WatchdogTest },
 }
@@ -129,8 +129,8 @@ pub struct Enrolment {
     pub sentinel: Vec<SocketAddr>,
     /// Where its agent gossips, one address per network.
     pub gossip: Vec<SocketAddr>,
-    /// Whether the inventory names a BMC.
-    pub bmc: bool,
+    /// What each level of its fencing proves, the first level first; empty where the inventory names none.
+    pub bmc: Vec<LevelKind>,
 }
 
 /// A row that applied, with what it rests on.
@@ -175,7 +175,9 @@ impl fmt::Display for Command {
         match self {
             Command::Enrol { record, .. } => write!(f, "Enrol {}", record.name),
             Command::Controllers { set } => write!(f, "Controllers {}", set.len()),
-            Command::BmcEnrolled { identity, .. } => write!(f, "BmcEnrolled {identity}"),
+            Command::BmcEnrolled { identity, level, .. } => {
+                write!(f, "BmcEnrolled{} {identity}", of_level(*level))
+            }
             Command::Armed { boot, times, .. } => {
                 write!(f, "Armed boot={boot} wL={:.1}s", times.wait_after_intent().as_secs_f64())
             }
@@ -229,7 +231,9 @@ impl fmt::Display for Command {
             Command::Released { incident, by } => write!(f, "Released incident={incident} by {by}"),
             Command::Returned { incident } => write!(f, "Returned incident={incident}"),
             Command::Closed { incident, why } => write!(f, "Closed incident={incident}: {why}"),
-            Command::BmcDistrusted { why, .. } => write!(f, "BmcDistrusted: {why}"),
+            Command::BmcDistrusted { why, level, .. } => {
+                write!(f, "BmcDistrusted{}: {why}", of_level(*level))
+            }
             Command::WatchdogTested { test, .. } => {
                 let (what, took) = (test.class, test.took.as_secs_f64());
                 match test.fires {
@@ -239,4 +243,9 @@ impl fmt::Display for Command {
             }
         }
     }
+}
+
+/// The first level goes without saying.
+fn of_level(level: u8) -> String {
+    if level > 1 { format!(" level {level}") } else { String::new() }
 }

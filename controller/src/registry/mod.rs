@@ -23,7 +23,7 @@ pub use apply::Rejected;
 pub use command::{Before, Command, Enrolment, Entry, Kind, Verdict};
 pub use incident::{Course, Drill, Fence, Incident, Progress, State, Vm};
 pub use lease_book::LeaseBook;
-pub use node::{Arming, Fires, Node, WatchdogTest};
+pub use node::{Arming, Enrolled, Fires, Node, WatchdogTest};
 
 /// Incidents that are over are kept up to this number; the oldest go first.
 const CLOSED_KEPT: usize = 500;

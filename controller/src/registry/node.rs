@@ -1,8 +1,9 @@
 //! A node, as committed.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use fencing::bmc::Identity;
+use fencing::bmc::{Identity, LevelKind};
 use fencing::lease::LeaseTimes;
 use fencing::watchdog::Class;
 use fencing::{BootId, IncidentId};
@@ -15,10 +16,8 @@ use super::command::Enrolment;
 pub struct Node {
     /// As the inventory describes it.
     pub record: Enrolment,
-    /// Identity of its BMC, read at enrolment.
-    pub bmc: Option<Identity>,
-    /// Why its BMC is no longer believed (E1 is off).
-    pub bmc_distrusted: Option<String>,
+    /// Its levels of fencing that were enrolled, by number from 1 on.
+    pub bmcs: BTreeMap<u8, Enrolled>,
     /// Armed: its boot, its times, and the n that it had reported.
     pub armed: Option<Arming>,
     /// Admitted without being armed.
@@ -58,6 +57,15 @@ pub struct Arming {
     pub n: u64,
 }
 
+/// A level of fencing that was enrolled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Enrolled {
+    /// Its identity, read at enrolment.
+    pub identity: Identity,
+    /// Why it is no longer believed.
+    pub distrusted: Option<String>,
+}
+
 /// What a drill has shown of a watchdog.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WatchdogTest {
@@ -89,8 +97,7 @@ impl Node {
     pub fn new(record: Enrolment) -> Self {
         Self {
             record,
-            bmc: None,
-            bmc_distrusted: None,
+            bmcs: BTreeMap::new(),
             armed: None,
             admitted: None,
             watchdog_test: None,
@@ -102,6 +109,27 @@ impl Node {
             fences: 0,
             fenced_boots: Vec::new(),
         }
+    }
+
+    /// The levels of fencing that the inventory names, from 1 on.
+    pub fn levels(&self) -> impl Iterator<Item = u8> + use<> {
+        1..=u8::try_from(self.record.bmc.len()).unwrap_or(u8::MAX)
+    }
+
+    /// The identity of a level that is enrolled, believed, and still in the inventory.
+    pub fn believed(&self, level: u8) -> Option<Identity> {
+        let known = self.bmcs.get(&level).filter(|known| known.distrusted.is_none())?;
+        self.levels().any(|named| named == level).then_some(known.identity)
+    }
+
+    /// Levels that may give evidence, in their order.
+    pub fn believed_levels(&self) -> Vec<(u8, Identity)> {
+        self.levels().filter_map(|level| Some((level, self.believed(level)?))).collect()
+    }
+
+    /// What a level proves.
+    pub fn kind(&self, level: u8) -> Option<LevelKind> {
+        self.record.bmc.get(usize::from(level).checked_sub(1)?).copied()
     }
 
     /// What was ever shown of the device with which this boot is armed; another kind or another timeout is another

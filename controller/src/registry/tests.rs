@@ -42,7 +42,7 @@ impl Log {
                 key: KeyPair::from_seed([n; 32]).public(),
                 sentinel: Vec::new(),
                 gossip: Vec::new(),
-                bmc: true,
+                bmc: vec![fencing::bmc::LevelKind::Power(1)],
             };
             let command = Command::Enrol { node: node(n.into()), record: Box::new(record) };
             log.commit(command).expect("enrolled");
@@ -76,7 +76,7 @@ impl Log {
 
     fn fence(&mut self, epoch: Epoch) -> Result<(), Rejected> {
         let apart = fencing::e1::READS_APART;
-        let evidence = Evidence::Bmc { identity: Identity([1; 16]), apart };
+        let evidence = Evidence::Bmc { level: 1, identity: Identity([1; 16]), apart };
         self.commit(Command::Fenced { epoch, evidence })
     }
 
@@ -112,6 +112,8 @@ fn a_node_has_one_open_incident_and_its_fence_one_epoch() {
 #[test]
 fn there_is_no_proof_before_the_evidence_and_none_while_it_is_contradicted() {
     let mut log = Log::new();
+    let identity = Identity([1; 16]);
+    log.commit(Command::BmcEnrolled { node: node(1), level: 1, identity }).expect("enrolled");
     let epoch = log.intend(1, 10).expect("intent");
     assert_eq!(log.0.fenced(IncidentId(1)), None);
     log.fence(epoch).expect("fenced");
@@ -119,7 +121,7 @@ fn there_is_no_proof_before_the_evidence_and_none_while_it_is_contradicted() {
     let why = "it speaks".to_owned();
     log.commit(Command::Frozen { incident: IncidentId(1), why }).expect("frozen");
     assert_eq!(log.0.fenced(IncidentId(1)), None);
-    assert!(log.0.node(node(1)).is_some_and(|node| node.bmc_distrusted.is_some()));
+    assert!(log.0.node(node(1)).is_some_and(|node| node.believed(1).is_none()));
     let word = Evidence::Operator { person: "ann".into(), reason: "cable out".into() };
     log.commit(Command::Fenced { epoch, evidence: word }).expect("a human looked");
     assert!(log.0.fenced(IncidentId(1)).is_some());
@@ -265,8 +267,8 @@ fn a_test_of_a_watchdog_speaks_for_the_same_kind_and_timeout_alone() {
 #[test]
 fn a_bmc_is_not_enrolled_while_a_fence_of_its_node_is_open() {
     let mut registry = Log::new();
-    let enrol = |identity| Command::BmcEnrolled { node: node(1), identity };
-    let known = |registry: &Log| registry.0.node(node(1)).expect("known").bmc;
+    let enrol = |identity| Command::BmcEnrolled { node: node(1), level: 1, identity };
+    let known = |registry: &Log| registry.0.node(node(1)).expect("known").believed(1);
     let (first, other) = (Identity([1; 16]), Identity([2; 16]));
     registry.commit(enrol(first)).expect("no fence");
     let epoch = registry.intend(1, 10).expect("armed");

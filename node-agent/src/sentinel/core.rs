@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use fencing::lease::{Adopted, LeaseTimes, Message, WatchdogState, vouches_needed};
+use fencing::lease::{Adopted, Hazards, LeaseTimes, Message, WatchdogState, vouches_needed};
 use fencing::watchdog::Class;
 use fencing::{BootId, ControllerId, Epoch, NodeId};
 use mutants::{Mutant, is_on};
@@ -36,6 +36,8 @@ pub struct Sentinel {
     pub(super) lease: Lease,
     pub(super) peers: Peers,
     device: Device,
+    /// Why it is not to be armed.
+    hazards: Hazards,
     pub(super) highest_epoch: Option<Epoch>,
     /// Of renewals and asks alike.
     seq: u64,
@@ -72,6 +74,9 @@ impl Sentinel {
             Start::Resumed(_) | Start::Fresh => Log::empty(node, boot, false),
             Start::Lost => Log::empty(node, boot, true),
         };
+        // What was armed already stays so: a boot whose device is not opened again is reset.
+        let armed = log.state().is_armed(node, boot);
+        let hazards = if armed { Hazards::default() } else { setup.hazards };
         Self {
             cluster: setup.cluster,
             node,
@@ -82,7 +87,8 @@ impl Sentinel {
             log,
             lease: Lease::default(),
             peers: Peers::default(),
-            device: Device::new(setup.has_watchdog),
+            device: Device::new(setup.has_watchdog && hazards.is_empty()),
+            hazards,
             highest_epoch: setup.highest_epoch,
             seq: 0,
             next_renewal: Duration::ZERO,
@@ -334,11 +340,19 @@ impl Sentinel {
             seq,
             n: self.log.reportable(),
             challenge,
-            watchdog: self.device.state(),
+            watchdog: self.watchdog_state(),
             uptime: now.saturating_sub(self.booted_at),
             times,
         };
         effects.push(Effect::Send { to, message });
+    }
+
+    fn watchdog_state(&self) -> WatchdogState {
+        if self.hazards.is_empty() {
+            self.device.state()
+        } else {
+            WatchdogState::Refused { hazards: self.hazards }
+        }
     }
 
     /// Rule 6.

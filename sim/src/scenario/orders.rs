@@ -36,7 +36,9 @@ pub(super) fn order(words: &[&str]) -> Result<Request, String> {
         ["disarm", node] => Request::Disarm { scope: scope(node), reason, person },
         ["arm"] => Request::Arm { scope: Scope::All, person },
         ["arm", node] => Request::Arm { scope: scope(node), person },
-        ["bmc", "enroll", node] => Request::BmcEnroll { node: (*node).to_owned(), person },
+        ["bmc", "enroll", node] => {
+            Request::BmcEnroll { node: (*node).to_owned(), level: 1, person }
+        }
         ["drill", node] => Request::Drill { node: (*node).to_owned(), watchdog: false, person },
         ["drill", node, "--watchdog"] => {
             Request::Drill { node: (*node).to_owned(), watchdog: true, person }

@@ -75,8 +75,8 @@ pub(super) enum Expectation {
     NotTold(String),
     /// `hactl check` says something with these words of a node.
     Doubt(u16, String),
-    /// `hactl check` has nothing to say of a node.
-    NoDoubt(u16),
+    /// It does not say so.
+    NoDoubt(u16, String),
 }
 
 /// A state of a nova-compute.
@@ -100,7 +100,7 @@ pub struct BadScenario {
 
 /// What a line may begin with.
 const COMMANDS: &str = "cluster, vm, cut, heal, lossy, delay, twice, jitter, deaf, flap, island, network, split, join, \
-                        apart, together, power, boot, stall, resume, kill, start, bmc, watchdog, nova, user, controller, \
+                        apart, together, power, crash, boot, stall, resume, kill, start, bmc, watchdog, nova, user, controller, \
                         disk, step-clock, drift, sabotage, calm, may, run, hactl, expect";
 
 impl Scenario {
@@ -181,6 +181,8 @@ fn cluster(words: &[&str]) -> Result<Plan, String> {
             "profile" => {
                 plan.profile = profile(word, value)?;
             }
+            "second_level" => plan.second_level = nodes(value)?,
+            "two_outlets" => plan.two_outlets = nodes(value)?,
             "without_bmc" => plan.without_bmc = nodes(value)?,
             "watchdog_test" if value == "required" => plan.watchdog_test = true,
             "broken_watchdog" => plan.broken_watchdog = nodes(value)?,
@@ -188,7 +190,7 @@ fn cluster(words: &[&str]) -> Result<Plan, String> {
             "without_watchdog" => plan.without_watchdog = nodes(value)?,
             _ => {
                 return Err(format!(
-                    "`{word}`: allowed are controllers, nodes, domains, profile, reckoned_by, seed, grace, without_bmc, \
+                    "`{word}`: allowed are controllers, nodes, domains, profile, reckoned_by, seed, grace, without_bmc, second_level, two_outlets, \
                      without_watchdog, broken_watchdog, softdog, watchdog_test=required"
                 ));
             }
@@ -263,7 +265,9 @@ fn expectation(plan: &Plan, text: &str) -> Result<Expectation, String> {
         ["doubt", node, ..] => {
             Expectation::Doubt(deeds::node(node, plan.nodes)?, words[2..].join(" "))
         }
-        ["no", "doubt", node] => Expectation::NoDoubt(deeds::node(node, plan.nodes)?),
+        ["no", "doubt", node, ..] => {
+            Expectation::NoDoubt(deeds::node(node, plan.nodes)?, words[3..].join(" "))
+        }
         ["not", "told", ..] => Expectation::NotTold(words[2..].join(" ")),
         ["vm", name, "runs", "once"] => Expectation::Runs { vm: (*name).to_owned(), node: None },
         ["vm", name, "on", node] => {
@@ -277,7 +281,7 @@ fn expectation(plan: &Plan, text: &str) -> Result<Expectation, String> {
             let oracles: Vec<_> = crate::oracle::all().iter().map(|oracle| oracle.name()).collect();
             return Err(format!(
                 "`expect {text}`: allowed are no reset, no fence, no evacuation, N resets, N evacuations, nova NODE STATE, \
-                 [not] told TEXT, doubt NODE TEXT, no doubt NODE, vm NAME runs once, vm NAME on NODE, \
+                 [not] told TEXT, [no] doubt NODE TEXT, vm NAME runs once, vm NAME on NODE, \
                  vm NAME down, and the oracles {}",
                 oracles.join(", ")
             ));
@@ -312,7 +316,7 @@ impl fmt::Display for Expectation {
             Expectation::Told(text) => write!(f, "expect told {text}"),
             Expectation::NotTold(text) => write!(f, "expect not told {text}"),
             Expectation::Doubt(node, text) => write!(f, "expect doubt node-{node} {text}"),
-            Expectation::NoDoubt(node) => write!(f, "expect no doubt node-{node}"),
+            Expectation::NoDoubt(node, text) => write!(f, "expect no doubt node-{node} {text}"),
             Expectation::NoEvacuation => f.write_str("expect no evacuation"),
         }
     }

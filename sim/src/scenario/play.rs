@@ -180,7 +180,9 @@ fn meet(run: &Run, expectation: &Expectation) -> Result<(), String> {
         Expectation::Doubt(node, text) => {
             doubts(world, *node).iter().any(|what| what.contains(text))
         }
-        Expectation::NoDoubt(node) => doubts(world, *node).is_empty(),
+        Expectation::NoDoubt(node, text) => {
+            !doubts(world, *node).iter().any(|what| what.contains(text))
+        }
     };
     if holds { Ok(()) } else { Err(format!("not met: {expectation}")) }
 }

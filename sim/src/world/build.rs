@@ -5,7 +5,8 @@ use std::time::Duration;
 use action_matrix::Matrix;
 use controller::core::{Peer, Settings, Waits};
 use controller::registry::Enrolment;
-use fencing::lease::Profile;
+use fencing::bmc::LevelKind;
+use fencing::lease::{Hazards, Profile};
 use fencing::sign::{KeyPair, PublicKey};
 use fencing::{ControllerId, NodeId};
 use node_agent::sentinel::{Pinned, Setup, Start};
@@ -47,6 +48,10 @@ pub struct Plan {
     pub watchdog_test: bool,
     /// Nodes without a BMC.
     pub without_bmc: Vec<u16>,
+    /// Nodes with a second level of fencing.
+    pub second_level: Vec<u16>,
+    /// Nodes whose second level is the outlets of two feeds.
+    pub two_outlets: Vec<u16>,
     /// Nodes without a watchdog.
     pub without_watchdog: Vec<u16>,
     /// Nodes whose watchdog cannot be opened.
@@ -78,11 +83,21 @@ impl Plan {
             waits: Waits { grace: Duration::from_secs(30), ..Waits::default() },
             watchdog_test: false,
             without_bmc: Vec::new(),
+            second_level: Vec::new(),
+            two_outlets: Vec::new(),
             without_watchdog: Vec::new(),
             broken_watchdog: Vec::new(),
             warm: false,
             softdog: Vec::new(),
         }
+    }
+
+    /// Devices of each level of a node's fencing.
+    pub(super) fn levels_of(&self, number: u16) -> Vec<LevelKind> {
+        let first = (!self.without_bmc.contains(&number)).then_some(1);
+        let outlets = self.two_outlets.contains(&number).then_some(2);
+        let second = outlets.or(self.second_level.contains(&number).then_some(1));
+        first.into_iter().chain(second).map(LevelKind::Power).collect()
     }
 
     /// How many networks there are.
@@ -106,6 +121,7 @@ impl World {
             now: Duration::ZERO,
             seats: seats.collect(),
             bmcs: nodes.iter().map(|_| Bmc::default()).collect(),
+            second_bmcs: nodes.iter().map(|_| Bmc { level: 2, ..Bmc::default() }).collect(),
             nodes,
             rng,
             queue: Queue::default(),
@@ -156,7 +172,10 @@ impl World {
             let known = registry.node(node_id(node.number));
             node.gate && known.is_some_and(|known| known.serving_boot() == Some(node.boot()))
         });
-        let enrolled = registry.nodes().values().all(|node| !node.record.bmc || node.bmc.is_some());
+        let enrolled = registry
+            .nodes()
+            .values()
+            .all(|node| node.levels().all(|level| node.bmcs.contains_key(&level)));
         let even = self
             .seats
             .iter()
@@ -207,7 +226,7 @@ impl World {
                 key: Self::key(place).public(),
                 sentinel: place.addresses(networks, Port::Lease),
                 gossip: place.addresses(networks, Port::Gossip),
-                bmc: !self.plan.without_bmc.contains(&number),
+                bmc: self.plan.levels_of(number),
             };
             (node_id(number), record)
         });
@@ -265,6 +284,7 @@ impl World {
             times: self.plan.profile.times(),
             controllers: pinned.collect(),
             has_watchdog: node.is_some_and(|node| node.watchdog.kind != Kind::Absent),
+            hazards: Hazards::default(),
             start,
             highest_epoch: node.and_then(|node| node.highest_epoch),
             seed: self.seed_for(place, 1).wrapping_add(u64::from(life)),

@@ -208,7 +208,10 @@ impl World {
                         let node = node_number(*node);
                         self.facts.push(Fact::Vouched { voter: number, node, seq: *seq });
                     }
-                    Message::Ack { .. } | Message::NoAck { .. } | Message::NoVouch { .. } => {}
+                    Message::Ack { .. }
+                    | Message::NoAck { .. }
+                    | Message::Crashed { .. }
+                    | Message::NoVouch { .. } => {}
                 }
                 let signer = Signer::Node(node_id(number));
                 for (network, to) in to {

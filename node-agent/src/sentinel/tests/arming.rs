@@ -163,3 +163,13 @@ fn an_entry_with_a_shorter_watchdog_time_than_the_devices_is_told_once() {
         |effect: &Effect| matches!(effect, Effect::Warn(Warning::ArmedWithOtherTimeout { .. }));
     assert_eq!(bench.times_of(told).len(), 1);
 }
+
+#[test]
+fn a_node_that_would_start_guests_by_itself_is_not_armed_and_says_why() {
+    let hazards = Hazards::AUTOSTART;
+    let mut bench = Bench::of(Setup { hazards, ..setup(Start::Fresh) });
+    bench.acking = BTreeSet::from([1, 2, 3]);
+    bench.run(10.0);
+    assert!(!bench.did(&Effect::OpenWatchdog));
+    assert_eq!(bench.last_renewal().3, WatchdogState::Refused { hazards });
+}
