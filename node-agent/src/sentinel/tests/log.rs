@@ -189,7 +189,7 @@ fn a_drill_that_is_given_up_feeds_again() {
     bench.commit_from(3, &[Change::Drill { node: ME, boot: BOOT }]);
     bench.run(20.0);
     let fed = bench.feeds().len();
-    bench.commit_from(4, &[Change::Cancelled { node: ME }]);
+    bench.commit_from(3, &[Change::Cancelled { node: ME }]);
     bench.acking = BTreeSet::from([1, 2, 3]);
     bench.run(40.0);
     assert!(bench.feeds().len() > fed && bench.resets().is_empty());
