@@ -43,10 +43,34 @@ pub struct Incident {
     pub note: String,
     /// Evidence, when there is.
     pub evidence: Option<String>,
+    /// Set when it is a drill.
+    #[serde(default)]
+    pub drill: Option<Drill>,
+    /// What the present leader asked and was answered on the way to the evidence. Gone with a change of leader.
+    #[serde(default)]
+    pub steps: Vec<Step>,
     /// When each state began.
     pub phases: Vec<Phase>,
     /// The VMs.
     pub vms: Vec<Vm>,
+}
+
+/// A fence that tries whether fencing works.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drill {
+    /// What is tried: `bmc` or `watchdog`.
+    pub what: String,
+    /// When it was ordered, wall clock in ms.
+    pub ordered_ms: u64,
+}
+
+/// Something that was asked or answered during a fence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// A phrase.
+    pub what: String,
+    /// Wall clock in ms, for display.
+    pub at_ms: u64,
 }
 
 /// The beginning of a state.

@@ -15,11 +15,11 @@ mod incident;
 mod request;
 mod state;
 
-pub use incident::{Incident, Phase, Vm};
+pub use incident::{Drill, Incident, Phase, Step, Vm};
 pub use request::{Done, Failure, Request, Scope};
 pub use state::{
     Boot, Controller, Detection, Doubt, FencedNode, Matrix, NetworkReach, Node, NodePhase,
-    Observation, Refusal, State, Weight,
+    Observation, Refusal, State, WatchdogTest, Weight,
 };
 
 /// Path of the version that this crate describes.

@@ -82,6 +82,18 @@ pub enum Request {
     BmcEnroll {
         /// Node name.
         node: String,
+        /// Which level of its fencing, from 1 on.
+        #[serde(default = "first_level")]
+        level: u8,
+        /// Who.
+        person: String,
+    },
+    /// Fences an empty node that is disabled in Nova, to see whether it works.
+    Drill {
+        /// Node name.
+        node: String,
+        /// Let its watchdog fire, and leave its BMC alone.
+        watchdog: bool,
         /// Who.
         person: String,
     },
@@ -106,6 +118,10 @@ pub enum Request {
         /// Who.
         person: String,
     },
+}
+
+fn first_level() -> u8 {
+    1
 }
 
 /// One node or all.

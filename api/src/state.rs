@@ -82,6 +82,9 @@ pub struct Node {
     pub watchdog: String,
     /// Seconds since its sentinel's last renewal reached this controller.
     pub renewed_s: Option<f64>,
+    /// What the last drill of its watchdog has shown.
+    #[serde(default)]
+    pub watchdog_test: Option<WatchdogTest>,
     /// Maintenance: its reason.
     pub maintenance: Option<String>,
     /// Minutes until its maintenance or disarm ends by itself, if it does.
@@ -96,6 +99,21 @@ pub struct Node {
     /// Why it would not be recovered if it died now, or not surely.
     #[serde(default)]
     pub doubts: Vec<Doubt>,
+}
+
+/// What a drill has shown of a watchdog.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WatchdogTest {
+    /// The boot that it ended, or should have.
+    pub boot: Uuid,
+    /// When, wall clock in ms.
+    pub at_ms: u64,
+    /// Whether it fired.
+    pub fired: bool,
+    /// Seconds from the intent to the last that was heard of that boot.
+    pub took_s: f64,
+    /// What kind of device it was.
+    pub class: String,
 }
 
 /// Why a node would not be recovered if it died now, or not surely.

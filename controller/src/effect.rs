@@ -103,6 +103,8 @@ pub enum Effect {
         ticket: Ticket,
         /// Whose.
         node: NodeId,
+        /// Which level of its fencing, from 1 on.
+        level: u8,
         /// What.
         ask: Ask,
         /// Identity that must answer, or no off is sent.

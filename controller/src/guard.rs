@@ -316,6 +316,7 @@ fn in_domain(registry: &Registry, domain: &str) -> Vec<NodeId> {
 mod tests {
     use fencing::lease::Profile;
     use fencing::sign::KeyPair;
+    use fencing::watchdog::Class;
     use fencing::{BootId, ControllerId};
     use uuid::Uuid;
 
@@ -344,12 +345,15 @@ mod tests {
                 key: KeyPair::from_seed([n; 32]).public(),
                 sentinel: Vec::new(),
                 gossip: Vec::new(),
-                bmc: true,
+                bmc: vec![fencing::bmc::LevelKind::Power(1)],
             };
             let node = node(n);
             commit(&mut registry, Command::Enrol { node, record: Box::new(record) });
             let (boot, times) = (BootId(node.0), Profile::Fast.times());
-            commit(&mut registry, Command::Armed { node, boot, times, n: 0 });
+            commit(
+                &mut registry,
+                Command::Armed { node, boot, times, class: Class::Hardware, n: 0 },
+            );
         }
         registry
     }
@@ -364,7 +368,10 @@ mod tests {
             guards: Vec::new(),
         };
         let (node, boot) = (node(n), BootId(node(n).0));
-        commit(registry, Command::Intent { node, boot, floor: 0, verdict, evacuate: true });
+        commit(
+            registry,
+            Command::Intent { node, boot, floor: 0, verdict, evacuate: true, drill: None },
+        );
         let epoch = fencing::Epoch { term: 1, index: registry.index() };
         commit(registry, Command::Cancel { epoch, why: String::new() });
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use controller::config::{Config, ConfigError};
 use controller::shell::program::{EXAMPLE, EXAMPLE_INVENTORY};
-use fencing::bmc::Device;
+use fencing::bmc::{Device, LevelKind};
 
 struct Folder(PathBuf);
 
@@ -108,7 +108,7 @@ fn the_examples_of_the_help_load() {
     let config = Config::load(&file).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!((config.networks.len(), config.controllers.len()), (3, 3));
     assert_eq!((config.inventory.nodes.len(), config.inventory.bmcs.len()), (2, 1));
-    let level = config.inventory.bmcs.values().next().unwrap();
+    let level = &config.inventory.bmcs.values().next().unwrap()[0];
     let [Device::Ipmi(bmc)] = level.devices().collect::<Vec<_>>()[..] else { panic!("{level:?}") };
     assert_eq!((bmc.addr.port(), bmc.suites.len()), (623, 1));
     assert!(config.nova.is_some() && config.confirm_by_census && !config.lab);
@@ -194,7 +194,7 @@ password_file = "bmc.password"
     );
     std::fs::write(&config.inventory_file, format!("{node}{devices}")).unwrap();
     let inventory = config.inventory_again().unwrap_or_else(|problems| panic!("{problems}"));
-    let level = inventory.bmcs.values().next().unwrap();
+    let level = &inventory.bmcs.values().next().unwrap()[0];
     let [Device::Redfish(redfish), Device::Agent(agent), Device::Ipmi(ipmi)] =
         level.devices().collect::<Vec<_>>()[..]
     else {
@@ -205,4 +205,72 @@ password_file = "bmc.password"
     assert!(agent.program().ends_with("fence_apc_snmp"));
     assert_eq!(ipmi.addr.port(), 9623);
     assert!(!format!("{level:?}").contains("hunter2"), "a secret prints");
+}
+
+#[test]
+fn levels_are_numbered_from_one_on_and_each_has_its_devices() {
+    let folder = Folder::new("levels");
+    let config = Config::load(&folder.0.join("controller.toml")).unwrap();
+    let good = std::fs::read_to_string(&config.inventory_file).unwrap();
+    let (node, _) = good.split_once("[node.bmc]").unwrap();
+    let outlet = |plug: u8, level: u8| {
+        format!(
+            "\n[[node.bmc]]\ntype = \"fence-agent\"\nprogram = \"/usr/sbin/fence_apc_snmp\"\nlevel = {level}\n\
+             power_verified = true\npassword_file = \"bmc.password\"\n\
+             parameters = {{ ip = \"10.9.0.15\", plug = \"{plug}\" }}\n"
+        )
+    };
+    let bmc = "\n[[node.bmc]]\naddress = \"10.9.0.11\"\nuser = \"holdfast\"\npassword_file = \"bmc.password\"\n";
+    let write = |devices: &str| {
+        std::fs::write(&config.inventory_file, format!("{node}{devices}")).unwrap();
+        config.inventory_again()
+    };
+    let inventory = write(&format!("{bmc}{}{}", outlet(1, 2), outlet(2, 2)))
+        .unwrap_or_else(|problems| panic!("{problems}"));
+    let devices: Vec<_> = inventory
+        .bmcs
+        .values()
+        .next()
+        .unwrap()
+        .iter()
+        .map(|level| level.devices().count())
+        .collect();
+    assert_eq!(devices, [1, 2]);
+    assert_eq!(
+        inventory.nodes.values().find(|node| !node.bmc.is_empty()).unwrap().bmc,
+        [LevelKind::Power(1), LevelKind::Power(2)]
+    );
+    let problems = write(&format!("{bmc}{}", outlet(1, 3))).unwrap_err();
+    assert!(problems.to_string().contains("there is a level 3 and no level 2"), "{problems}");
+    let problems = write(&format!("{bmc}{}", outlet(1, 9))).unwrap_err();
+    assert!(problems.to_string().contains("`level` must be a number from 1 to 4"), "{problems}");
+}
+
+#[test]
+fn a_storage_counts_only_where_every_vm_lives_on_it_and_alone_in_its_level() {
+    let folder = Folder::new("storage");
+    let config = Config::load(&folder.0.join("controller.toml")).unwrap();
+    let good = std::fs::read_to_string(&config.inventory_file).unwrap();
+    let (node, _) = good.split_once("[node.bmc]").unwrap();
+    let storage = |level: u8, rest: &str| {
+        format!(
+            "\n[[node.bmc]]\ntype = \"storage\"\nlevel = {level}\nprogram = \"/usr/local/sbin/keep-out\"\n\
+             addresses = \"10.1.0.11, 10.2.0.11\"\n{rest}\n"
+        )
+    };
+    let bmc = "\n[[node.bmc]]\naddress = \"10.9.0.11\"\nuser = \"holdfast\"\npassword_file = \"bmc.password\"\n";
+    let write = |devices: &str| {
+        std::fs::write(&config.inventory_file, format!("{node}{devices}")).unwrap();
+        config.inventory_again()
+    };
+    let all = "every_vm_lives_there = true";
+    let inventory =
+        write(&format!("{bmc}{}", storage(2, all))).unwrap_or_else(|problems| panic!("{problems}"));
+    let kinds: Vec<_> =
+        inventory.bmcs.values().next().unwrap().iter().map(|level| level.kind()).collect();
+    assert_eq!(kinds, [LevelKind::Power(1), LevelKind::Storage(2)]);
+    let problems = write(&format!("{bmc}{}", storage(2, ""))).unwrap_err();
+    assert!(problems.to_string().contains("proves nothing of the others"), "{problems}");
+    let problems = write(&format!("{bmc}{}", storage(1, all))).unwrap_err();
+    assert!(problems.to_string().contains("a storage and another device"), "{problems}");
 }

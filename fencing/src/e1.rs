@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use mutants::{Mutant, is_on};
 
-use crate::bmc::{Ask, Failure, Identity, Power, Reply};
+use crate::bmc::{Ask, Failure, Identity, LevelKind, Power, Reply};
 use crate::evidence::Evidence;
 
 /// The two reads must be at least this far apart.
@@ -27,10 +27,12 @@ const TRIES: u32 = 3;
 /// Pause after a failed try.
 const SLOW_RETRY: Duration = Duration::from_secs(5);
 
-/// The power-off of one node in one epoch, by one BMC. Volatile: a new leader begins anew and assumes nothing.
+/// The power-off of one node in one epoch, by one level of fencing. Volatile: a new leader begins anew and assumes nothing.
 #[derive(Clone, Debug)]
 pub struct PowerOff {
     enrolled: Identity,
+    level: u8,
+    kind: LevelKind,
     state: State,
     tries: u32,
     trouble: Option<Trouble>,
@@ -84,7 +86,30 @@ impl PowerOff {
     /// Begins at `now`. A node without an enrolled identity cannot have E1, so it is demanded here.
     pub fn new(now: Duration, enrolled: Identity) -> Self {
         let state = State::SendAt(now);
-        Self { enrolled, state, tries: 0, trouble: None, sent_once: false }
+        let (level, kind) = (1, LevelKind::Power(1));
+        Self { enrolled, level, kind, state, tries: 0, trouble: None, sent_once: false }
+    }
+
+    /// Which of the node's levels it goes by, and what that proves: several devices take the power away only together,
+    /// and their evidence is E5; that of a storage is E6.
+    pub fn of_level(self, level: u8, kind: LevelKind) -> Self {
+        Self { level, kind, ..self }
+    }
+
+    /// Which of the node's levels it goes by.
+    pub fn level(&self) -> u8 {
+        self.level
+    }
+
+    fn evidence(&self, apart: Duration) -> Evidence {
+        let (level, identity) = (self.level, self.enrolled);
+        match self.kind {
+            LevelKind::Power(0 | 1) => Evidence::Bmc { level, identity, apart },
+            LevelKind::Power(outlets) => Evidence::Pdu { level, outlets, identity, apart },
+            LevelKind::Storage(addresses) => {
+                Evidence::Storage { level, addresses, identity, apart }
+            }
+        }
     }
 
     /// What the BMC is to be asked now, if anything. Each answer must be handed to [`Self::answered`].
@@ -116,7 +141,7 @@ impl PowerOff {
             State::Sending => {
                 self.off_answered(now, reply);
                 let taken = is_on(Mutant::M19) && matches!(reply, Reply::OffSent { .. });
-                taken.then_some(Evidence::Bmc { identity: self.enrolled, apart: Duration::ZERO })
+                taken.then(|| self.evidence(Duration::ZERO))
             }
             State::Reading { asked, sent, first_off } => {
                 self.read_answered(now, reply, asked, sent, first_off)
@@ -238,7 +263,7 @@ impl PowerOff {
             return None;
         }
         self.state = State::Verified;
-        Some(Evidence::Bmc { identity: self.enrolled, apart })
+        Some(self.evidence(apart))
     }
 
     fn read_again(&mut self, now: Duration, sent: Duration, trouble: Trouble) {
@@ -379,5 +404,29 @@ mod tests {
             Reply::OffSent { identity: Some(ID), refused: Some(Refusal::Completion(0xd5)) };
         assert_eq!(off.answered(seconds(0.1), &refused), None);
         assert_eq!(off.next(seconds(0.1)), Some(Ask::Read));
+    }
+
+    #[test]
+    fn several_devices_that_only_together_take_the_power_away_give_e5() {
+        let mut power = PowerOff::new(Duration::ZERO, ID).of_level(2, LevelKind::Power(2));
+        assert_eq!(power.next(Duration::ZERO), Some(Ask::Off));
+        let sent = Reply::OffSent { identity: Some(ID), refused: None };
+        assert_eq!(power.answered(Duration::ZERO, &sent), None);
+        let off = Reply::Read { power: Power::Off, identity: Some(ID) };
+        let mut now = Duration::ZERO;
+        let evidence = loop {
+            now += Duration::from_millis(100);
+            if power.next(now).is_some()
+                && let Some(evidence) = power.answered(now, &off)
+            {
+                break evidence;
+            }
+        };
+        assert_eq!((evidence.class(), evidence.level()), ("E5", Some(2)));
+        assert!(evidence.to_string().starts_with("E5 all 2 outlets"), "{evidence}");
+        assert!(evidence.to_string().ends_with(", level 2"), "{evidence}");
+        let storage = PowerOff::new(Duration::ZERO, ID).of_level(3, LevelKind::Storage(2));
+        let evidence = storage.evidence(READS_APART);
+        assert_eq!((evidence.class(), evidence.level()), ("E6", Some(3)));
     }
 }

@@ -17,6 +17,7 @@ mod id;
 
 pub mod bmc;
 pub mod census;
+pub mod crash;
 pub mod e1;
 pub mod e2;
 pub mod event;

@@ -49,6 +49,10 @@ pub struct EnrollArgs {
     #[arg(value_name = "NODE")]
     pub node: String,
 
+    /// Which level of its fencing.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=4))]
+    pub level: u8,
+
     /// Who.
     #[command(flatten)]
     pub person: Person,
@@ -57,7 +61,9 @@ pub struct EnrollArgs {
 pub(crate) async fn run(what: What, shell: &Shell, terminal: &Terminal) -> Outcome {
     let What::Enroll(args) = what;
     match who(&args.person, terminal) {
-        Ok(person) => shell.order(&Request::BmcEnroll { node: args.node, person }).await,
+        Ok(person) => {
+            shell.order(&Request::BmcEnroll { node: args.node, level: args.level, person }).await
+        }
         Err(outcome) => outcome,
     }
 }

@@ -4,7 +4,8 @@ use clap::{Parser, Subcommand};
 
 use crate::client::Reach;
 use crate::{
-    bmc, check, dump, fenced, incidents, keys, lab, matrix, nodes, orders, policy, status, why,
+    bmc, check, drill, dump, fenced, incidents, keys, lab, matrix, nodes, orders, policy, status,
+    why,
 };
 
 const TEACH: &str = "\
@@ -21,8 +22,8 @@ Exit codes: 0 fine, 1 refused or failed, 2 usage, 3 no controller answers, 4 nee
 
 /// Holdfast keeps the VMs of an OpenStack cloud running when nodes fail. This is its command line.
 ///
-/// Commands that only look can be used at any time. Orders (noop, fence, fenced, maintenance, arm, disarm, bmc, matrix
-/// apply) need the token, are committed by the controllers before they answer, and stay on record with your name.
+/// Commands that only look can be used at any time. Orders (noop, fence, drill, fenced, maintenance, arm, disarm, bmc,
+/// matrix apply) need the token, are committed by the controllers before they answer, and stay on record with your name.
 #[derive(Debug, Parser)]
 #[command(name = "hactl", version, after_help = TEACH, max_term_width = 100)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
@@ -51,6 +52,7 @@ pub enum Command {
     Incidents(incidents::Args),
     Fenced(fenced::Args),
     Fence(orders::FenceArgs),
+    Drill(drill::Args),
     Maintenance(orders::MaintenanceArgs),
     Disarm(orders::DisarmArgs),
     Arm(orders::ArmArgs),

@@ -198,17 +198,25 @@ fn story(incident: &Incident, look: Look) -> String {
 pub(crate) fn timeline(incident: &Incident, look: Look, indent: usize) -> String {
     let header = ["PHASE", "BEGAN (UTC)", "AFTER", "TOTAL", "INDEX"];
     let mut table = Table::new(look, &header).right(2).right(3).right(4).indent(indent);
-    let first = incident.phases.first().map_or(0, |phase| phase.at_ms);
+    let ordered = incident.drill.iter().map(|drill| ("ordered", drill.ordered_ms, None));
+    let phases = incident.phases.iter().map(|p| (p.state.as_str(), p.at_ms, Some(p.index)));
+    let steps = incident.steps.iter().map(|step| (step.what.as_str(), step.at_ms, None));
+    let mut rows: Vec<_> = ordered.chain(phases).chain(steps).collect();
+    // What was asked and answered stands between the phases; these are in the order of their entries.
+    if !incident.steps.is_empty() {
+        rows.sort_by_key(|(_, at_ms, _)| *at_ms);
+    }
+    let first = rows.first().map_or(0, |(_, at_ms, _)| *at_ms);
     let mut before = first;
-    for phase in &incident.phases {
+    for (what, at_ms, index) in rows {
         table.row([
-            plain(&phase.state),
-            plain(moment(phase.at_ms)),
-            plain(format!("+{} s", seconds(before, phase.at_ms))),
-            plain(format!("{} s", seconds(first, phase.at_ms))),
-            plain(phase.index),
+            plain(what),
+            plain(moment(at_ms)),
+            plain(format!("+{} s", seconds(before, at_ms))),
+            plain(format!("{} s", seconds(first, at_ms))),
+            plain(index.map_or_else(|| "-".to_owned(), |index| index.to_string())),
         ]);
-        before = phase.at_ms;
+        before = at_ms;
     }
     table.render()
 }

@@ -15,6 +15,7 @@ mod check;
 mod cli;
 mod client;
 mod client_error;
+mod drill;
 mod dump;
 mod fenced;
 mod guards;

@@ -12,8 +12,8 @@ use crate::picture::{Picture, json};
 use crate::table::Look;
 use crate::terminal::Terminal;
 use crate::{
-    bmc, check, cli, dump, fenced, guards, incidents, keys, matrix, nodes, orders, policy, status,
-    why, why_record,
+    bmc, check, cli, drill, dump, fenced, guards, incidents, keys, matrix, nodes, orders, policy,
+    status, why, why_record,
 };
 
 /// Carries one command out. `lab` and `internal` are programs of their own and are refused here.
@@ -38,6 +38,7 @@ pub async fn run(cli: Cli, terminal: &mut Terminal) -> Outcome {
         Command::Policy(args) => policy::run(args.what, &shell).await,
         Command::Fenced(args) => fenced::run(args.what, &shell, terminal).await,
         Command::Fence(args) => orders::fence(args, &shell, terminal).await,
+        Command::Drill(args) => drill::run(args, &shell, terminal).await,
         Command::Maintenance(args) => orders::maintenance(args, &shell, terminal).await,
         Command::Disarm(args) => orders::disarm(args, &shell, terminal).await,
         Command::Arm(args) => orders::arm(args, &shell, terminal).await,

@@ -113,6 +113,7 @@ mutants! {
     M77: "a node that was judged down is not looked for any more", "views_converge";
     M78: "a leader hands over although its own sweep is sound", "one_leader";
     M79: "a fence rests on what observers said a while ago", "observer_sanity";
+    M80: "a BMC that was found to lie is believed", "evidence_rules";
 }
 
 #[cfg(feature = "switchable")]

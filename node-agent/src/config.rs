@@ -14,6 +14,8 @@ use fencing::watchdog::Kind;
 use fencing::{BootId, ControllerId, NodeId};
 use uuid::Uuid;
 
+use crate::preflight::Preflight;
+
 pub use keys::NodeKeys;
 
 /// Where the kernel says which boot this is. A configuration that names another file is a lab's, and then this machine
@@ -54,6 +56,8 @@ pub struct Config {
     pub watchdog: Option<Watchdog>,
     /// Where the list of running domains comes from.
     pub domains: Domains,
+    /// Where it is looked what would start guests by itself; nowhere in a lab.
+    pub preflight: Option<Preflight>,
     /// Whether a sentinel runs on this node. Where none does the agent answers witness pings, and the gate stays shut.
     pub sentinel: bool,
     /// Bytes that all records of the agent's events may have; 0: nothing is recorded.

@@ -16,6 +16,8 @@
 pub mod config;
 
 pub mod agent;
+pub mod beacon;
+pub mod preflight;
 pub mod record;
 pub mod sentinel;
 

@@ -65,6 +65,7 @@ fn about_to_feed() -> Sentinel {
         times,
         controllers: (1..=3).map(|id| (ControllerId(u64::from(id)), pinned(id))).collect(),
         has_watchdog: true,
+        hazards: fencing::lease::Hazards::default(),
         start: Start::Fresh,
         highest_epoch: None,
         seed: 4,
@@ -106,7 +107,11 @@ fn about_to_feed() -> Sentinel {
     assert!(effects.contains(&Effect::OpenWatchdog), "{effects:?}");
     sentinel.handle(
         at(13),
-        Event::WatchdogOpened { timeout: times.watchdog, counts_for_e2: true },
+        Event::WatchdogOpened {
+            timeout: times.watchdog,
+            class: fencing::watchdog::Class::Hardware,
+            counts_for_e2: true,
+        },
         &mut effects,
     );
     sentinel.handle(at(20), Event::Timeout, &mut effects);

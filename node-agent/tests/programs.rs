@@ -9,10 +9,13 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use fencing::sign::{KeyPair, open};
+use fencing::{BootId, NodeId};
 use gossip::config::Config;
 use gossip::group::{self, Group};
 use gossip::identity::Member;
 use gossip::seal::{Envelope, Keyring};
+use node_agent::beacon;
 use node_agent::program::EXAMPLE;
 use uuid::Uuid;
 
@@ -189,4 +192,34 @@ fn check_says_what_follows_and_a_wrong_file_ends_with_file_and_line() {
         String::from_utf8_lossy(&bad.stderr).contains("node.toml:11: unknown field `nam`"),
         "{bad:?}"
     );
+}
+
+#[test]
+fn the_beacon_speaks_of_the_boot_that_crashed_and_only_in_a_crash_kernel() {
+    let socket = controller();
+    let file = node("beacon", &socket);
+    let config = node_agent::config::Config::load(&file).expect("a configuration");
+    let (crashed, vmcore) = (Uuid::from_u128(9), file.with_file_name("vmcore"));
+    let told = format!("ro holdfast.boot={crashed}");
+    let refused =
+        |told: &str| beacon::run(&config, told, &vmcore).expect_err("refused").to_string();
+    assert!(refused(&told).ends_with("this is no crash kernel, and nothing is sent"));
+    fs::write(&vmcore, "").expect("written");
+    assert!(refused("ro").starts_with("which boot has crashed?"));
+    let running = format!("holdfast.boot={}", Uuid::from_u128(5));
+    assert!(refused(&running).ends_with("it has not crashed, and nothing is sent"));
+
+    std::thread::spawn(move || beacon::run(&config, &told, &vmcore));
+    let key = KeyPair::parse(&"33".repeat(32)).expect("a key").public();
+    let until = Instant::now() + Duration::from_secs(20);
+    let mut buffer = [0; 2048];
+    let length = loop {
+        assert!(Instant::now() < until, "no beacon");
+        if let Ok(length) = socket.recv(&mut buffer) {
+            break length;
+        }
+    };
+    let (signer, message) = open(CLUSTER, &|_| Some(key), &buffer[..length]).expect("signed");
+    let evidence = fencing::crash::evidence(signer, &message, NodeId(NODE), BootId(crashed));
+    assert_eq!(evidence.map(|evidence| evidence.class()), Some("E4"));
 }

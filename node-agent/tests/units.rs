@@ -52,6 +52,24 @@ fn the_agent_may_touch_no_device_and_has_no_rights() {
 }
 
 #[test]
+fn the_gate_holds_back_what_starts_guests_until_its_file_names_this_boot() {
+    let held = "libvirt-guests.service nova-compute.service openstack-nova-compute.service";
+    let (before, required) = (format!("Before={held}"), format!("RequiredBy={held}"));
+    let opens = "ExecStart=/bin/sh -c 'until cmp -s /run/holdfast/gate /proc/sys/kernel/random/boot_id; do sleep 1; done'";
+    let have = [
+        before.as_str(),
+        required.as_str(),
+        opens,
+        "Type=oneshot",
+        "RemainAfterExit=yes",
+        "After=holdfast-sentinel.service",
+    ];
+    // One that gave up would open; one that needs the sentinel would stop guests when that is upgraded.
+    must("holdfast-gate.service", &have, &["Requires=", "BindsTo=", "RuntimeMaxSec"]);
+    must("holdfast-gate.service", &["TimeoutStartSec=infinity"], &[]);
+}
+
+#[test]
 fn the_sentinel_has_its_watchdog_its_priority_and_its_memory_and_is_never_started_again() {
     let own = [
         "DevicePolicy=closed",

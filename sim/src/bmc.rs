@@ -24,6 +24,8 @@ pub enum Behaviour {
     Replaced,
     /// It refuses the power off.
     Refuses,
+    /// It reads on whatever its node does, and switches nothing.
+    SaysOn,
     /// It reads a word that is neither on nor off.
     Vague,
 }
@@ -46,6 +48,8 @@ pub struct Exchange {
 /// A BMC.
 #[derive(Debug, Default)]
 pub struct Bmc {
+    /// Which level of its node's fencing it is; 0 is the first, as 1.
+    pub level: u8,
     /// How it behaves.
     pub behaviour: Behaviour,
     /// What it was asked.
@@ -75,6 +79,7 @@ impl Bmc {
             | Behaviour::Foreign
             | Behaviour::Replaced
             | Behaviour::Refuses
+            | Behaviour::SaysOn
             | Behaviour::Vague => Some(HALF_WAY),
         }
     }
@@ -87,6 +92,7 @@ impl Bmc {
             | Behaviour::Stuck
             | Behaviour::Lies
             | Behaviour::Foreign
+            | Behaviour::SaysOn
             | Behaviour::Refuses => false,
         }
     }
@@ -94,7 +100,9 @@ impl Bmc {
     /// The identity of this node's own BMC.
     pub fn own(&self, node: u16) -> Identity {
         let replaced = self.behaviour == Behaviour::Replaced;
-        identity(if replaced { node.wrapping_add(0x1000) } else { node })
+        let Identity(mut bytes) = identity(if replaced { node.wrapping_add(0x1000) } else { node });
+        bytes[2] = self.level;
+        Identity(bytes)
     }
 
     /// What it answers, for a node whose power is `on`.
@@ -108,6 +116,7 @@ impl Bmc {
             | Behaviour::Slow(_)
             | Behaviour::Replaced
             | Behaviour::Refuses
+            | Behaviour::SaysOn
             | Behaviour::Vague => self.own(node),
         };
         if let Some(expected) = expect.filter(|expected| *expected != read) {
@@ -122,6 +131,7 @@ impl Bmc {
             Ask::Read => {
                 let power = match self.behaviour {
                     Behaviour::Lies => Power::Off,
+                    Behaviour::SaysOn => Power::On,
                     Behaviour::Vague => Power::Other("PoweringOff".to_owned()),
                     Behaviour::Obeys
                     | Behaviour::Silent

@@ -93,6 +93,8 @@ pub enum Fact {
         controller: u8,
         /// Whose.
         node: u16,
+        /// Which level of its fencing.
+        level: u8,
         /// Whether the BMC took it as meant for its machine.
         obeyed: bool,
     },

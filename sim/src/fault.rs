@@ -54,10 +54,12 @@ pub enum Deed {
     PowerOff(u16, bool),
     /// A node's power and feed are back, and it boots.
     PowerOn(u16),
-    /// A BMC behaves so.
-    Bmc(u16, Behaviour),
+    /// A BMC of this level behaves so.
+    Bmc(u16, u8, Behaviour),
     /// A node's kernel hangs.
     Hang(u16),
+    /// A node's kernel crashes, and its crash kernel says so.
+    Crash(u16),
     /// It goes on.
     Unhang(u16),
     /// A node's sentinel is stopped, for a time or until it is resumed.
@@ -210,12 +212,13 @@ impl World {
             Deed::GuestByHand(vm, node) => self.start_by_hand(vm, node),
             Deed::PowerOff(node, feed) => self.switch_off(node, feed),
             Deed::PowerOn(node) => self.switch_on(node),
-            Deed::Bmc(node, behaviour) => {
-                if let Some(bmc) = self.bmcs.get_mut(usize::from(node) - 1) {
+            Deed::Bmc(node, level, behaviour) => {
+                if let Some(bmc) = self.bmc_mut(node, level) {
                     bmc.behaviour = behaviour;
                 }
             }
             Deed::Hang(node) => self.hang(node),
+            Deed::Crash(node) => self.crash(node),
             Deed::Unhang(node) => self.unhang(node),
             Deed::StallSentinel(node, span) => self.stall_sentinel(node, span),
             Deed::StallAtFeed(node, span) => {

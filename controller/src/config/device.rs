@@ -1,12 +1,14 @@
-//! `[node.bmc]`: what can switch a node off. One table, or a list of those that only together take its power away.
+//! `[node.bmc]`: what can switch a node off. One table, or a list: those of one level take its power away only together,
+//! and a level is tried when the one before has failed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use fencing::bmc::agent::AgentTarget;
+use fencing::bmc::agent::{AgentTarget, StorageHook};
 use fencing::bmc::redfish::{LogIn, RedfishTarget, Trust};
+use fencing::bmc::storage::StorageFence as _;
 use fencing::bmc::{BmcTarget, CipherSuite, Device, Identity, Level, Privilege, Secret};
 
 use super::inventory::{Seen, address_once};
@@ -20,6 +22,8 @@ const IPMI: u16 = 623;
 const HTTPS: u16 = 443;
 /// Most devices of a node.
 const MOST: usize = 8;
+/// Most levels of a node.
+const MOST_LEVELS: u8 = 4;
 
 const TYPE: &str = "type = \"redfish\", or leave it out for IPMI";
 const TRUST: &str = "add fingerprint = \"...\": as `openssl s_client -connect ADDRESS:443 </dev/null | openssl x509 -noout -sha256 \
@@ -27,20 +31,24 @@ const TRUST: &str = "add fingerprint = \"...\": as `openssl s_client -connect AD
 const VERIFIED: &str = "add power_verified = true, once you have seen that `off` takes the power of this node at once and that `status` \
                         then tells the truth about it; an agent that only shuts down or cuts a network proves nothing";
 
+const STORAGE: &str = "add every_vm_lives_there = true, if every VM that may ever run on this node has all of its disks on this storage, \
+                       and no other way to it than from these addresses; if not, remove this device";
+
 #[derive(Clone, Copy)]
 enum Kind {
     Ipmi,
     Redfish,
     Agent,
+    Storage,
 }
 
-/// Reads the devices of a node.
-pub(super) fn level(
+/// Reads the devices of a node, by level; none where it has none, `None` where something is wrong.
+pub(super) fn levels(
     mut tables: Vec<Table<'_>>,
     folder: &Path,
     seen: &mut Seen,
     page: &mut Page<'_>,
-) -> Option<Level> {
+) -> Option<Vec<Level>> {
     if let Some(table) = tables.get(MOST) {
         let message = format!("a node has more than {MOST} devices");
         page.error(
@@ -52,13 +60,52 @@ pub(super) fn level(
         return None;
     }
     let read = |mut table: Table<'_>| {
+        let span = table.span();
+        let example = "level = 2, or leave it out for the first";
+        let named = table.value("level").is_some();
+        let level = named
+            .then(|| table.number("level", example, 1..=u64::from(MOST_LEVELS), page))
+            .flatten();
         let read = device(&mut table, folder, seen, page);
         table.finish(page);
-        read
+        Some((level, read?, span))
     };
+    let mut ends: BTreeMap<u64, Range<usize>> = BTreeMap::new();
     // All of them are read, so that all that is wrong is said.
     let devices: Vec<_> = tables.drain(..).map(read).collect();
-    Level::new(devices.into_iter().collect::<Option<_>>()?)
+    let mut levels: BTreeMap<u64, Vec<Device>> = BTreeMap::new();
+    for (level, device, span) in devices.into_iter().collect::<Option<Vec<_>>>()? {
+        let number = level.map_or(1, |level| level.value);
+        levels.entry(number).or_default().push(device);
+        ends.entry(number).or_insert(span);
+    }
+    for (wanted, (number, span)) in (1..).zip(&ends) {
+        if wanted != *number {
+            let message = format!("there is a level {number} and no level {wanted}");
+            page.error(
+                span,
+                message,
+                "",
+                "number the levels from 1 on; they are tried in that order",
+            );
+            return None;
+        }
+    }
+    for (number, devices) in &levels {
+        let storages = devices.iter().filter(|one| matches!(one, Device::Storage(_))).count();
+        if storages > 0 && devices.len() > 1 {
+            let message = format!("level {number} has a storage and another device");
+            let span = ends.get(number).cloned().unwrap_or_default();
+            page.error(
+                &span,
+                message,
+                "",
+                "give the storage a level of its own: they prove different things",
+            );
+            return None;
+        }
+    }
+    levels.into_values().map(Level::new).collect()
 }
 
 fn device(
@@ -71,12 +118,14 @@ fn device(
         "ipmi" => Ok(Kind::Ipmi),
         "redfish" => Ok(Kind::Redfish),
         "fence-agent" => Ok(Kind::Agent),
-        _ => Err("there are ipmi, redfish and fence-agent"),
+        "storage" => Ok(Kind::Storage),
+        _ => Err("there are ipmi, redfish, fence-agent and storage"),
     });
     match kind.map_or(Kind::Ipmi, |kind| kind.value) {
         Kind::Ipmi => ipmi(table, folder, seen, page).map(Device::Ipmi),
         Kind::Redfish => redfish(table, folder, seen, page).map(Device::Redfish),
         Kind::Agent => agent(table, folder, seen, page).map(Device::Agent),
+        Kind::Storage => storage(table, folder, seen, page).map(Device::Storage),
     }
 }
 
@@ -315,6 +364,51 @@ fn agent(
         Err(why) => {
             let remedy = "correct it; `PROGRAM -o metadata` lists what an agent can be given";
             page.error(&program.span, why.to_string(), "", remedy);
+            None
+        }
+    }
+}
+
+/// E6: off unless the operator says that it proves something of all VMs.
+fn storage(
+    table: &mut Table<'_>,
+    folder: &Path,
+    seen: &mut Seen,
+    page: &mut Page<'_>,
+) -> Option<StorageHook> {
+    let program = table.read("program", "program = \"/usr/local/sbin/keep-out\"", page, some);
+    let addresses = table.read(
+        "addresses",
+        "addresses = \"10.1.0.11, 10.2.0.11\": all from which this node speaks to the storage",
+        page,
+        |text| {
+            let read = text.split(',').map(|one| one.trim().parse::<IpAddr>());
+            let read = read.collect::<Result<BTreeSet<_>, _>>();
+            read.map_err(|_| "must be IP addresses with commas between them")
+        },
+    );
+    let has_secret = table.value("password_file").is_some();
+    let file = has_secret.then(|| password_file(table, folder, page)).flatten();
+    let secret = file.as_ref().and_then(|file| line(file, page));
+    let all = table.flag("every_vm_lives_there", false, page);
+    let parameters = table.texts("parameters", "[node.bmc.parameters]", page);
+    let span = table.span();
+    if !all {
+        let message =
+            "a storage that does not have the disks of all VMs proves nothing of the others";
+        page.error(&span, message, "", STORAGE);
+    }
+    if has_secret && secret.is_none() {
+        return None;
+    }
+    let (program, secret) = (program?, secret.map(|secret| ("password".to_owned(), secret)));
+    match StorageHook::new(program.value.into(), parameters?, secret, addresses?.value) {
+        Ok(hook) => {
+            device_once(seen, hook.identity().to_string(), &span, page);
+            all.then_some(hook)
+        }
+        Err(why) => {
+            page.error(&program.span, why.to_string(), "", "correct it");
             None
         }
     }

@@ -50,6 +50,7 @@ pub(super) fn read(file: &Path, text: &str, problems: &mut Problems) -> Option<C
     let state_dir = top.path("state_dir", "state_dir = \"/var/lib/holdfast\"", folder, page);
     let lab = top.flag("lab", false, page);
     let confirm_by_census = top.flag("confirm_by_census", true, page);
+    let watchdog_test = top.flag("require_watchdog_test", true, page);
     let times = waits::times(&mut top, page);
     let waits = waits::waits(&mut top, times.as_ref(), lab, page);
     let (key, key_at) = own_key(&mut top, folder, page);
@@ -141,6 +142,7 @@ pub(super) fn read(file: &Path, text: &str, problems: &mut Problems) -> Option<C
         record,
         lab,
         confirm_by_census,
+        watchdog_test,
     })
 }
 

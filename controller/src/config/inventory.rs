@@ -20,8 +20,8 @@ use crate::registry::Enrolment;
 pub struct Inventory {
     /// As they are enrolled, by id.
     pub nodes: BTreeMap<NodeId, Enrolment>,
-    /// What can switch them off.
-    pub bmcs: BTreeMap<NodeId, Level>,
+    /// What can switch them off: the levels of each, the first one first.
+    pub bmcs: BTreeMap<NodeId, Vec<Level>>,
 }
 
 impl Config {
@@ -102,7 +102,9 @@ pub(super) fn read(
         table.finish(&mut page);
         if let Some((id, enrolment, bmc)) = found {
             inventory.nodes.insert(id, enrolment);
-            inventory.bmcs.extend(bmc.map(|bmc| (id, bmc)));
+            if !bmc.is_empty() {
+                inventory.bmcs.insert(id, bmc);
+            }
         }
     }
     Some(inventory)
@@ -114,7 +116,7 @@ fn node(
     folder: &Path,
     seen: &mut Seen,
     page: &mut Page<'_>,
-) -> Option<(NodeId, Enrolment, Option<Level>)> {
+) -> Option<(NodeId, Enrolment, Vec<Level>)> {
     let name = table.read("name", "name = \"node-1\"", page, host_name);
     let id = table.read("id", "id = \"UUID\": made once with uuidgen, never changed", page, uuid);
     let host = table.read(
@@ -134,8 +136,7 @@ fn node(
     let sentinel = table.addresses("sentinel", networks, page);
     let gossip = table.addresses("gossip", networks, page);
     let devices = table.one_or_more("bmc", "[node.bmc]", page);
-    let has_bmc = !devices.is_empty();
-    let bmc = if has_bmc { device::level(devices, folder, seen, page) } else { None };
+    let bmc = device::levels(devices, folder, seen, page);
     once(&mut seen.names, name.as_ref(), "name", page);
     once(&mut seen.ids, id.as_ref(), "id", page);
     once(&mut seen.hosts, host.as_ref(), "host", page);
@@ -144,6 +145,8 @@ fn node(
     for address in sentinel.iter().chain(&gossip).flatten() {
         address_once(seen, address, page);
     }
+    // Where a device is wrong the inventory is refused anyway.
+    let bmc = bmc.unwrap_or_default();
     let plain = |list: Vec<At<SocketAddr>>| list.into_iter().map(|at| at.value).collect();
     let enrolment = Enrolment {
         name: name?.value,
@@ -153,7 +156,7 @@ fn node(
         key: key?.value,
         sentinel: plain(sentinel?),
         gossip: plain(gossip?),
-        bmc: has_bmc,
+        bmc: bmc.iter().map(Level::kind).collect(),
     };
     Some((NodeId(id?.value), enrolment, bmc))
 }

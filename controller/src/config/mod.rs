@@ -85,6 +85,8 @@ pub struct Config {
     pub lab: bool,
     /// Whether a VM counts as moved only when its destination's agent sees it.
     pub confirm_by_census: bool,
+    /// Whether the lease of a node is evidence only once a drill has shown that its watchdog fires.
+    pub watchdog_test: bool,
 }
 
 /// Where this controller listens on one network.
@@ -220,6 +222,12 @@ impl Config {
         if !self.confirm_by_census && !self.lab {
             notes.push(
                 "confirm_by_census = false: Nova alone is believed about where VMs run".to_owned(),
+            );
+        }
+        if !self.watchdog_test && !self.lab {
+            notes.push(
+                "require_watchdog_test = false: watchdogs that nobody has seen fire count as evidence (E2)"
+                    .to_owned(),
             );
         }
         if !self.api.listen.ip().is_loopback() {

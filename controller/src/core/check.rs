@@ -9,18 +9,21 @@ use fencing::NodeId;
 use fencing::bmc::{Ask, Power, Reply};
 use fencing::lease::WatchdogState;
 
-use super::fence::BMC_ANSWERS;
 use super::leading::Asked;
+use super::levels::{BMC_ANSWERS, step};
 use crate::core::Controller;
 use crate::effect::Effect;
-use crate::registry::{Command, Node};
+use crate::registry::{Command, Fires, Node};
 
 /// BMCs that are read at once, beside those of fences: a controller of BMCs has few sessions.
 const AT_ONCE: usize = 4;
 /// A BMC that reads off is read again after this time: its node may just have gone off.
 const READ_AGAIN: Duration = Duration::from_secs(5);
 /// A sentinel that was heard within this time runs.
-const RUNS: Duration = Duration::from_secs(3);
+pub(super) const RUNS: Duration = Duration::from_secs(3);
+
+/// What an untested watchdog needs. It names no node, so that `hactl check` says it once for all of them.
+const DRILL: &str = "hactl drill NODE --watchdog, when it is empty and disabled in Nova";
 
 /// What the last reads of a BMC said.
 #[derive(Clone, Debug, Default)]
@@ -40,42 +43,52 @@ impl Controller {
     pub(super) fn check_bmcs(&mut self) {
         let (now, every) = (self.now, self.settings.waits.bmc_check);
         let Some(leading) = &mut self.leading else { return };
-        let enrolled = self.registry.nodes().iter().filter(|(id, node)| {
-            node.bmc.is_some() && node.bmc_distrusted.is_none() && !self.registry.is_out(**id)
+        let nodes = self.registry.nodes().iter().filter(|(id, _)| !self.registry.is_out(**id));
+        let enrolled = nodes.flat_map(|(id, node)| {
+            node.believed_levels().into_iter().map(|(level, expect)| (*id, level, expect))
         });
         let is_out = |checked: &Checked| checked.out_until.is_some_and(|until| now < until);
         let out = leading.checked.values().filter(|checked| is_out(checked)).count();
         let mut free = AT_ONCE.saturating_sub(out);
         let mut due = Vec::new();
-        for (place, (id, node)) in (0_u32..).zip(enrolled) {
+        for (place, (id, level, expect)) in (0_u32..).zip(enrolled) {
             // All of them at one moment would be a burst in every cycle.
             let turn = leading.since + every + every / 64 * (place % 64);
             let known = leading
                 .checked
-                .entry(*id)
+                .entry((id, level))
                 .or_insert_with(|| Checked { not_before: turn, ..Checked::default() });
             if free > 0 && !is_out(known) && known.not_before <= now {
                 (known.out_until, known.not_before) = (Some(now + BMC_ANSWERS * 2), now + every);
                 free -= 1;
-                due.push((*id, node.bmc));
+                due.push((id, level, Some(expect)));
             }
         }
-        for (node, expect) in due {
-            let ticket = self.ask_as(Asked::BmcCheck(node));
-            let not_after = now + BMC_ANSWERS;
-            self.send_as_leader(Effect::Bmc { ticket, node, ask: Ask::Read, expect, not_after });
+        for (node, level, expect) in due {
+            let ticket = self.ask_as(Asked::BmcCheck(node, level));
+            let (ask, not_after) = (Ask::Read, now + BMC_ANSWERS);
+            self.send_as_leader(Effect::Bmc { ticket, node, level, ask, expect, not_after });
         }
     }
 
     /// A BMC was read. One that says off of a node that speaks would make a running node count as off: it is not believed
     /// any more, and that is committed.
-    pub(super) fn bmc_checked(&mut self, node: NodeId, reply: &Reply, out: &mut Vec<Effect>) {
+    pub(super) fn bmc_checked(
+        &mut self,
+        node: NodeId,
+        level: u8,
+        reply: &Reply,
+        out: &mut Vec<Effect>,
+    ) {
         let now = self.now;
-        let Some(enrolled) = self.registry.node(node).and_then(|known| known.bmc) else { return };
+        let Some(enrolled) = self.registry.node(node).and_then(|known| known.believed(level))
+        else {
+            return;
+        };
         let heard = self.sentinels.of(node).map(|heard| heard.at);
         let runs = heard.is_some_and(|at| now.saturating_sub(at) <= RUNS);
         let Some(leading) = &mut self.leading else { return };
-        let checked = leading.checked.entry(node).or_default();
+        let checked = leading.checked.entry((node, level)).or_default();
         checked.out_until = None;
         let mut lies = None;
         let mut off_since = None;
@@ -103,7 +116,7 @@ impl Controller {
         };
         checked.off_since = off_since;
         let before = std::mem::replace(&mut checked.trouble, trouble.clone());
-        let name = self.name(node);
+        let name = step(level, &self.name(node));
         match (&before, &trouble) {
             (None, Some(why)) => out.push(Effect::page(
                 "bmc",
@@ -115,7 +128,7 @@ impl Controller {
             (None, None) | (Some(_), Some(_)) => {}
         }
         if let Some(why) = lies {
-            self.propose_once(Command::BmcDistrusted { node, why }, out);
+            self.propose_once(Command::BmcDistrusted { node, level, why }, out);
         }
     }
 
@@ -150,7 +163,8 @@ impl Controller {
     /// there are deaths that nothing proves.
     fn doubts_of_evidence(&self, now: Duration, id: NodeId, node: &Node, doubts: &mut Vec<Doubt>) {
         let name = &node.record.name;
-        let by_bmc = self.doubt_of_bmc(id, node);
+        doubts.extend(self.doubt_of_untested(node));
+        let by_bmc = self.doubt_of_bmc(id, node, doubts);
         let by_lease = self.doubt_of_lease(now, id, node);
         match (by_bmc, by_lease) {
             (None, None) => {}
@@ -176,26 +190,57 @@ impl Controller {
         }
     }
 
-    fn doubt_of_bmc(&self, id: NodeId, node: &Node) -> Option<(String, String)> {
+    /// One level that works is enough; of the others it is said that they do not.
+    fn doubt_of_bmc(
+        &self,
+        id: NodeId,
+        node: &Node,
+        doubts: &mut Vec<Doubt>,
+    ) -> Option<(String, String)> {
         let name = &node.record.name;
-        let checked = self.leading.as_ref().and_then(|leading| leading.checked.get(&id));
-        let trouble = checked.and_then(|checked| checked.trouble.clone());
-        if !node.record.bmc {
+        let mut troubles: Vec<_> = node
+            .levels()
+            .filter_map(|level| Some((level, self.doubt_of_level(id, node, level)?)))
+            .collect();
+        let levels = node.levels().count();
+        if levels == 0 {
             let remedy = format!("give {name} a [bmc] in the inventory");
             return Some(("none in the inventory".to_owned(), remedy));
         }
-        if let Some(why) = &node.bmc_distrusted {
-            let remedy = format!("repair it, then hactl bmc enroll {name}");
-            return Some((format!("not believed: {why}"), remedy));
+        if troubles.len() == levels {
+            let (level, (what, remedy)) = troubles.swap_remove(0);
+            let what = if levels > 1 {
+                format!("no level of {levels}: {}", step(level, &what))
+            } else {
+                what
+            };
+            return Some((what, remedy));
         }
-        if node.bmc.is_none() {
+        for (level, (what, remedy)) in troubles {
+            let what =
+                format!("level {level} of its {levels} levels of fencing is no help ({what})");
+            doubts.push(risk(what, remedy));
+        }
+        None
+    }
+
+    fn doubt_of_level(&self, id: NodeId, node: &Node, level: u8) -> Option<(String, String)> {
+        let name = &node.record.name;
+        let enroll = if level > 1 {
+            format!("hactl bmc enroll {name} --level {level}")
+        } else {
+            format!("hactl bmc enroll {name}")
+        };
+        let Some(known) = node.bmcs.get(&level) else {
             let remedy = "check its address, user, password and cipher suite: the leader's journal says what it answered";
             return Some(("it has not answered yet".to_owned(), remedy.to_owned()));
+        };
+        if let Some(why) = &known.distrusted {
+            return Some((format!("not believed: {why}"), format!("repair it, then {enroll}")));
         }
-        let why = trouble?;
-        let remedy =
-            format!("check it by hand; if the board was replaced: hactl bmc enroll {name}");
-        Some((why, remedy))
+        let checked = self.leading.as_ref().and_then(|l| l.checked.get(&(id, level)));
+        let why = checked.and_then(|checked| checked.trouble.clone())?;
+        Some((why, format!("check it by hand; if the board was replaced: {enroll}")))
     }
 
     fn doubt_of_lease(&self, now: Duration, id: NodeId, node: &Node) -> Option<(String, String)> {
@@ -212,20 +257,44 @@ impl Controller {
         let weak = match heard.watchdog {
             WatchdogState::Absent => Some("it has no watchdog"),
             WatchdogState::Open { counts_for_e2: false, .. } => Some("its watchdog is too weak"),
-            WatchdogState::Closed | WatchdogState::Open { counts_for_e2: true, .. } => None,
+            WatchdogState::Closed
+            | WatchdogState::Refused { .. }
+            | WatchdogState::Open { counts_for_e2: true, .. } => None,
         };
+        if let WatchdogState::Refused { hazards } = heard.watchdog {
+            let what = format!("VMs would start by themselves when it boots: {hazards}");
+            return Some((what, format!("mend that on {name}, then restart ha-sentinel there")));
+        }
         if let Some(what) = weak {
             let remedy =
                 "load the driver of its hardware watchdog (i6300esb, iTCO_wdt, ipmi_watchdog, ...)";
             return Some((what.to_owned(), remedy.to_owned()));
         }
-        let armed = node.armed.is_some_and(|arming| arming.boot == heard.boot);
-        (!armed).then(|| {
+        let Some(arming) = node.armed.filter(|arming| arming.boot == heard.boot) else {
             let remedy = format!(
                 "hactl arm {name}; the log of ha-sentinel says why it does not open its device"
             );
-            ("it is not armed".to_owned(), remedy)
-        })
+            return Some(("it is not armed".to_owned(), remedy));
+        };
+        match node.fires(&arming) {
+            Some(Fires::InTime) => None,
+            Some(Fires::Not) => Some((
+                "its watchdog did not fire in a drill".to_owned(),
+                format!("mend or replace the watchdog, then {DRILL}"),
+            )),
+            None if self.settings.watchdog_test => {
+                Some(("its watchdog was never seen to fire".to_owned(), DRILL.to_owned()))
+            }
+            None => None,
+        }
+    }
+
+    /// A watchdog that counts although nobody has seen it fire, by the operator's own setting.
+    fn doubt_of_untested(&self, node: &Node) -> Option<Doubt> {
+        let untested = node.armed.is_some_and(|arming| node.fires(&arming).is_none());
+        let what = "its watchdog was never seen to fire, and its lease counts as evidence all the same \
+                    (require_watchdog_test = false)";
+        (untested && !self.settings.watchdog_test).then(|| risk(what.to_owned(), DRILL.to_owned()))
     }
 }
 

@@ -32,6 +32,7 @@ impl Controller {
             Some(_) => {}
         }
         self.check_bmcs();
+        self.advance_drill(out);
         self.advance_incidents(out);
         self.advance_reserved(out);
         self.keep_fresh();
@@ -173,7 +174,7 @@ impl Controller {
             words(&verdict.actions)
         );
         let floor = self.floor(node, boot);
-        let intent = Command::Intent { node, boot, floor, verdict, evacuate };
+        let intent = Command::Intent { node, boot, floor, verdict, evacuate, drill: None };
         if self.propose_once(intent, out) {
             out.push(Effect::journal("verdict", text));
         }

@@ -5,44 +5,51 @@ use std::time::Duration;
 use fencing::NodeId;
 use fencing::bmc::{Ask, Power, Reply};
 
-use super::fence::BMC_ANSWERS;
+use super::check::RUNS;
 use super::leading::Asked;
+use super::levels::BMC_ANSWERS;
 use super::orders::refused;
 use crate::core::Controller;
 use crate::effect::{Effect, Ticket};
 use crate::registry::Command;
 
-/// A sentinel that was heard within this time runs.
-const RUNS: Duration = Duration::from_secs(3);
-
 /// An order under way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Enrolling {
     node: NodeId,
+    level: u8,
     pub(super) ticket: Ticket,
     asked_at: Duration,
 }
 
 impl Controller {
     /// Reads the BMC; the answer decides.
-    pub(super) fn enroll_by_hand(&mut self, ticket: Ticket, name: &str, out: &mut Vec<Effect>) {
-        match self.may_enroll(name) {
+    pub(super) fn enroll_by_hand(
+        &mut self,
+        ticket: Ticket,
+        name: &str,
+        level: u8,
+        out: &mut Vec<Effect>,
+    ) {
+        match self.may_enroll(name, level) {
             Err(failure) => out.push(Effect::Answer { ticket, result: Err(failure) }),
             Ok(node) => {
                 let now = self.now;
-                let enrolling = Enrolling { node, ticket, asked_at: now };
+                let enrolling = Enrolling { node, level, ticket, asked_at: now };
                 let ticket = self.ask_as(Asked::BmcEnroll(enrolling));
                 let not_after = now + BMC_ANSWERS;
-                let ask = Ask::Read;
-                self.send_as_leader(Effect::Bmc { ticket, node, ask, expect: None, not_after });
+                let (ask, expect) = (Ask::Read, None);
+                self.send_as_leader(Effect::Bmc { ticket, node, level, ask, expect, not_after });
             }
         }
     }
 
-    fn may_enroll(&self, name: &str) -> Result<NodeId, api::Failure> {
+    fn may_enroll(&self, name: &str, level: u8) -> Result<NodeId, api::Failure> {
         let (node, known) = self.known(name)?;
-        if !known.record.bmc {
-            return Err(refused(format!("the inventory has no [bmc] for {name}: add it first")));
+        if !known.levels().any(|named| named == level) {
+            let what =
+                if level == 1 { "[bmc]".to_owned() } else { format!("[bmc] of level {level}") };
+            return Err(refused(format!("the inventory has no {what} for {name}: add it first")));
         }
         // Evidence under way rests on the identity that was enrolled when it began.
         if self.registry.incident_of(node).is_some() {
@@ -60,10 +67,10 @@ impl Controller {
         reply: &Reply,
         out: &mut Vec<Effect>,
     ) {
-        let (node, ticket) = (enrolling.node, enrolling.ticket);
+        let (node, level, ticket) = (enrolling.node, enrolling.level, enrolling.ticket);
         let name = self.name(node);
         // An incident may have begun while the BMC was read.
-        if let Err(failure) = self.may_enroll(&name) {
+        if let Err(failure) = self.may_enroll(&name, level) {
             out.push(Effect::Answer { ticket, result: Err(failure) });
             return;
         }
@@ -89,9 +96,14 @@ impl Controller {
                     "{name}: BMC {identity} is enrolled; it answered in {took:.1} s and reads {power}"
                 );
                 if let Some(leading) = &mut self.leading {
-                    leading.checked.remove(&node);
+                    leading.checked.remove(&(node, level));
                 }
-                self.propose_order(ticket, Command::BmcEnrolled { node, identity }, said, out);
+                self.propose_order(
+                    ticket,
+                    Command::BmcEnrolled { node, level, identity },
+                    said,
+                    out,
+                );
             }
         }
     }

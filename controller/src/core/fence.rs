@@ -4,8 +4,6 @@
 use std::time::Duration;
 
 use action_matrix::Reach;
-use fencing::bmc::Reply;
-use fencing::e1::PowerOff;
 use fencing::e2::{Standing, Waiting};
 use fencing::evidence::Evidence;
 use fencing::{Epoch, IncidentId};
@@ -15,10 +13,8 @@ use super::leading::{Asked, Work};
 use crate::core::Controller;
 use crate::detect::Sight;
 use crate::effect::{Effect, Ticket};
-use crate::registry::{Command, Incident, State};
+use crate::registry::{Arming, Command, Fires, Incident};
 
-/// One exchange with a BMC, its sessions included, ends within this time.
-pub(super) const BMC_ANSWERS: Duration = Duration::from_secs(10);
 /// A human is paged when there is no evidence after this time and none in sight.
 const PAGE_AFTER: Duration = Duration::from_secs(30);
 /// A leader that inherits a fence looks for the node's trouble itself for this long; then the verdict that it inherited
@@ -34,12 +30,19 @@ impl Controller {
     pub(super) fn advance_fence(&mut self, id: IncidentId, out: &mut Vec<Effect>) {
         let Some(incident) = self.registry.incidents().get(&id).cloned() else { return };
         let Some(epoch) = incident.fence().map(|fence| fence.epoch) else { return };
-        self.begin_fence(&incident, epoch);
+        self.begin_fence(&incident, epoch, out);
+        if incident.is_watchdog_drill() {
+            self.watch_drill(&incident, epoch, out);
+            self.see_new_boot(&incident, epoch, out);
+            self.page_if_blocked(&incident, out);
+            return;
+        }
         if self.may_strike(&incident, epoch) {
             self.ask_bmc(&incident);
             self.spread_event(&incident, epoch, out);
         }
         self.advance_lease(&incident, epoch, out);
+        self.see_crash(&incident, epoch, out);
         self.see_new_boot(&incident, epoch, out);
         self.page_if_blocked(&incident, out);
         self.cancel_if_well(&incident, epoch, out);
@@ -85,22 +88,33 @@ impl Controller {
         }
     }
 
-    fn begin_fence(&mut self, incident: &Incident, epoch: Epoch) {
+    fn begin_fence(&mut self, incident: &Incident, epoch: Epoch, out: &mut Vec<Effect>) {
         let now = self.now;
         let known = self.registry.node(incident.node);
-        let bmc = known.filter(|node| node.bmc_distrusted.is_none()).and_then(|node| node.bmc);
         let arming = known.and_then(|node| node.armed).filter(|a| a.boot == incident.boot);
-        let times = arming.map(|arming| arming.times).filter(|_| !is_on(Mutant::M09));
+        let counts = |arming: &Arming| match known.and_then(|node| node.fires(arming)) {
+            Some(Fires::InTime) => true,
+            Some(Fires::Not) => false,
+            None => !self.settings.watchdog_test,
+        };
+        let times = arming.filter(counts).map(|arming| arming.times);
+        let times = times.filter(|_| !is_on(Mutant::M09));
         let own = is_on(Mutant::M09) && arming.is_some() || is_on(Mutant::M23);
         let times = times.or(own.then_some(self.settings.times));
+        let watching = Self::is_watching(incident);
+        let page_after = match arming.filter(|_| watching) {
+            Some(arming) => arming.times.wait_after_intent() + PAGE_AFTER,
+            None => PAGE_AFTER,
+        };
         let t0 = self.intent_known.get(&epoch.index).copied();
         let Some(work) = self.work(incident.id) else { return };
-        work.page_at.get_or_insert(now + PAGE_AFTER);
-        if let Some(identity) = bmc {
-            work.power.get_or_insert_with(|| PowerOff::new(now, identity));
-        } else {
-            work.power = None;
+        work.page_at.get_or_insert(now + page_after);
+        // A drill of the watchdog waits for the new boot and for nothing else.
+        if watching {
+            return;
         }
+        self.choose_level(incident, out);
+        let Some(work) = self.work(incident.id) else { return };
         if let Some(times) = times {
             let (node, boot) = (incident.node, incident.boot);
             let waiting =
@@ -109,59 +123,6 @@ impl Controller {
             if let Some(t0) = t0 {
                 waiting.blocked_at(t0);
             }
-        }
-    }
-
-    fn ask_bmc(&mut self, incident: &Incident) {
-        let (now, node) = (self.now, incident.node);
-        let expect = self.registry.node(node).and_then(|known| known.bmc);
-        let expect = expect.filter(|_| !is_on(Mutant::M21));
-        let not_after = now + self.settings.waits.effect.min(BMC_ANSWERS);
-        let Some(work) = self.work(incident.id).filter(|work| !work.bmc_out) else { return };
-        let Some(ask) = work.power.as_mut().and_then(|power| power.next(now)) else { return };
-        work.bmc_out = true;
-        let ticket = self.ask_as(Asked::Bmc(incident.id));
-        self.send_as_leader(Effect::Bmc { ticket, node, ask, expect, not_after });
-    }
-
-    /// A BMC was asked.
-    pub(super) fn bmc_answered(&mut self, ticket: Ticket, reply: &Reply, out: &mut Vec<Effect>) {
-        let Some(asked) = self.leading.as_mut().and_then(|l| l.calls.remove(&ticket)) else {
-            return;
-        };
-        let id = match asked {
-            Asked::Bmc(id) => id,
-            Asked::BmcIdentity(node) => {
-                if let Reply::Read { identity: Some(identity), .. } = reply {
-                    let identity = *identity;
-                    self.propose_once(Command::BmcEnrolled { node, identity }, out);
-                } else {
-                    let name = self.name(node);
-                    out.push(Effect::journal("bmc", format!("{name} not enrolled: {reply}")));
-                }
-                return;
-            }
-            Asked::BmcCheck(node) => return self.bmc_checked(node, reply, out),
-            Asked::BmcEnroll(enrolling) => return self.bmc_enrolled(&enrolling, reply, out),
-            Asked::Nova(_)
-            | Asked::Vm(..)
-            | Asked::Cloud(_)
-            | Asked::Reserved(_)
-            | Asked::Explain(_) => {
-                return;
-            }
-        };
-        let Some(incident) = self.registry.incidents().get(&id) else { return };
-        let (node, state) = (incident.node, incident.state);
-        let epoch = incident.fence().map(|fence| fence.epoch);
-        let name = self.name(node);
-        out.push(Effect::journal("bmc", format!("{name} {reply}")));
-        let now = self.now;
-        let Some(work) = self.work(id) else { return };
-        work.bmc_out = false;
-        let evidence = work.power.as_mut().and_then(|power| power.answered(now, reply));
-        if let (Some(evidence), Some(epoch), State::Fencing) = (evidence, epoch, state) {
-            self.propose(Command::Fenced { epoch, evidence }, out);
         }
     }
 
@@ -224,6 +185,15 @@ impl Controller {
         }
     }
 
+    /// E4: the crash kernel of that very boot spoke, now or before the intent, and the boot itself did not after it.
+    fn see_crash(&mut self, incident: &Incident, epoch: Epoch, out: &mut Vec<Effect>) {
+        let heard = self.sentinels.of(incident.node).filter(|heard| heard.boot == incident.boot);
+        if heard.is_some_and(|heard| heard.crashed.is_some()) {
+            let evidence = Evidence::CrashKernel { boot: incident.boot };
+            self.propose_once(Command::Fenced { epoch, evidence }, out);
+        }
+    }
+
     /// E3: another boot of the same node speaks, started after the intent, and no domain runs there.
     fn see_new_boot(&mut self, incident: &Incident, epoch: Epoch, out: &mut Vec<Effect>) {
         let Some(heard) = self.sentinels.of(incident.node) else { return };
@@ -245,24 +215,39 @@ impl Controller {
         let now = self.now;
         let floor = incident.fence().map_or(0, |fence| fence.floor);
         let versions = self.registry.lease().versions(floor, incident.node, incident.boot);
-        let (name, distrusted, has_bmc) = match self.registry.node(incident.node) {
-            Some(node) => {
-                (node.record.name.clone(), node.bmc_distrusted.is_some(), node.bmc.is_some())
+        let Some(node) = self.registry.node(incident.node) else { return };
+        let (name, has_bmc) = (node.record.name.clone(), !node.bmcs.is_empty());
+        let believed: Vec<u8> =
+            node.believed_levels().into_iter().map(|(level, _)| level).collect();
+        let (distrusted, watching) = (believed.is_empty() && has_bmc, Self::is_watching(incident));
+        let unarmed = match node.armed.filter(|a| a.boot == incident.boot) {
+            None => "it was not armed",
+            Some(arming) if node.fires(&arming) == Some(Fires::Not) => {
+                "its watchdog did not fire in a drill"
             }
-            None => return,
+            Some(_) => "its watchdog was never seen to fire",
         };
         let Some(work) = self.work(incident.id) else { return };
         let due = work.page_at.is_some_and(|at| at <= now);
+        let present = work.power.as_ref().map(fencing::e1::PowerOff::level);
+        let untried =
+            believed.iter().any(|level| !work.spent.contains(level) && Some(*level) != present);
         let by_bmc = match &work.power {
+            Some(_) if untried => None,
+            Some(power) if !work.spent.is_empty() => Some(
+                power.trouble().map_or("no level gives evidence".to_owned(), ToString::to_string),
+            ),
             Some(power) if !power.failed() => return_if_hopeful(power.trouble().is_none()),
             Some(power) => Some(power.trouble().map(ToString::to_string).unwrap_or_default()),
+            None if watching => Some("a drill of the watchdog leaves its BMC alone".to_owned()),
             None if distrusted => Some("its BMC is not believed".to_owned()),
             None if has_bmc => None,
             None => Some("no BMC is enrolled".to_owned()),
         };
         let verifying = work.verify_since.is_some_and(|at| now.saturating_sub(at) < VERIFY_AGAIN);
         let by_lease = match &work.waiting {
-            None => Some("it was not armed".to_owned()),
+            None if watching => Some("it waits for a new boot of the node".to_owned()),
+            None => Some(unarmed.to_owned()),
             Some(waiting) => match waiting.standing(now, versions.as_deref()) {
                 Standing::Impossible(why) => Some(why.to_string()),
                 Standing::Promises { have, need } => {

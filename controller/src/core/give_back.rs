@@ -30,6 +30,7 @@ impl Controller {
     /// Looks after a node that is to come back.
     pub(super) fn advance_return(&mut self, id: IncidentId, out: &mut Vec<Effect>) {
         let Some(incident) = self.registry.incidents().get(&id).cloned() else { return };
+        self.judge_watchdog(&incident, out);
         if incident.state == State::Released {
             self.return_to_service(&incident, out);
             return;

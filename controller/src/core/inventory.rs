@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use fencing::NodeId;
 use fencing::bmc::Ask;
 
-use super::fence::BMC_ANSWERS;
 use super::leading::Asked;
+use super::levels::BMC_ANSWERS;
 use crate::core::Controller;
 use crate::effect::Effect;
 use crate::registry::Command;
@@ -46,26 +47,23 @@ impl Controller {
     /// Whether all are enrolled whose nodes are not out.
     pub(super) fn enrol_bmcs(&mut self) -> bool {
         let now = self.now;
-        let wanting: Vec<_> = self
-            .registry
-            .nodes()
-            .iter()
-            .filter(|(_, node)| {
-                node.record.bmc && node.bmc.is_none() && !self.registry.is_known_out(node)
-            })
-            .map(|(id, _)| *id)
-            .collect();
+        let mut wanting: Vec<(NodeId, u8)> = Vec::new();
+        for (id, node) in self.registry.nodes() {
+            let fenced = self.registry.incident_of(*id).is_some_and(|i| i.fence().is_some());
+            let unknown = node.levels().filter(|level| !node.bmcs.contains_key(level));
+            wanting.extend(unknown.filter(|_| !fenced).map(|level| (*id, level)));
+        }
         let none = wanting.is_empty();
-        for node in wanting {
+        for (node, level) in wanting {
             let Some(leading) = &mut self.leading else { return none };
-            if leading.bmc_not_before.get(&node).is_some_and(|at| now < *at) {
+            if leading.bmc_not_before.get(&(node, level)).is_some_and(|at| now < *at) {
                 continue;
             }
-            leading.bmc_not_before.insert(node, now + BMC_IDENTITY_EVERY);
-            let ticket = self.ask_as(Asked::BmcIdentity(node));
+            leading.bmc_not_before.insert((node, level), now + BMC_IDENTITY_EVERY);
+            let ticket = self.ask_as(Asked::BmcIdentity(node, level));
             let not_after = now + BMC_ANSWERS;
-            let ask = Ask::Read;
-            self.send_as_leader(Effect::Bmc { ticket, node, ask, expect: None, not_after });
+            let (ask, expect) = (Ask::Read, None);
+            self.send_as_leader(Effect::Bmc { ticket, node, level, ask, expect, not_after });
         }
         none
     }

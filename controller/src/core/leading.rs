@@ -7,11 +7,13 @@ use action_matrix::Cell;
 use fencing::e1::PowerOff;
 use fencing::e2::Waiting;
 use fencing::event::Order;
+use fencing::evidence::Evidence;
 use fencing::{IncidentId, NodeId};
 use uuid::Uuid;
 
 use super::check::Checked;
 use super::cloud::{CloudView, List};
+use super::drill::Drilling;
 use super::enroll::Enrolling;
 use super::pace::Bucket;
 use super::reserve::Reserving;
@@ -56,9 +58,11 @@ pub(super) struct Leading {
     /// Operators' orders by the index of their entry: who is to be answered, and what.
     pub(super) orders: BTreeMap<u64, (Ticket, String)>,
     /// No identity is asked of a node's BMC before.
-    pub(super) bmc_not_before: BTreeMap<NodeId, Duration>,
+    pub(super) bmc_not_before: BTreeMap<(NodeId, u8), Duration>,
+    /// A drill that was ordered and has not begun.
+    pub(super) drilling: Option<Drilling>,
     /// What the periodic reads of BMCs said.
-    pub(super) checked: BTreeMap<NodeId, Checked>,
+    pub(super) checked: BTreeMap<(NodeId, u8), Checked>,
     /// What was read of the cloud as a whole.
     pub(super) cloud: CloudView,
     /// Starts of moves that are left for this minute.
@@ -77,13 +81,17 @@ pub(super) struct Leading {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
     /// A power off or read.
-    Bmc(IncidentId),
+    Bmc(IncidentId, u8),
+    /// A level that said on, asked once more since another one proves the node off.
+    BmcAgain(IncidentId, u8),
     /// The identity of a node's BMC, for its enrolment.
-    BmcIdentity(NodeId),
+    BmcIdentity(NodeId, u8),
     /// The periodic read of a node's BMC.
-    BmcCheck(NodeId),
+    BmcCheck(NodeId, u8),
     /// An operator's order to enroll a BMC.
     BmcEnroll(Enrolling),
+    /// Whether a node that is to be drilled is empty.
+    Drill,
     /// A step about the node as a whole.
     Nova(IncidentId),
     /// A step about one VM.
@@ -139,10 +147,20 @@ pub(super) struct Rest {
 pub(super) struct Work {
     /// Whether this leader may act on the intent: it made it, or found the node in trouble itself.
     pub(super) confirmed: bool,
-    /// E1 on its way.
+    /// E1 or E5 on its way, by one level.
     pub(super) power: Option<PowerOff>,
+    /// Since when that level is used.
+    pub(super) level_since: Duration,
+    /// Levels that have had their time without evidence.
+    pub(super) spent: BTreeSet<u8>,
+    /// Levels that said last that the node is not off.
+    pub(super) said_on: BTreeSet<u8>,
+    /// Evidence that waits for those to be asked once more.
+    pub(super) held: Option<Evidence>,
     /// Whether the BMC is being asked.
     pub(super) bmc_out: bool,
+    /// What was done and answered, and when (wall clock in ms), for people.
+    pub(super) steps: Vec<(String, u64)>,
     /// E2 on its way.
     pub(super) waiting: Option<Waiting>,
     /// When a VERIFY was proposed.
@@ -214,6 +232,7 @@ impl Leading {
             healthy: BTreeMap::new(),
             orders: BTreeMap::new(),
             bmc_not_before: BTreeMap::new(),
+            drilling: None,
             checked: BTreeMap::new(),
             cloud: CloudView::default(),
             bucket: Bucket::default(),
@@ -252,6 +271,8 @@ fn subject(command: &Command) -> Option<(&'static str, NodeId)> {
         Some(("opened", *node))
     } else if let Command::Armed { node, .. } = command {
         Some(("armed", *node))
+    } else if let Command::WatchdogTested { node, .. } = command {
+        Some(("watchdog", *node))
     } else {
         None
     }

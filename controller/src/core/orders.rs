@@ -30,8 +30,12 @@ impl Controller {
             out.push(Effect::Answer { ticket, result: Ok(Done { index: 0, said }) });
             return;
         }
-        if let Request::BmcEnroll { node, .. } = &request {
-            self.enroll_by_hand(ticket, node, out);
+        if let Request::BmcEnroll { node, level, .. } = &request {
+            self.enroll_by_hand(ticket, node, *level, out);
+            return;
+        }
+        if let Request::Drill { node, watchdog, person } = request {
+            self.drill_by_hand(ticket, &node, watchdog, person, out);
             return;
         }
         if let Request::ExplainPolicy { server } = &request {
@@ -96,16 +100,19 @@ impl Controller {
         let enrolling = leading.calls.into_values().filter_map(|asked| match asked {
             Asked::BmcEnroll(enrolling) => Some(enrolling.ticket),
             Asked::Explain(ticket) => Some(ticket),
-            Asked::Bmc(_)
-            | Asked::BmcIdentity(_)
-            | Asked::BmcCheck(_)
+            Asked::Bmc(..)
+            | Asked::BmcAgain(..)
+            | Asked::BmcIdentity(..)
+            | Asked::BmcCheck(..)
+            | Asked::Drill
             | Asked::Nova(_)
             | Asked::Cloud(_)
             | Asked::Reserved(_)
             | Asked::Vm(..) => None,
         });
         let proposed = leading.orders.into_values().map(|(ticket, _)| ticket);
-        for ticket in proposed.chain(enrolling) {
+        let drilling = leading.drilling.into_iter().map(|drilling| drilling.ticket);
+        for ticket in proposed.chain(enrolling).chain(drilling) {
             let look =
                 "leadership changed: look with `hactl status` before ordering it again".to_owned();
             out.push(Effect::Answer { ticket, result: Err(Failure::Unknown { look }) });
@@ -154,6 +161,7 @@ impl Controller {
             Request::Approve { incident, person } => self.approve_by_hand(incident, person),
             Request::BmcEnroll { .. } => Err(refused("a BMC is read first".to_owned())),
             Request::ExplainPolicy { .. } => Err(refused("a server is read first".to_owned())),
+            Request::Drill { .. } => Err(refused("Nova is asked first".to_owned())),
         }
     }
 
@@ -182,7 +190,8 @@ impl Controller {
         };
         let floor = self.floor(node, boot);
         let said = format!("{name}: fence intent committed; follow it with `hactl incidents`");
-        Ok((Command::Intent { node, boot, floor, verdict, evacuate: true }, said))
+        let drill = None;
+        Ok((Command::Intent { node, boot, floor, verdict, evacuate: true, drill }, said))
     }
 
     fn confirm_by_hand(
@@ -340,7 +349,16 @@ fn describe(request: &Request) -> String {
         Request::Approve { incident, person } => {
             format!("approve incident {incident} by {person}")
         }
-        Request::BmcEnroll { node, person } => format!("enroll the BMC of {node} by {person}"),
+        Request::Drill { node, watchdog, person } => {
+            let what = if *watchdog { "watchdog" } else { "BMC" };
+            format!("drill the {what} of {node} by {person}")
+        }
+        Request::BmcEnroll { node, level: 1, person } => {
+            format!("enroll the BMC of {node} by {person}")
+        }
+        Request::BmcEnroll { node, level, person } => {
+            format!("enroll level {level} of the BMCs of {node} by {person}")
+        }
     }
 }
 

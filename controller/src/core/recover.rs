@@ -153,7 +153,12 @@ impl Controller {
             Asked::Cloud(list) => self.list_answered(list, reply, out),
             Asked::Explain(ticket) => self.explained(ticket, reply, out),
             Asked::Reserved(host) => self.reserved_answered(&host, reply, out),
-            Asked::Bmc(_) | Asked::BmcIdentity(_) | Asked::BmcCheck(_) | Asked::BmcEnroll(_) => {}
+            Asked::Drill => self.drill_answered(reply, out),
+            Asked::Bmc(..)
+            | Asked::BmcAgain(..)
+            | Asked::BmcIdentity(..)
+            | Asked::BmcCheck(..)
+            | Asked::BmcEnroll(_) => {}
         }
         self.next_look = self.now;
     }

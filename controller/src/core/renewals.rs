@@ -2,8 +2,10 @@
 
 use std::net::SocketAddr;
 
+use fencing::crash;
 use fencing::lease::{LeaseTimes, Message, WatchdogState};
 use fencing::sign::Signer;
+use fencing::watchdog::Class;
 use fencing::{BootId, NodeId};
 use mutants::{Mutant, is_on};
 
@@ -22,6 +24,9 @@ impl Controller {
         message: &Message,
         out: &mut Vec<Effect>,
     ) {
+        if let Message::Crashed { node, .. } = message {
+            return self.crashed(signer, *node, message);
+        }
         let Message::Renew { node, boot, seq, n, watchdog, times, .. } = message else { return };
         if signer != Signer::Node(*node) || self.registry.node(*node).is_none() {
             return;
@@ -36,6 +41,16 @@ impl Controller {
         self.note_report(*node, *boot, *n, out);
         if acked && news != News::OldBoot {
             self.consider_arming(*node, *boot, *watchdog, *times, *n, out);
+        }
+    }
+
+    /// E4: the crash kernel of a node speaks. What it says is kept while that boot is the newest, so that a fence that
+    /// begins later knows it too.
+    fn crashed(&mut self, signer: Signer, node: NodeId, message: &Message) {
+        let Some(boot) = self.sentinels.of(node).map(|heard| heard.boot) else { return };
+        if crash::evidence(signer, message, node, boot).is_some() {
+            self.sentinels.crashed(node, self.now);
+            self.next_look = self.now;
         }
     }
 
@@ -86,6 +101,10 @@ impl Controller {
             if let Some(power) = &mut work.power {
                 power.node_heard(now);
             }
+            // It waited for another level to be asked once more, and rests on reads before this packet.
+            if work.held.take().is_some() {
+                work.power = None;
+            }
             if let Some(waiting) = &mut work.waiting {
                 waiting.node_heard(now);
             }
@@ -112,21 +131,27 @@ impl Controller {
             || self.registry.lease().now().is_held(node);
         // The entry carries the sentinel's own times, so that nobody ever reckons with others.
         let counts = match watchdog {
-            WatchdogState::Open { timeout, counts_for_e2 } => {
+            WatchdogState::Open { timeout, counts_for_e2, .. } => {
                 counts_for_e2 && timeout == times.watchdog && times.check().is_ok()
             }
             WatchdogState::Closed => is_on(Mutant::M58),
-            WatchdogState::Absent => false,
+            WatchdogState::Absent | WatchdogState::Refused { .. } => false,
         };
         if counts && !hands_off {
             if known.armed.map(|arming| arming.boot) != Some(boot) {
-                self.propose_once(Command::Armed { node, boot, times, n }, out);
+                // M58: a device that nobody has opened yet has no class.
+                let class = match watchdog {
+                    WatchdogState::Open { class, .. } => class,
+                    WatchdogState::Absent
+                    | WatchdogState::Closed
+                    | WatchdogState::Refused { .. } => Class::Hardware,
+                };
+                self.propose_once(Command::Armed { node, boot, times, class, n }, out);
             }
             return;
         }
         // A device that is about to be opened is waited for; one that never will be must not keep the gate shut.
-        let never =
-            matches!(watchdog, WatchdogState::Absent | WatchdogState::Open { .. }) || hands_off;
+        let never = !matches!(watchdog, WatchdogState::Closed) || hands_off;
         let serves = known.serving_boot() == Some(boot);
         if never && !serves {
             self.propose_once(Command::Admitted { node, boot }, out);

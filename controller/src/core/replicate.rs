@@ -135,6 +135,7 @@ impl Controller {
             }
             _ => {}
         }
+        self.tell_drill(&entry.command, out);
         self.finish_order(index, Ok(()), out);
         self.next_look = self.now;
     }
@@ -236,6 +237,7 @@ impl Controller {
             Command::Armed { node, .. }
             | Command::BmcEnrolled { node, .. }
             | Command::BmcDistrusted { node, .. }
+            | Command::WatchdogTested { node, .. }
             | Command::Admitted { node, .. }
             | Command::Disarmed { node, .. }
             | Command::ArmWanted { node }

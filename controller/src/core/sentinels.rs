@@ -29,14 +29,17 @@ pub(super) struct Heard {
     pub(super) uptime: Duration,
     /// Its newest challenges, newest last.
     pub(super) challenges: Vec<u64>,
+    /// When the crash kernel of this boot spoke last, unless the boot itself was heard after it.
+    pub(super) crashed: Option<Duration>,
 }
 
 /// All sentinels.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sentinels {
     heard: BTreeMap<NodeId, Heard>,
-    /// Newest sequence numbers of boots that are no longer the newest, to tell a packet of an old boot from a replay.
-    older: BTreeMap<(NodeId, BootId), u64>,
+    /// Newest sequence numbers of boots that are no longer the newest, to tell a packet of an old boot from a replay, and
+    /// when they were heard last.
+    older: BTreeMap<(NodeId, BootId), (u64, Duration)>,
 }
 
 /// What a renewal meant.
@@ -60,9 +63,11 @@ impl Sentinels {
             return News::Stale;
         };
         if let Some(last) = self.older.get_mut(&(*node, *boot)) {
-            let news = if *seq > *last { News::OldBoot } else { News::Stale };
-            *last = (*last).max(*seq);
-            return news;
+            if *seq <= last.0 {
+                return News::Stale;
+            }
+            *last = (*seq, now);
+            return News::OldBoot;
         }
         let fresh = || Heard {
             boot: *boot,
@@ -72,13 +77,14 @@ impl Sentinels {
             watchdog: *watchdog,
             uptime: *uptime,
             challenges: vec![*challenge],
+            crashed: None,
         };
         let Some(heard) = self.heard.get_mut(node) else {
             self.heard.insert(*node, fresh());
             return News::NewBoot;
         };
         if heard.boot != *boot {
-            self.older.insert((*node, heard.boot), heard.seq);
+            self.older.insert((*node, heard.boot), (heard.seq, heard.at));
             *heard = fresh();
             return News::NewBoot;
         }
@@ -94,12 +100,25 @@ impl Sentinels {
         }
         (heard.at, heard.seq, heard.watchdog, heard.uptime) = (now, *seq, *watchdog, *uptime);
         heard.n = heard.n.max(*n);
+        heard.crashed = None;
         News::Same
     }
 
     /// What is known of a node.
     pub(super) fn of(&self, node: NodeId) -> Option<&Heard> {
         self.heard.get(&node)
+    }
+
+    /// The crash kernel of the newest boot spoke, signed by the node itself.
+    pub(super) fn crashed(&mut self, node: NodeId, now: Duration) {
+        if let Some(heard) = self.heard.get_mut(&node) {
+            heard.crashed = Some(now);
+        }
+    }
+
+    /// When a boot that gave way to a newer one was heard last.
+    pub(super) fn ended(&self, node: NodeId, boot: BootId) -> Option<Duration> {
+        self.older.get(&(node, boot)).map(|(_, at)| *at)
     }
 
     /// All nodes that were heard.

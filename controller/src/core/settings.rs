@@ -61,6 +61,8 @@ pub struct Settings {
     pub snapshot_every: u64,
     /// How recoveries go: how many VMs at once, which of them, and where to.
     pub recovery: Recovery,
+    /// Whether the lease of a node is evidence only once a drill has shown that its watchdog fires.
+    pub watchdog_test: bool,
     /// Spreads random choices; must be unpredictable outside of simulations.
     pub seed: u64,
 }

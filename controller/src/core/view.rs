@@ -7,10 +7,11 @@ use api::{Detection, FencedNode, NetworkReach, NodePhase, Observation, Phase};
 use fencing::NodeId;
 use fencing::lease::WatchdogState;
 
+use super::levels::step;
 use crate::core::Controller;
 use crate::guard::Refusal;
 use crate::policy::Treatment;
-use crate::registry::{Incident, Node, Progress, State, Vm};
+use crate::registry::{Enrolled, Fires, Incident, Node, Progress, State, Vm};
 
 /// Closed incidents that are shown.
 const CLOSED_SHOWN: usize = 50;
@@ -78,17 +79,15 @@ impl Controller {
             None => "not heard".to_owned(),
             Some(WatchdogState::Absent) => "absent".to_owned(),
             Some(WatchdogState::Closed) => "closed".to_owned(),
-            Some(WatchdogState::Open { timeout, counts_for_e2 }) => {
+            Some(WatchdogState::Refused { .. }) => {
+                "not opened: VMs would start by themselves".to_owned()
+            }
+            Some(WatchdogState::Open { timeout, counts_for_e2, .. }) => {
                 let class = if counts_for_e2 { "" } else { ", too weak for E2" };
                 format!("open, {} s{class}", timeout.as_secs())
             }
         };
-        let bmc = match (&node.bmc_distrusted, node.bmc, node.record.bmc) {
-            (Some(why), ..) => format!("not believed: {why}"),
-            (None, Some(identity), _) => identity.to_string(),
-            (None, None, true) => "not enrolled: it has not answered yet".to_owned(),
-            (None, None, false) => "none in the inventory".to_owned(),
-        };
+        let bmc = bmc_view(node);
         let refusal = self
             .refusal(id)
             .filter(|_| phase == NodePhase::Protected || phase == NodePhase::Exempt);
@@ -105,6 +104,13 @@ impl Controller {
             armed: node.armed.is_some_and(|arming| heard.is_none_or(|h| h.boot == arming.boot)),
             watchdog,
             renewed_s: heard.map(|heard| now.saturating_sub(heard.at).as_secs_f64()),
+            watchdog_test: node.watchdog_test.as_ref().map(|test| api::WatchdogTest {
+                boot: test.boot.0,
+                at_ms: test.at_ms,
+                fired: test.fires == Fires::InTime,
+                took_s: test.took.as_secs_f64(),
+                class: test.class.to_string(),
+            }),
             maintenance: node.maintenance.clone(),
             exempt_for_min: self.registry.exempt_for(id),
             bmc,
@@ -166,6 +172,11 @@ impl Controller {
             host: self.host(incident).unwrap_or_default(),
             note: incident.note.clone(),
             evidence: evidence.map(ToString::to_string),
+            drill: incident.fence().and_then(|fence| fence.drill).map(|drill| {
+                let what = if drill.watchdog { "watchdog" } else { "bmc" };
+                api::Drill { what: what.to_owned(), ordered_ms: drill.ordered_ms }
+            }),
+            steps: work.map(|work| steps(&work.steps)).unwrap_or_default(),
             phases: incident
                 .phases
                 .iter()
@@ -215,6 +226,21 @@ impl Controller {
             },
         }
     }
+}
+
+/// The identity of each level, or why it has none that counts.
+fn bmc_view(node: &Node) -> String {
+    let level = |level: u8| match node.bmcs.get(&level) {
+        Some(Enrolled { distrusted: Some(why), .. }) => format!("not believed: {why}"),
+        Some(Enrolled { identity, distrusted: None }) => identity.to_string(),
+        None => "not enrolled: it has not answered yet".to_owned(),
+    };
+    let levels: Vec<_> = node.levels().map(|number| step(number, &level(number))).collect();
+    if levels.is_empty() { "none in the inventory".to_owned() } else { levels.join("; ") }
+}
+
+fn steps(taken: &[(String, u64)]) -> Vec<api::Step> {
+    taken.iter().map(|(what, at_ms)| api::Step { what: what.clone(), at_ms: *at_ms }).collect()
 }
 
 fn refusal_view(refusal: &Refusal) -> api::Refusal {

@@ -38,6 +38,7 @@ pub struct Head {
     nova: bool,
     snapshot_every: u64,
     recovery: Recovery,
+    watchdog_test: bool,
     seed: u64,
 }
 
@@ -60,6 +61,7 @@ impl Head {
             nova,
             snapshot_every,
             recovery,
+            watchdog_test,
             seed,
         } = settings;
         Self {
@@ -79,6 +81,7 @@ impl Head {
             nova: *nova,
             snapshot_every: *snapshot_every,
             recovery: recovery.clone(),
+            watchdog_test: *watchdog_test,
             seed: *seed,
         }
     }
@@ -127,6 +130,7 @@ impl Head {
             nova: self.nova,
             snapshot_every: self.snapshot_every,
             recovery: self.recovery.clone(),
+            watchdog_test: self.watchdog_test,
             seed: self.seed,
         })
     }

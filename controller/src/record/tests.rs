@@ -40,6 +40,7 @@ fn settings() -> Settings {
         matrix,
         waits: Waits::default(),
         confirm_by_census: true,
+        watchdog_test: true,
         nova: true,
         snapshot_every: 1000,
         recovery: crate::core::Recovery::default(),

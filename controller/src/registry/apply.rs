@@ -8,7 +8,7 @@ use mutants::{Mutant, is_on};
 use super::command::{Command, Entry, Kind, Verdict};
 use super::exempt::Work;
 use super::incident::{Course, Fence, Incident, Progress, State};
-use super::node::{Arming, FENCES_KEPT, Node};
+use super::node::{Arming, Enrolled, FENCES_KEPT, Node};
 use super::recovery::Voided;
 use super::{AppliedMatrix, FENCED_BOOTS_KEPT, MATRICES_KEPT, Registry};
 
@@ -42,19 +42,19 @@ impl Registry {
                 self.lease.record(index, Change::Controllers { set: set.clone() });
                 Ok(())
             }
-            Command::BmcEnrolled { node, identity } => {
-                let node = self.known(*node)?;
-                node.bmc = Some(*identity);
-                node.bmc_distrusted = None;
+            Command::BmcEnrolled { node, level, identity } => {
+                // Evidence under way rests on what was enrolled when its intent was committed.
+                if self.incident_of(*node).is_some_and(|incident| incident.fence().is_some()) {
+                    return Err(Rejected("a fence of the node is open: its BMC stays as enrolled"));
+                }
+                let known = Enrolled { identity: *identity, distrusted: None };
+                self.known(*node)?.bmcs.insert(*level, known);
                 Ok(())
             }
-            Command::BmcDistrusted { node, why } => {
-                self.known(*node)?.bmc_distrusted = Some(why.clone());
-                Ok(())
-            }
-            Command::Armed { node, boot, times, n } => {
+            Command::BmcDistrusted { node, level, why } => self.distrust(*node, *level, why),
+            Command::Armed { node, boot, times, class, n } => {
                 let n = if is_on(Mutant::M66) { index } else { *n };
-                let arming = Arming { boot: *boot, times: *times, n };
+                let arming = Arming { boot: *boot, times: *times, class: *class, n };
                 self.arm(index, *node, arming)
             }
             Command::Admitted { node, boot } => self.admit(index, *node, *boot),
@@ -87,9 +87,14 @@ impl Registry {
             Command::Opened { node, boot, verdict, kind } => {
                 self.open(at, *node, *boot, verdict.clone(), Course::Soft(*kind)).map(|_| ())
             }
-            Command::Intent { node, boot, floor, verdict, evacuate } => {
+            Command::WatchdogTested { node, test } => {
+                self.known(*node)?.watchdog_test = Some(test.clone());
+                Ok(())
+            }
+            Command::Intent { node, boot, floor, verdict, evacuate, drill } => {
                 let epoch = Epoch { term, index };
-                let fence = Fence { epoch, floor: *floor, evacuate: *evacuate, evidence: None };
+                let (floor, evacuate, drill) = (*floor, *evacuate, *drill);
+                let fence = Fence { epoch, floor, evacuate, evidence: None, drill };
                 self.intend(at, *node, *boot, verdict.clone(), fence)
             }
             Command::Verify { epoch } => self.fencing(*epoch).map(|_| ()),
@@ -223,9 +228,11 @@ impl Registry {
         verdict: Verdict,
         course: Course,
     ) -> Result<IncidentId, Rejected> {
-        if self.known(node)?.incident.is_some() {
+        let known = self.known(node)?;
+        if known.incident.is_some() {
             return Err(Rejected("the node has an open incident"));
         }
+        let armed = known.armed.filter(|arming| arming.boot == boot);
         self.next_incident += 1;
         let id = IncidentId(self.next_incident);
         let state = match &course {
@@ -237,6 +244,7 @@ impl Registry {
             id,
             node,
             boot,
+            armed,
             verdict,
             course,
             state,
@@ -276,12 +284,21 @@ impl Registry {
         if full && !mutants::is_on(mutants::Mutant::M32) {
             return Err(Rejected("too many fences in flight"));
         }
+        let watchdog = fence.drill.is_some_and(|drill| drill.watchdog);
+        if fence.drill.is_some() && self.open_incidents().next().is_some() {
+            return Err(Rejected("no drill while an incident is open"));
+        }
+        if watchdog && known.armed.is_none_or(|arming| arming.boot != boot) {
+            return Err(Rejected("no drill of a watchdog with which this boot is not armed"));
+        }
         self.supersede(at, node)?;
         let id = self.open(at, node, boot, verdict, Course::Fence(fence))?;
         if mutants::is_on(mutants::Mutant::M13) {
             self.in_state(id, &[State::Fencing])?.enter(State::Fenced, at.ms, at.index);
         }
-        self.lease.record(at.index, Change::Intent { node, boot });
+        let change =
+            if watchdog { Change::Drill { node, boot } } else { Change::Intent { node, boot } };
+        self.lease.record(at.index, change);
         let minute = self.minute;
         let node = self.known(node)?;
         node.fences += 1;
@@ -367,17 +384,25 @@ impl Registry {
 
     fn freeze(&mut self, id: IncidentId, why: &str) -> Outcome {
         let incident = self.incidents.get_mut(&id).ok_or(Rejected("no such incident"))?;
-        let by_bmc = matches!(
-            incident.fence().and_then(|fence| fence.evidence.as_ref()),
-            Some(Evidence::Bmc { .. })
-        );
+        let evidence = incident.fence().and_then(|fence| fence.evidence.as_ref());
+        let level = evidence.and_then(Evidence::level);
         if !incident.state.is_out() || incident.frozen.is_some() {
             return Err(Rejected("nothing to freeze"));
         }
         incident.frozen = Some(why.to_owned());
         let node = incident.node;
-        if by_bmc {
-            self.known(node)?.bmc_distrusted = Some(why.to_owned());
+        match level {
+            Some(level) if self.known(node)?.bmcs.contains_key(&level) => {
+                self.distrust(node, level, why)
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn distrust(&mut self, node: NodeId, level: u8, why: &str) -> Outcome {
+        let known = self.known(node)?.bmcs.get_mut(&level).ok_or(Rejected("no such BMC"))?;
+        if !is_on(Mutant::M80) {
+            known.distrusted = Some(why.to_owned());
         }
         Ok(())
     }

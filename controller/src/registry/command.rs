@@ -5,14 +5,17 @@ use std::fmt;
 use std::net::SocketAddr;
 
 use action_matrix::Action;
-use fencing::bmc::Identity;
+use fencing::bmc::{Identity, LevelKind};
 use fencing::evidence::Evidence;
 use fencing::lease::LeaseTimes;
 use fencing::sign::PublicKey;
+use fencing::watchdog::Class;
 use fencing::{BootId, ControllerId, Epoch, IncidentId, NodeId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::incident::Drill;
+use super::node::{Fires, WatchdogTest};
 use crate::policy::Treatment;
 
 /// One entry of the log.
@@ -34,10 +37,10 @@ pub enum Command {
     Enrol { node: NodeId, record: Box<Enrolment> },
     /// Where the controllers listen for renewals, one address per network.
     Controllers { set: BTreeMap<ControllerId, Vec<SocketAddr>> },
-    /// The identity that a node's BMC gave at enrolment.
-    BmcEnrolled { node: NodeId, identity: Identity },
+    /// The identity that a level of a node's BMCs gave at enrolment.
+    BmcEnrolled { node: NodeId, level: u8, identity: Identity },
     /// This boot's watchdog is open: E2 may be used against it, its gate opens.
-    Armed { node: NodeId, boot: BootId, times: LeaseTimes, n: u64 },
+    Armed { node: NodeId, boot: BootId, times: LeaseTimes, class: Class, n: u64 },
     /// An unarmed boot may open its gate.
     Admitted { node: NodeId, boot: BootId },
     /// No E2 against the node, no self-fence of it; for so many of the registry's minutes, or until it is ordered.
@@ -67,7 +70,14 @@ pub enum Command {
     /// An incident whose row does not fence.
     Opened { node: NodeId, boot: BootId, verdict: Verdict, kind: Kind },
     /// The promise to fence. Its (term, index) is the epoch of everything that follows.
-    Intent { node: NodeId, boot: BootId, floor: u64, verdict: Verdict, evacuate: bool },
+    Intent {
+        node: NodeId,
+        boot: BootId,
+        floor: u64,
+        verdict: Verdict,
+        evacuate: bool,
+        drill: Option<Drill>,
+    },
     /// Rule 11 (c): pins the promisers' boots.
     Verify { epoch: Epoch },
     /// The intent is over without a fence.
@@ -118,8 +128,10 @@ pub enum Command {
     GiveBack { host: String },
     /// It is disabled again, read back.
     GivenBack { host: String },
-    /// What a node's BMC says is no evidence until it is enrolled again.
-    BmcDistrusted { node: NodeId, why: String },
+    /// What a level of a node's BMCs says is no evidence until it is enrolled again.
+    BmcDistrusted { node: NodeId, level: u8, why: String },
+    /// A drill has shown whether a node's watchdog fires.
+    WatchdogTested { node: NodeId, test: WatchdogTest },
 }
 
 /// A node as the inventory describes it.
@@ -139,8 +151,8 @@ pub struct Enrolment {
     pub sentinel: Vec<SocketAddr>,
     /// Where its agent gossips, one address per network.
     pub gossip: Vec<SocketAddr>,
-    /// Whether the inventory names a BMC.
-    pub bmc: bool,
+    /// What each level of its fencing proves, the first level first; empty where the inventory names none.
+    pub bmc: Vec<LevelKind>,
 }
 
 /// A row that applied, with what it rests on.
@@ -201,7 +213,9 @@ impl fmt::Display for Command {
         match self {
             Command::Enrol { record, .. } => write!(f, "Enrol {}", record.name),
             Command::Controllers { set } => write!(f, "Controllers {}", set.len()),
-            Command::BmcEnrolled { identity, .. } => write!(f, "BmcEnrolled {identity}"),
+            Command::BmcEnrolled { identity, level, .. } => {
+                write!(f, "BmcEnrolled{} {identity}", of_level(*level))
+            }
             Command::Armed { boot, times, .. } => {
                 write!(f, "Armed boot={boot} wL={:.1}s", times.wait_after_intent().as_secs_f64())
             }
@@ -226,10 +240,11 @@ impl fmt::Display for Command {
             Command::Opened { verdict, kind, .. } => {
                 write!(f, "Opened {kind:?} {} row={}", verdict.cell, verdict.row)
             }
-            Command::Intent { boot, floor, verdict, .. } => {
+            Command::Intent { boot, floor, verdict, drill, .. } => {
+                let drill = if drill.is_some() { "Drill: " } else { "" };
                 write!(
                     f,
-                    "FenceIntent boot={boot} floor={floor} {} row={}",
+                    "{drill}FenceIntent boot={boot} floor={floor} {} row={}",
                     verdict.cell, verdict.row
                 )
             }
@@ -266,7 +281,21 @@ impl fmt::Display for Command {
             }
             Command::GiveBack { host } => write!(f, "GiveBack {host}"),
             Command::GivenBack { host } => write!(f, "GivenBack {host}"),
-            Command::BmcDistrusted { why, .. } => write!(f, "BmcDistrusted: {why}"),
+            Command::BmcDistrusted { why, level, .. } => {
+                write!(f, "BmcDistrusted{}: {why}", of_level(*level))
+            }
+            Command::WatchdogTested { test, .. } => {
+                let (what, took) = (test.class, test.took.as_secs_f64());
+                match test.fires {
+                    Fires::InTime => write!(f, "WatchdogTested {what} fired after {took:.1}s"),
+                    Fires::Not => write!(f, "WatchdogTested {what} silent for {took:.1}s"),
+                }
+            }
         }
     }
+}
+
+/// The first level goes without saying.
+fn of_level(level: u8) -> String {
+    if level > 1 { format!(" level {level}") } else { String::new() }
 }

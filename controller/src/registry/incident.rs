@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::command::{Before, Kind, Verdict};
+use super::node::Arming;
 
 /// An incident.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +20,8 @@ pub struct Incident {
     pub node: NodeId,
     /// The boot it is about.
     pub boot: BootId,
+    /// How that boot was armed when the incident began.
+    pub armed: Option<Arming>,
     /// The row that applied.
     pub verdict: Verdict,
     /// What it does.
@@ -67,6 +70,17 @@ pub struct Fence {
     pub evacuate: bool,
     /// Why we believe that the node is off.
     pub evidence: Option<Evidence>,
+    /// Set when it is a drill.
+    pub drill: Option<Drill>,
+}
+
+/// A fence of an empty node, to see whether it works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Drill {
+    /// Whether the node's watchdog is to fire, and the BMC is left alone.
+    pub watchdog: bool,
+    /// When it was ordered, wall clock in ms. For display.
+    pub ordered_ms: u64,
 }
 
 /// Where an incident stands.
@@ -253,6 +267,11 @@ impl Incident {
             Course::Fence(fence) => Some(fence),
             Course::Soft(_) => None,
         }
+    }
+
+    /// Whether it is a drill in which the node's watchdog is to fire.
+    pub fn is_watchdog_drill(&self) -> bool {
+        self.fence().and_then(|fence| fence.drill).is_some_and(|drill| drill.watchdog)
     }
 
     /// Moves to a state and notes when.

@@ -23,9 +23,9 @@ use uuid::Uuid;
 
 pub use apply::Rejected;
 pub use command::{Before, Command, Enrolment, Entry, Kind, Verdict};
-pub use incident::{Course, Fence, Incident, Progress, State, Vm};
+pub use incident::{Course, Drill, Fence, Incident, Progress, State, Vm};
 pub use lease_book::LeaseBook;
-pub use node::{Arming, Node};
+pub use node::{Arming, Enrolled, Fires, Node, WatchdogTest};
 
 /// Incidents that are over are kept up to this number; the oldest go first.
 const CLOSED_KEPT: usize = 500;

@@ -1,7 +1,11 @@
 //! A node, as committed.
 
-use fencing::bmc::Identity;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use fencing::bmc::{Identity, LevelKind};
 use fencing::lease::LeaseTimes;
+use fencing::watchdog::Class;
 use fencing::{BootId, IncidentId};
 use serde::{Deserialize, Serialize};
 
@@ -12,14 +16,14 @@ use super::command::Enrolment;
 pub struct Node {
     /// As the inventory describes it.
     pub record: Enrolment,
-    /// Identity of its BMC, read at enrolment.
-    pub bmc: Option<Identity>,
-    /// Why its BMC is no longer believed (E1 is off).
-    pub bmc_distrusted: Option<String>,
+    /// Its levels of fencing that were enrolled, by number from 1 on.
+    pub bmcs: BTreeMap<u8, Enrolled>,
     /// Armed: its boot, its times, and the n that it had reported.
     pub armed: Option<Arming>,
     /// Admitted without being armed.
     pub admitted: Option<BootId>,
+    /// What the last drill of its watchdog has shown.
+    pub watchdog_test: Option<WatchdogTest>,
     /// Maintenance: why.
     pub maintenance: Option<String>,
     /// Disarmed by an operator.
@@ -49,8 +53,45 @@ pub struct Arming {
     pub boot: BootId,
     /// Its times.
     pub times: LeaseTimes,
+    /// What kind of watchdog it has.
+    pub class: Class,
     /// n that its sentinel had reported: the floor for a proposer that has heard nothing.
     pub n: u64,
+}
+
+/// A level of fencing that was enrolled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Enrolled {
+    /// Its identity, read at enrolment.
+    pub identity: Identity,
+    /// Why it is no longer believed.
+    pub distrusted: Option<String>,
+}
+
+/// What a drill has shown of a watchdog.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WatchdogTest {
+    /// The boot that it ended, or should have.
+    pub boot: BootId,
+    /// When, wall clock in ms. For display.
+    pub at_ms: u64,
+    /// From the intent to the last that was heard of that boot.
+    pub took: Duration,
+    /// What kind of device it was.
+    pub class: Class,
+    /// Its timeout.
+    pub timeout: Duration,
+    /// Whether it fired.
+    pub fires: Fires,
+}
+
+/// Whether a watchdog fires.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fires {
+    /// Within the bound that E2 reckons with.
+    InTime,
+    /// Its node went on.
+    Not,
 }
 
 impl Node {
@@ -58,10 +99,10 @@ impl Node {
     pub fn new(record: Enrolment) -> Self {
         Self {
             record,
-            bmc: None,
-            bmc_distrusted: None,
+            bmcs: BTreeMap::new(),
             armed: None,
             admitted: None,
+            watchdog_test: None,
             maintenance: None,
             disarmed: false,
             until: None,
@@ -76,6 +117,35 @@ impl Node {
     /// Whether this boot of it was fenced.
     pub fn was_fenced(&self, boot: BootId) -> bool {
         self.fenced_boots.contains(&boot)
+    }
+
+    /// The levels of fencing that the inventory names, from 1 on.
+    pub fn levels(&self) -> impl Iterator<Item = u8> + use<> {
+        1..=u8::try_from(self.record.bmc.len()).unwrap_or(u8::MAX)
+    }
+
+    /// The identity of a level that is enrolled, believed, and still in the inventory.
+    pub fn believed(&self, level: u8) -> Option<Identity> {
+        let known = self.bmcs.get(&level).filter(|known| known.distrusted.is_none())?;
+        self.levels().any(|named| named == level).then_some(known.identity)
+    }
+
+    /// Levels that may give evidence, in their order.
+    pub fn believed_levels(&self) -> Vec<(u8, Identity)> {
+        self.levels().filter_map(|level| Some((level, self.believed(level)?))).collect()
+    }
+
+    /// What a level proves.
+    pub fn kind(&self, level: u8) -> Option<LevelKind> {
+        self.record.bmc.get(usize::from(level).checked_sub(1)?).copied()
+    }
+
+    /// What was ever shown of the device with which this boot is armed; another kind or another timeout is another
+    /// device, of which nothing is known.
+    pub fn fires(&self, arming: &Arming) -> Option<Fires> {
+        let test = self.watchdog_test.as_ref()?;
+        let same = test.class == arming.class && test.timeout == arming.times.watchdog;
+        same.then_some(test.fires)
     }
 
     /// The boot that may run guests, by ARMED or ADMITTED.

@@ -4,6 +4,7 @@ use fencing::bmc::Identity;
 use fencing::evidence::Evidence;
 use fencing::lease::Profile;
 use fencing::sign::KeyPair;
+use fencing::watchdog::Class;
 use fencing::{BootId, ControllerId, Epoch, IncidentId, NodeId};
 use uuid::Uuid;
 
@@ -52,7 +53,7 @@ impl Log {
                 key: KeyPair::from_seed([n; 32]).public(),
                 sentinel: Vec::new(),
                 gossip: Vec::new(),
-                bmc: true,
+                bmc: vec![fencing::bmc::LevelKind::Power(1)],
             };
             let command = Command::Enrol { node: node(n.into()), record: Box::new(record) };
             log.commit(command).expect("enrolled");
@@ -67,19 +68,26 @@ impl Log {
     }
 
     fn arm(&mut self, n: u128, b: u128) -> Result<(), Rejected> {
-        let times = Profile::Fast.times();
-        self.commit(Command::Armed { node: node(n), boot: boot(b), times, n: 0 })
+        let (times, class) = (Profile::Fast.times(), Class::Hardware);
+        self.commit(Command::Armed { node: node(n), boot: boot(b), times, class, n: 0 })
     }
 
     fn intend(&mut self, n: u128, b: u128) -> Result<Epoch, Rejected> {
         let (node, boot, evacuate) = (node(n), boot(b), true);
-        self.commit(Command::Intent { node, boot, floor: 0, verdict: verdict(), evacuate })?;
+        self.commit(Command::Intent {
+            node,
+            boot,
+            floor: 0,
+            verdict: verdict(),
+            evacuate,
+            drill: None,
+        })?;
         Ok(Epoch { term: 1, index: self.0.index() })
     }
 
     fn fence(&mut self, epoch: Epoch) -> Result<(), Rejected> {
         let apart = fencing::e1::READS_APART;
-        let evidence = Evidence::Bmc { identity: Identity([1; 16]), apart };
+        let evidence = Evidence::Bmc { level: 1, identity: Identity([1; 16]), apart };
         self.commit(Command::Fenced { epoch, evidence })
     }
 
@@ -123,6 +131,8 @@ fn a_node_has_one_open_incident_and_its_fence_one_epoch() {
 #[test]
 fn there_is_no_proof_before_the_evidence_and_none_while_it_is_contradicted() {
     let mut log = Log::new();
+    let identity = Identity([1; 16]);
+    log.commit(Command::BmcEnrolled { node: node(1), level: 1, identity }).expect("enrolled");
     let epoch = log.intend(1, 10).expect("intent");
     assert_eq!(log.0.fenced(IncidentId(1)), None);
     log.fence(epoch).expect("fenced");
@@ -130,7 +140,7 @@ fn there_is_no_proof_before_the_evidence_and_none_while_it_is_contradicted() {
     let why = "it speaks".to_owned();
     log.commit(Command::Frozen { incident: IncidentId(1), why }).expect("frozen");
     assert_eq!(log.0.fenced(IncidentId(1)), None);
-    assert!(log.0.node(node(1)).is_some_and(|node| node.bmc_distrusted.is_some()));
+    assert!(log.0.node(node(1)).is_some_and(|node| node.believed(1).is_none()));
     let word = Evidence::Operator { person: "ann".into(), reason: "cable out".into() };
     log.commit(Command::Fenced { epoch, evidence: word }).expect("a human looked");
     assert!(log.0.fenced(IncidentId(1)).is_some());
@@ -293,4 +303,67 @@ fn a_destination_without_room_is_remembered() {
     assert_eq!((known.no_room, known.past, known.same), (vec!["compute-2".to_owned()], 7, None));
     log.attempt(incident, vm, "compute-3")
         .expect("Nova refused without effect: another may be named");
+}
+
+fn drill(watchdog: bool) -> Option<Drill> {
+    Some(Drill { watchdog, ordered_ms: 0 })
+}
+
+#[test]
+fn a_drill_begins_only_while_no_incident_is_open_and_of_a_watchdog_only_with_an_armed_boot() {
+    let mut registry = Log::new();
+    let order = |n: u128, b: u128, watchdog| Command::Intent {
+        node: node(n),
+        boot: boot(b),
+        floor: 0,
+        verdict: verdict(),
+        evacuate: true,
+        drill: drill(watchdog),
+    };
+    assert!(registry.commit(order(2, 20, true)).is_err(), "node 2 is not armed");
+    registry.intend(2, 20).expect("a fence");
+    assert!(registry.commit(order(1, 10, false)).is_err(), "an incident is open");
+    let epoch = Epoch {
+        term: 1,
+        index: registry.0.incident_of(node(2)).expect("open").fence().expect("a fence").epoch.index,
+    };
+    registry.commit(Command::Cancel { epoch, why: String::new() }).expect("cancelled");
+    registry.commit(order(1, 10, true)).expect("nothing is in the way");
+    assert!(registry.0.is_out(node(1)));
+    assert!(registry.0.lease().now().is_watchdog_drill(node(1)));
+}
+
+#[test]
+fn a_test_of_a_watchdog_speaks_for_the_same_kind_and_timeout_alone() {
+    let mut registry = Log::new();
+    let arming = registry.0.node(node(1)).expect("known").armed.expect("armed");
+    let test = WatchdogTest {
+        boot: boot(10),
+        at_ms: 0,
+        took: arming.times.watchdog,
+        class: arming.class,
+        timeout: arming.times.watchdog,
+        fires: Fires::InTime,
+    };
+    let fires = |registry: &Log, arming| registry.0.node(node(1)).expect("known").fires(&arming);
+    assert_eq!(fires(&registry, arming), None);
+    registry.commit(Command::WatchdogTested { node: node(1), test }).expect("known");
+    assert_eq!(fires(&registry, arming), Some(Fires::InTime));
+    assert_eq!(fires(&registry, Arming { class: Class::Ipmi, ..arming }), None);
+    let times = Profile::Calm.times();
+    assert_eq!(fires(&registry, Arming { times, ..arming }), None);
+}
+
+#[test]
+fn a_bmc_is_not_enrolled_while_a_fence_of_its_node_is_open() {
+    let mut registry = Log::new();
+    let enrol = |identity| Command::BmcEnrolled { node: node(1), level: 1, identity };
+    let known = |registry: &Log| registry.0.node(node(1)).expect("known").believed(1);
+    let (first, other) = (Identity([1; 16]), Identity([2; 16]));
+    registry.commit(enrol(first)).expect("no fence");
+    let epoch = registry.intend(1, 10).expect("armed");
+    assert!(registry.commit(enrol(other)).is_err(), "read before the intent, committed after it");
+    registry.fence(epoch).expect("evidence");
+    assert!(registry.commit(enrol(other)).is_err());
+    assert_eq!(known(&registry), Some(first));
 }

@@ -45,8 +45,11 @@ impl Shell {
                     let _ = socket.try_send_to(&bytes, to);
                 }
             }
-            Effect::Bmc { ticket, node, ask, expect, not_after } => {
-                let level = self.inventory.bmcs.get(&node).cloned();
+            Effect::Bmc { ticket, node, level, ask, expect, not_after } => {
+                let levels = self.inventory.bmcs.get(&node);
+                let place = usize::from(level).checked_sub(1);
+                let level =
+                    levels.zip(place).and_then(|(levels, place)| levels.get(place)).cloned();
                 self.asks.bmc(ticket, level, ask, expect, not_after);
             }
             Effect::Nova { ticket, call, not_after } => {

@@ -252,6 +252,7 @@ pub(super) fn settings(
         matrix: config.matrix.clone(),
         waits: config.waits,
         confirm_by_census: config.confirm_by_census,
+        watchdog_test: config.watchdog_test,
         nova,
         snapshot_every: SNAPSHOT_EVERY,
         recovery: config.recovery.clone(),

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::agent::{self, AgentTarget};
+use super::agent::{self, AgentTarget, StorageHook};
 use super::redfish::{self, RedfishTarget};
-use super::{Ask, BmcTarget, Identity, Reply, udp};
+use super::{Ask, BmcTarget, Identity, Reply, storage, udp};
 
 /// One device that can switch a node off and tell its power.
 #[derive(Clone, Debug)]
@@ -16,6 +16,8 @@ pub enum Device {
     Redfish(RedfishTarget),
     /// Whatever a fence agent can switch.
     Agent(AgentTarget),
+    /// A storage that keeps the node out; it switches nothing off.
+    Storage(StorageHook),
 }
 
 impl fmt::Display for Device {
@@ -23,6 +25,7 @@ impl fmt::Display for Device {
         match self {
             Self::Ipmi(target) => write!(f, "ipmi {}", target.addr),
             Self::Redfish(target) => write!(f, "redfish {}", target.addr),
+            Self::Storage(hook) => write!(f, "storage hook {}", hook.program().display()),
             Self::Agent(target) => write!(f, "fence agent {}", target.program().display()),
         }
     }
@@ -38,5 +41,6 @@ pub async fn ask(device: &Device, ask: Ask, expect: Option<Identity>, deadline: 
         Device::Ipmi(target) => udp::ask(target, ask, expect, deadline).await,
         Device::Redfish(target) => redfish::ask(target, ask, expect, deadline).await,
         Device::Agent(target) => agent::ask(target, ask, expect, deadline).await,
+        Device::Storage(hook) => storage::ask(hook, ask, expect, deadline).await,
     }
 }

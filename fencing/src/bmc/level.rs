@@ -3,10 +3,12 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::storage::StorageFence as _;
 use super::{Ask, Device, Failure, Identity, Power, Reply, ask};
 
 /// The devices of a node, at least one.
@@ -14,6 +16,15 @@ use super::{Ask, Device, Failure, Identity, Power, Reply, ask};
 pub struct Level {
     first: Device,
     others: Vec<Device>,
+}
+
+/// What the devices of a level prove together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LevelKind {
+    /// So many devices that switch the node's power off; several do so only together.
+    Power(u8),
+    /// The block list of a storage, with so many addresses of the node.
+    Storage(u8),
 }
 
 impl From<Device> for Level {
@@ -27,6 +38,17 @@ impl Level {
     pub fn new(devices: Vec<Device>) -> Option<Self> {
         let mut devices = devices.into_iter();
         Some(Self { first: devices.next()?, others: devices.collect() })
+    }
+
+    /// What they prove together.
+    pub fn kind(&self) -> LevelKind {
+        let small = |number: usize| u8::try_from(number).unwrap_or(u8::MAX);
+        match &self.first {
+            Device::Storage(hook) => LevelKind::Storage(small(hook.addresses().len())),
+            Device::Ipmi(_) | Device::Redfish(_) | Device::Agent(_) => {
+                LevelKind::Power(small(self.others.len() + 1))
+            }
+        }
     }
 
     /// The devices.

@@ -24,10 +24,11 @@ mod udp;
 pub mod agent;
 pub mod ipmi;
 pub mod redfish;
+pub mod storage;
 
 pub use answer::{Ask, Identity, Power, Refusal, Reply};
 pub use device::{Device, ask};
 pub use failure::{Failure, Step};
-pub use level::Level;
+pub use level::{Level, LevelKind};
 pub use target::{BmcTarget, CipherSuite, Privilege, Secret};
 pub use udp::ask as ipmi_over_udp;

@@ -62,6 +62,13 @@ pub enum Change {
     AllArmWanted,
     /// The disarm of all nodes is over; nodes that were disarmed by themselves stay so.
     AllHeldOver,
+    /// FenceIntent of a drill of the watchdog: in Open from here on, and the node lets its watchdog fire.
+    Drill {
+        /// The node.
+        node: NodeId,
+        /// The boot that is to end.
+        boot: BootId,
+    },
 }
 
 /// A piece of the log in an ack.
@@ -98,6 +105,7 @@ pub struct Adopted {
     armed: BTreeMap<NodeId, Arming>,
     admitted: BTreeMap<NodeId, BootId>,
     open: BTreeMap<NodeId, BootId>,
+    drills: BTreeSet<NodeId>,
     held: BTreeSet<NodeId>,
     all_held: bool,
     controllers: BTreeMap<ControllerId, Vec<SocketAddr>>,
@@ -116,14 +124,14 @@ impl Adopted {
     pub fn apply(&mut self, change: &Change) {
         match change {
             Change::Armed { node, boot, times, addresses } => {
-                self.open.remove(node);
+                self.close(*node);
                 self.admitted.remove(node);
                 self.held.remove(node);
                 let arming = Arming { boot: *boot, times: *times, addresses: addresses.clone() };
                 self.armed.insert(*node, arming);
             }
             Change::Admitted { node, boot } => {
-                self.open.remove(node);
+                self.close(*node);
                 self.armed.remove(node);
                 self.admitted.insert(*node, *boot);
             }
@@ -142,11 +150,14 @@ impl Adopted {
                 self.all_held = true;
             }
             Change::Intent { node, boot } => {
+                self.drills.remove(node);
                 self.open.insert(*node, *boot);
             }
-            Change::Cancelled { node } => {
-                self.open.remove(node);
+            Change::Drill { node, boot } => {
+                self.drills.insert(*node);
+                self.open.insert(*node, *boot);
             }
+            Change::Cancelled { node } => self.close(*node),
             Change::Controllers { set } => self.controllers = set.clone(),
             Change::ArmWanted { node } => {
                 self.held.remove(node);
@@ -157,6 +168,11 @@ impl Adopted {
                 self.all_held = false;
             }
         }
+    }
+
+    fn close(&mut self, node: NodeId) {
+        self.open.remove(&node);
+        self.drills.remove(&node);
     }
 
     fn disarm(&mut self, node: NodeId) {
@@ -197,6 +213,11 @@ impl Adopted {
         self.open.get(&node).copied()
     }
 
+    /// Whether the open intent on this node is a drill of its watchdog: it stops feeding and does not reset itself.
+    pub fn is_watchdog_drill(&self, node: NodeId) -> bool {
+        self.drills.contains(&node)
+    }
+
     /// Whether the node was disarmed and nobody has asked to arm it since: its sentinel leaves the device closed, over
     /// reboots too, so that a lost lease resets nobody while the operator works.
     pub fn is_held(&self, node: NodeId) -> bool {
@@ -223,7 +244,10 @@ impl Adopted {
             addresses: arming.addresses.clone(),
         });
         let admitted = self.admitted.iter().map(|(&node, &boot)| Change::Admitted { node, boot });
-        let open = self.open.iter().map(|(&node, &boot)| Change::Intent { node, boot });
+        let open = self.open.iter().map(|(&node, &boot)| match self.drills.contains(&node) {
+            true => Change::Drill { node, boot },
+            false => Change::Intent { node, boot },
+        });
         let held = self.held.iter().map(|&node| Change::Disarmed { node });
         let all_held = self.all_held.then_some(Change::AllDisarmed);
         let first = std::iter::once(controllers).chain(held).chain(all_held);

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::hazards::Hazards;
 use super::log::LogPart;
 use super::times::LeaseTimes;
+use crate::watchdog::Class;
 use crate::{BootId, NodeId};
 
 /// One datagram of the lease protocol.
@@ -83,6 +85,13 @@ pub enum Message {
         /// The ask that this answers.
         seq: u64,
     },
+    /// Crash kernel to all controllers, once a second, signed by the node: the kernel of this boot has crashed (E4).
+    Crashed {
+        /// The node.
+        node: NodeId,
+        /// The boot that ended; the crash kernel has an id of its own.
+        boot: BootId,
+    },
 }
 
 /// What a sentinel says of its watchdog device.
@@ -96,8 +105,15 @@ pub enum WatchdogState {
     Open {
         /// Timeout as read back.
         timeout: Duration,
+        /// What kind of device it is.
+        class: Class,
         /// Whether its class may carry E2: a hardware class, or one that the operator allowed by name.
         counts_for_e2: bool,
+    },
+    /// Not to be opened: something on the node would start guests by itself, so it must not be armed.
+    Refused {
+        /// What.
+        hazards: Hazards,
     },
 }
 
@@ -115,6 +131,7 @@ impl fmt::Display for Message {
             Message::Vouch { voter, node, seq, .. } => {
                 write!(f, "VOUCH voter={voter} node={node} seq={seq}")
             }
+            Message::Crashed { node, boot } => write!(f, "CRASHED node={node} boot={boot}"),
             Message::NoVouch { voter, seq } => write!(f, "FENCED voter={voter} seq={seq}"),
         }
     }

@@ -3,11 +3,13 @@
 //! `times` has the sums, `message` what sentinels and controllers say to each other, `log` the part of the committed
 //! registry that a sentinel adopts, `voters` who counts.
 
+mod hazards;
 mod log;
 mod message;
 mod times;
 mod voters;
 
+pub use hazards::Hazards;
 pub use log::{Adopted, Change, LogPart};
 pub use message::{Message, WatchdogState};
 pub use times::{LeaseTimes, Profile, TimesError};

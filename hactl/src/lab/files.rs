@@ -179,7 +179,7 @@ fn controller_config(plan: &Plan, me: &Controller, keys: &[String], nova: &NovaA
     let mut text = format!(
         "cluster = \"{}\"\nid = {}\nstate_dir = \"{own}/state\"\nprofile = \"fast\"\nlab = true\n\
          key_file = \"{own}/key\"\npeer_key_file = \"{dir}/peer.key\"\ngossip_key_file = \"{dir}/gossip.key\"\n\
-         inventory = \"{dir}/inventory.toml\"\nconfirm_by_census = {}\n",
+         inventory = \"{dir}/inventory.toml\"\nconfirm_by_census = {}\nrequire_watchdog_test = false\n",
         plan.cluster, me.id, nova.census,
     );
     text += &networks(plan, me.host, "lease");

@@ -118,6 +118,7 @@ fn node_1() -> Node {
         armed: true,
         watchdog: "hardware, 20s".to_owned(),
         renewed_s: Some(0.42),
+        watchdog_test: None,
         maintenance: None,
         exempt_for_min: None,
         bmc: "10.0.9.1, identity enrolled".to_owned(),
@@ -222,6 +223,7 @@ fn node_5() -> Node {
         name: "node-5".to_owned(),
         domain: "rack-2".to_owned(),
         phase: NodePhase::Exempt,
+        watchdog_test: None,
         maintenance: Some("new firmware, until 18:00 (bob)".to_owned()),
         exempt_for_min: None,
         refusals: vec![refusal(
@@ -308,6 +310,8 @@ fn blocked() -> Incident {
             "tenant: controllers 1, 2; witnesses node-1, node-6".to_owned(),
         ],
         evidence: None,
+        drill: None,
+        steps: Vec::new(),
         phases: phases(&[("fencing", TEN + 1_000, 1040)]),
         vms: vec![],
     }
@@ -354,6 +358,8 @@ fn recovered() -> Incident {
         note: String::new(),
         blocked: None,
         evidence: Some("E1: bmc reads off twice, identity equal".to_owned()),
+        drill: None,
+        steps: Vec::new(),
         phases: phases(&[
             ("fencing", TEN - 3_600_000, 905),
             ("fenced", TEN - 3_595_812, 907),

@@ -12,6 +12,8 @@ use fencing::{ControllerId, NodeId};
 use serde::{Deserialize, Deserializer};
 use uuid::Uuid;
 
+use crate::preflight::Preflight;
+
 use super::{Config, Controller, Domains, KERNEL_BOOT_ID, MOST_NETWORKS, Network, Watchdog};
 
 #[derive(Deserialize)]
@@ -37,6 +39,7 @@ struct File {
     watchdog: Option<FileWatchdog>,
     domains: Option<FileDomains>,
     record: Option<String>,
+    preflight: Option<FilePreflight>,
 }
 
 #[derive(Deserialize)]
@@ -95,6 +98,15 @@ struct FileDomains {
     virsh: Option<PathBuf>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FilePreflight {
+    nova_conf: Option<Vec<PathBuf>>,
+    libvirt_guests: Option<Vec<PathBuf>>,
+    libvirt_guests_wanted: Option<PathBuf>,
+    autostart: Option<PathBuf>,
+}
+
 fn yes() -> bool {
     true
 }
@@ -144,7 +156,7 @@ pub(super) fn parse(text: &str) -> Result<Config, Wrong> {
         name: file.name,
         node: NodeId(file.id),
         times,
-        boot_id_file: file.boot_id_file.unwrap_or_else(|| PathBuf::from(KERNEL_BOOT_ID)),
+        boot_id_file: file.boot_id_file.clone().unwrap_or_else(|| PathBuf::from(KERNEL_BOOT_ID)),
         run_dir: file.run_dir,
         state_dir: file.state_dir,
         gossip_key_file: file.gossip_key_file,
@@ -157,12 +169,25 @@ pub(super) fn parse(text: &str) -> Result<Config, Wrong> {
             .map(|watchdog| self::watchdog(text, watchdog, times))
             .transpose()?,
         domains: domains(text, file.domains)?,
+        preflight: preflight(file.preflight, file.boot_id_file.is_none()),
         sentinel: file.sentinel,
         record: match file.record.as_deref().map(::record::size) {
             None => RECORD,
             Some(Ok(most)) => most,
             Some(Err(why)) => return wrong(text, "record", format!("record {why}")),
         },
+    })
+}
+
+/// A lab's node looks nowhere, unless it is told where.
+fn preflight(file: Option<FilePreflight>, real: bool) -> Option<Preflight> {
+    let usual = Preflight::default();
+    let Some(file) = file else { return real.then_some(usual) };
+    Some(Preflight {
+        nova_conf: file.nova_conf.unwrap_or(usual.nova_conf),
+        libvirt_guests: file.libvirt_guests.unwrap_or(usual.libvirt_guests),
+        libvirt_guests_wanted: file.libvirt_guests_wanted.unwrap_or(usual.libvirt_guests_wanted),
+        autostart: file.autostart.unwrap_or(usual.autostart),
     })
 }
 

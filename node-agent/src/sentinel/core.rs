@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use fencing::lease::{Adopted, LeaseTimes, Message, WatchdogState, vouches_needed};
+use fencing::lease::{Adopted, Hazards, LeaseTimes, Message, WatchdogState, vouches_needed};
+use fencing::watchdog::Class;
 use fencing::{BootId, ControllerId, Epoch, NodeId};
 use mutants::{Mutant, is_on};
 use rand::seq::SliceRandom as _;
@@ -38,6 +39,8 @@ pub struct Sentinel {
     lease_base: Option<Duration>,
     pub(super) peers: Peers,
     device: Device,
+    /// Why it is not to be armed.
+    hazards: Hazards,
     pub(super) highest_epoch: Option<Epoch>,
     /// Of renewals and asks alike.
     seq: u64,
@@ -45,6 +48,8 @@ pub struct Sentinel {
     rng: ChaCha8Rng,
     phase: Phase,
     pub(super) lease_is_old: bool,
+    /// Since when it lets its watchdog fire.
+    drill_since: Option<Duration>,
     warned_of_entry: bool,
     pub(super) counters: Counters,
 }
@@ -72,6 +77,9 @@ impl Sentinel {
             Start::Resumed(_) | Start::Fresh => Log::empty(node, boot, false),
             Start::Lost => Log::empty(node, boot, true),
         };
+        // What was armed already stays so: a boot whose device is not opened again is reset.
+        let armed = log.state().is_armed(node, boot);
+        let hazards = if armed { Hazards::default() } else { setup.hazards };
         Self {
             cluster: setup.cluster,
             node,
@@ -83,13 +91,15 @@ impl Sentinel {
             lease: Lease::default(),
             lease_base: None,
             peers: Peers::default(),
-            device: Device::new(setup.has_watchdog),
+            device: Device::new(setup.has_watchdog && hazards.is_empty()),
+            hazards,
             highest_epoch: setup.highest_epoch,
             seq: 0,
             next_renewal: Duration::ZERO,
             rng: ChaCha8Rng::seed_from_u64(setup.seed),
             phase: Phase::New,
             lease_is_old: false,
+            drill_since: None,
             warned_of_entry: false,
             counters: Counters::default(),
         }
@@ -104,8 +114,8 @@ impl Sentinel {
             Event::Message { signer, network, from, message } => {
                 self.message(signer, (network, from), message, effects);
             }
-            Event::WatchdogOpened { timeout, counts_for_e2 } => {
-                self.watchdog_opened(now, timeout, counts_for_e2, effects);
+            Event::WatchdogOpened { timeout, class, counts_for_e2 } => {
+                self.watchdog_opened(now, (timeout, class), counts_for_e2, effects);
             }
             Event::WatchdogFailed(why) => {
                 self.device.failed();
@@ -121,7 +131,8 @@ impl Sentinel {
     /// To be called with a clock read after a feed was carried out: a stall between the check and the feed gives one
     /// feed too many, and this ends the node before it gives another.
     pub fn after_feed(&mut self, now: Duration, effects: &mut Vec<Effect>) {
-        if self.phase != Phase::Reset && !self.stands(now) {
+        let drill = self.drill_since.is_some();
+        if self.phase != Phase::Reset && !drill && !self.stands(now) {
             self.reset(ResetReason::LateFeed, effects);
         }
     }
@@ -132,6 +143,9 @@ impl Sentinel {
             Phase::New => return Some((Duration::ZERO, "start")),
             Phase::Reset => return None,
             Phase::Running => {}
+        }
+        if self.drill_since.is_some() {
+            return Some((self.next_renewal, "renew"));
         }
         let times = self.times();
         let ask = self.may_ask().then(|| self.ask_due(&times));
@@ -187,11 +201,11 @@ impl Sentinel {
     fn watchdog_opened(
         &mut self,
         now: Duration,
-        timeout: Duration,
+        (timeout, class): (Duration, Class),
         counts_for_e2: bool,
         effects: &mut Vec<Effect>,
     ) {
-        self.device.opened(now, timeout, counts_for_e2);
+        self.device.opened(now, timeout, class, counts_for_e2);
         if !counts_for_e2 {
             // It will not be armed, so a lost lease must not reset it; and no renewal has named it yet.
             self.device.failed();
@@ -223,6 +237,9 @@ impl Sentinel {
             self.start(effects);
         }
         if self.phase == Phase::Running && self.log.own().open {
+            if self.log.state().is_watchdog_drill(self.node) {
+                return self.drill(now, effects);
+            }
             self.log.close_gate();
             effects.push(Effect::GateClosed);
             self.reset(ResetReason::OwnIntent, effects);
@@ -230,6 +247,12 @@ impl Sentinel {
         if self.phase == Phase::Reset {
             return;
         }
+        // A drill that was given up: its lease ran out meanwhile, and the device is overdue. Until somebody stands for
+        // the node again nothing is fed and nothing is reset.
+        if self.drill_since.is_some() && !self.stands(now) {
+            return self.drill(now, effects);
+        }
+        self.drill_since = None;
         self.follow_arming(now, effects);
         self.feed(now, effects);
         if self.phase == Phase::Reset {
@@ -242,6 +265,24 @@ impl Sentinel {
             effects.push(Effect::GateOpen { boot: self.boot });
         }
         self.watch_lease(now, effects);
+    }
+
+    /// The intent on this boot is a drill of its watchdog: from here on nothing is fed, whoever stands for the node, and
+    /// the device must fire. Renewals go on, for the leader takes the time from the last one. A sentinel that was
+    /// started anew leaves the device alone: the kernel fed it when the former one closed it.
+    fn drill(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+        let times = self.times();
+        if self.drill_since.is_none() {
+            self.log.close_gate();
+            effects.push(Effect::GateClosed);
+            effects.push(Effect::Warn(Warning::Drill { timeout: times.watchdog }));
+        }
+        let since = *self.drill_since.get_or_insert(now);
+        if now.saturating_sub(since) >= times.wait_after_intent() * 2 {
+            self.reset(ResetReason::WatchdogSilent, effects);
+            return;
+        }
+        self.renew(now, effects);
     }
 
     fn start(&mut self, effects: &mut Vec<Effect>) {
@@ -309,11 +350,19 @@ impl Sentinel {
             seq,
             n: self.log.reportable(),
             challenge,
-            watchdog: self.device.state(),
+            watchdog: self.watchdog_state(),
             uptime: now.saturating_sub(self.booted_at),
             times,
         };
         effects.push(Effect::Send { to, message });
+    }
+
+    fn watchdog_state(&self) -> WatchdogState {
+        if self.hazards.is_empty() {
+            self.device.state()
+        } else {
+            WatchdogState::Refused { hazards: self.hazards }
+        }
     }
 
     /// Rule 6.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use fencing::lease::WatchdogState;
+use fencing::watchdog::Class;
 
 use super::event::Warning;
 
@@ -19,6 +20,7 @@ pub(super) enum Device {
     Opening,
     Open {
         timeout: Duration,
+        class: Class,
         counts_for_e2: bool,
         fed: Duration,
         warned: Warned,
@@ -43,8 +45,8 @@ impl Device {
         match *self {
             Device::Absent => WatchdogState::Absent,
             Device::Closed | Device::Opening => WatchdogState::Closed,
-            Device::Open { timeout, counts_for_e2, .. } => {
-                WatchdogState::Open { timeout, counts_for_e2 }
+            Device::Open { timeout, class, counts_for_e2, .. } => {
+                WatchdogState::Open { timeout, class, counts_for_e2 }
             }
         }
     }
@@ -66,8 +68,14 @@ impl Device {
         closed
     }
 
-    pub(super) fn opened(&mut self, now: Duration, timeout: Duration, counts_for_e2: bool) {
-        *self = Device::Open { timeout, counts_for_e2, fed: now, warned: Warned::No };
+    pub(super) fn opened(
+        &mut self,
+        now: Duration,
+        timeout: Duration,
+        class: Class,
+        counts_for_e2: bool,
+    ) {
+        *self = Device::Open { timeout, class, counts_for_e2, fed: now, warned: Warned::No };
     }
 
     pub(super) fn failed(&mut self) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use fencing::event::FenceEvent;
 use fencing::lease::{Adopted, Message};
 use fencing::sign::Signer;
+use fencing::watchdog::Class;
 use fencing::{BootId, Epoch};
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +29,8 @@ pub enum Event {
     WatchdogOpened {
         /// Timeout as read back.
         timeout: Duration,
+        /// What kind of device it is.
+        class: Class,
         /// Whether its class may carry E2.
         counts_for_e2: bool,
     },
@@ -125,6 +128,11 @@ pub enum Warning {
         /// W of the device.
         device: Duration,
     },
+    /// A drill: the device is fed no more, so that it shows that it fires.
+    Drill {
+        /// W.
+        timeout: Duration,
+    },
     /// n was lost within this boot: this node neither vouches nor asks until it is rebooted.
     StateLost,
 }
@@ -152,8 +160,11 @@ impl fmt::Display for Event {
                 Signer::Node(node) => write!(f, "from node {node} on {network}: {message}"),
                 Signer::Controller(id) => write!(f, "from {id} on {network}: {message}"),
             },
-            Event::WatchdogOpened { timeout, counts_for_e2 } => {
-                write!(f, "watchdog opened timeout={timeout:?} counts_for_e2={counts_for_e2}")
+            Event::WatchdogOpened { timeout, class, counts_for_e2 } => {
+                write!(
+                    f,
+                    "watchdog opened timeout={timeout:?} class={class} counts_for_e2={counts_for_e2}"
+                )
             }
             Event::WatchdogFailed(why) => write!(f, "watchdog failed: {why}"),
             Event::FenceEvent(event) => write!(f, "fence event epoch={}", event.order.epoch),
@@ -209,6 +220,11 @@ impl fmt::Display for Warning {
                 "armed with a watchdog time of {:.0} s, but the device has {:.0} s: disarm, mend the profiles, arm",
                 entry.as_secs_f64(),
                 device.as_secs_f64()
+            ),
+            Warning::Drill { timeout } => write!(
+                f,
+                "a drill: this node feeds its watchdog no more, which resets it within {:.0} s",
+                timeout.as_secs_f64()
             ),
             Warning::StateLost => f.write_str(
                 "the adopted log of this boot was lost: neither vouches nor asks until a reboot",

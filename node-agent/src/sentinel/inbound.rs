@@ -66,6 +66,7 @@ impl Sentinel {
                 | Message::NoAck { .. }
                 | Message::Ask { .. }
                 | Message::Vouch { .. }
+                | Message::Crashed { .. }
                 | Message::NoVouch { .. },
             ) => self.counters.dropped += 1,
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use fencing::lease::{LeaseTimes, WatchdogState};
+use fencing::lease::{Hazards, LeaseTimes, WatchdogState};
 use fencing::sign::PublicKey;
 use fencing::{BootId, ControllerId, Epoch, NodeId};
 use uuid::Uuid;
@@ -28,6 +28,8 @@ pub struct Setup {
     pub controllers: BTreeMap<ControllerId, Pinned>,
     /// Whether the configuration names a watchdog.
     pub has_watchdog: bool,
+    /// What on this machine would start guests by itself: such a node is not armed.
+    pub hazards: Hazards,
     /// What is known of an earlier sentinel of this boot.
     pub start: Start,
     /// Highest epoch of a fence event that this node ever obeyed, from its disk.

@@ -30,6 +30,7 @@ use super::setup::{Pinned, Setup, Start};
 use super::sockets::{Agent, Listening, listen, local_socket};
 use super::store::{Report, Store, StoreError};
 use crate::config::{Config, ConfigError, MOST_NETWORKS, NodeKeys};
+use crate::preflight;
 
 /// Datagrams read from one socket before the clock is looked at again: a flood must not keep it from feeding.
 const MOST_AT_ONCE: usize = 64;
@@ -137,6 +138,7 @@ impl Shell {
             times: config.times,
             controllers: pinned(&config),
             has_watchdog: config.watchdog.is_some(),
+            hazards: preflight::look(config.preflight.as_ref()),
             start: store.start()?,
             highest_epoch: store.highest_epoch()?,
             seed: seed()?,
@@ -366,6 +368,7 @@ impl Shell {
                 self.device = Some(device);
                 Event::WatchdogOpened {
                     timeout,
+                    class,
                     counts_for_e2: class.counts_for_e2(wanted.allow_e2),
                 }
             }

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use fencing::lease::{Change, LeaseTimes, LogPart, Message, Profile, WatchdogState};
+use fencing::lease::{Change, Hazards, LeaseTimes, LogPart, Message, Profile, WatchdogState};
 use fencing::sign::{KeyPair, Signer};
 use fencing::{BootId, ControllerId, Epoch, NodeId};
 use uuid::Uuid;
@@ -82,6 +82,7 @@ fn setup(start: Start) -> Setup {
         times: Profile::Fast.times(),
         controllers: (1..=3).map(|id| (ControllerId(id), pinned(id))).collect(),
         has_watchdog: true,
+        hazards: Hazards::default(),
         start,
         highest_epoch: Some(Epoch { term: 1, index: 5 }),
         seed: 42,
@@ -193,7 +194,8 @@ impl Bench {
                     self.now += self.stall_in_open;
                     self.event(match self.opens_with {
                         Some((timeout, counts_for_e2)) => {
-                            Event::WatchdogOpened { timeout, counts_for_e2 }
+                            let class = fencing::watchdog::Class::Hardware;
+                            Event::WatchdogOpened { timeout, class, counts_for_e2 }
                         }
                         None => Event::WatchdogFailed("busy".to_owned()),
                     });

@@ -201,7 +201,7 @@ pub(super) fn end(world: &mut World) {
     }
     for number in 1..=world.plan().nodes {
         for deed in [
-            Deed::Bmc(number, Behaviour::Obeys),
+            Deed::Bmc(number, 1, Behaviour::Obeys),
             Deed::Unhang(number),
             Deed::ResumeSentinel(number),
             Deed::ResumeAgent(number),

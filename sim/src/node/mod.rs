@@ -37,6 +37,8 @@ pub struct Machine {
     pub ppm: i32,
     /// Whether its kernel hangs: no program runs, guests go on.
     pub hung: bool,
+    /// Whether its kernel has crashed and its crash kernel runs: no program and no guest, but a beacon.
+    pub crashed: bool,
     /// The device.
     pub watchdog: Watchdog,
     /// Its sentinel.
@@ -135,6 +137,7 @@ impl Machine {
             wall_step: 0,
             ppm,
             hung: false,
+            crashed: false,
             watchdog: Watchdog::new(times.watchdog),
             sentinel: Program::default(),
             agent: Program::default(),
@@ -199,7 +202,7 @@ impl Machine {
 
     /// Whether this boot of it goes on, hung or not.
     pub fn is_on(&self, boot: BootId) -> bool {
-        self.power == Power::Running && self.boot() == boot
+        self.power == Power::Running && !self.crashed && self.boot() == boot
     }
 
     /// Whether nova-compute runs.
@@ -210,7 +213,7 @@ impl Machine {
     /// Everything on it ends at once.
     pub fn lose_power(&mut self, power: Power) {
         self.power = power;
-        self.hung = false;
+        (self.hung, self.crashed) = (false, false);
         self.watchdog.power_lost();
         self.sentinel.stop();
         self.agent.stop();

@@ -100,6 +100,7 @@ impl DisarmHolds {
             | Request::Disarm { .. }
             | Request::Noop { .. }
             | Request::Fence { .. }
+            | Request::Drill { .. }
             | Request::Confirm { .. }
             | Request::Release { .. }
             | Request::BmcEnroll { .. }
@@ -119,6 +120,7 @@ impl DisarmHolds {
             Request::Arm { .. }
             | Request::Noop { .. }
             | Request::Fence { .. }
+            | Request::Drill { .. }
             | Request::Confirm { .. }
             | Request::Release { .. }
             | Request::BmcEnroll { .. }
@@ -139,6 +141,7 @@ impl DisarmHolds {
             | Request::Arm { .. }
             | Request::Noop { .. }
             | Request::Fence { .. }
+            | Request::Drill { .. }
             | Request::Confirm { .. }
             | Request::Release { .. }
             | Request::BmcEnroll { .. }

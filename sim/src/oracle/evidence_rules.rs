@@ -1,15 +1,15 @@
 //! S3, second half.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use controller::registry::Incident;
-use fencing::bmc::{Ask, Power, Reply};
+use fencing::bmc::{Ask, Identity, LevelKind, Power, Reply};
 use fencing::evidence::Evidence;
 use fencing::{BootId, IncidentId, NodeId};
 
 use super::Oracle;
-use crate::bmc::Bmc;
+use crate::bmc::{Behaviour, Bmc};
 use crate::fact::Fact;
 use crate::place::{Place, node_number};
 use crate::world::World;
@@ -20,6 +20,8 @@ pub(super) struct EvidenceRules {
     armed: BTreeMap<NodeId, BootId>,
     /// Index of the registry that was looked at last.
     seen: u64,
+    /// Nodes with a BMC that was found to lie, by what was committed, until one is enrolled again.
+    liars: BTreeSet<String>,
     judged: u64,
 }
 
@@ -59,6 +61,20 @@ impl Oracle for EvidenceRules {
                 self.judge_evidence(world, incident)
                     .map_err(|why| format!("{}: {why}", Place::Node(node_number(incident.node))))
             }
+            Fact::Told { line, .. } if line.subject == "registry" => {
+                let mut words = line.text.split_whitespace();
+                let (name, entry) = (words.next().unwrap_or_default(), words.next());
+                match entry.map(|entry| entry.trim_end_matches(':')) {
+                    Some("BmcDistrusted") => {
+                        self.liars.insert(name.to_owned());
+                    }
+                    Some("BmcEnrolled") => {
+                        self.liars.remove(name);
+                    }
+                    Some(_) | None => {}
+                }
+                Ok(())
+            }
             Fact::GuestStarted { .. }
             | Fact::Intended { .. }
             | Fact::Acked { .. }
@@ -90,13 +106,22 @@ impl EvidenceRules {
         let since = intended(world, incident.id)?;
         let number = node_number(incident.node);
         let evidence = incident.fence().and_then(|fence| fence.evidence.as_ref());
+        let name = Place::Node(number).to_string();
+        if evidence.is_some_and(|e| e.level() == Some(1)) && self.liars.contains(&name) {
+            return Err("evidence by a BMC that was found to lie".to_owned());
+        }
         match evidence {
-            Some(Evidence::Bmc { identity: read, .. }) => {
-                let bmc = world.bmcs.get(usize::from(number) - 1).ok_or("no such BMC")?;
-                if *read != bmc.own(number) {
-                    return Err("E1 by another BMC's identity".to_owned());
+            Some(Evidence::Bmc { level, identity, .. }) => {
+                reads_of(world, number, *level, *identity, since)
+            }
+            Some(Evidence::Pdu { level, identity, outlets, .. }) => {
+                let named = world.registry().and_then(|registry| registry.node(incident.node));
+                if named.is_none_or(|node| node.kind(*level) != Some(LevelKind::Power(*outlets)))
+                    || *outlets < 2
+                {
+                    return Err("E5 without all outlets".to_owned());
                 }
-                off_then_two_reads(bmc, since)
+                reads_of(world, number, *level, *identity, since)
             }
             Some(Evidence::Lease { .. }) => {
                 if self.armed.get(&incident.node) != Some(&incident.boot) {
@@ -115,7 +140,13 @@ impl EvidenceRules {
                 Some(_) | None => Err("E3 by a boot that is none".to_owned()),
             },
             Some(Evidence::Operator { .. }) => Ok(()),
-            Some(Evidence::CrashKernel | Evidence::Pdu | Evidence::Storage) => {
+            Some(Evidence::CrashKernel { boot }) => match world.node(number) {
+                Some(node) if *boot != incident.boot || node.is_on(*boot) => {
+                    Err("E4 of a boot that has not crashed".to_owned())
+                }
+                Some(_) | None => Ok(()),
+            },
+            Some(Evidence::Storage { .. }) => {
                 Err("evidence that nothing in this world can give".to_owned())
             }
             None => Err("no evidence at all".to_owned()),
@@ -130,6 +161,28 @@ fn intended(world: &World, incident: IncidentId) -> Result<Duration, String> {
         .get(&incident)
         .copied()
         .ok_or_else(|| "Fenced before its intent".to_owned())
+}
+
+fn reads_of(
+    world: &World,
+    number: u16,
+    level: u8,
+    read: Identity,
+    since: Duration,
+) -> Result<(), String> {
+    let bmc = world.bmc(number, level).ok_or("no such BMC")?;
+    if read != bmc.own(number) {
+        return Err("evidence by another BMC's identity".to_owned());
+    }
+    off_then_two_reads(bmc, since)?;
+    // Nobody else may have read on since.
+    let other = world.bmc(number, 3 - level.clamp(1, 2)).ok_or("no such BMC")?;
+    let says_on = other.behaviour == Behaviour::SaysOn;
+    let said = other.log.iter().any(|exchange| {
+        let on = matches!(exchange.reply, Reply::Read { power: Power::On, .. });
+        exchange.at >= since && exchange.ask == Ask::Read && on
+    });
+    if says_on && said { Err("two levels contradict each other".to_owned()) } else { Ok(()) }
 }
 
 /// By one controller: an off since the intent, then two consecutive reads off, at least 3 s and at most 30 s apart.

@@ -1,7 +1,5 @@
 //! S18.
 
-use fencing::evidence::Evidence;
-
 use super::Oracle;
 use crate::bmc::Behaviour;
 use crate::fact::Fact;
@@ -24,12 +22,12 @@ impl Oracle for Identity {
     }
 
     fn judge(&mut self, world: &World, fact: &Fact) -> Result<(), String> {
-        let bmc = |number: u16| world.bmcs.get(usize::from(number).saturating_sub(1));
+        let bmc = |number: u16, level: u8| world.bmc(number, level);
         let foreign =
-            |number: u16| bmc(number).is_some_and(|bmc| bmc.behaviour == Behaviour::Foreign);
-        if let Fact::OffArrived { controller, node, obeyed } = fact {
+            |number, level| bmc(number, level).is_some_and(|b| b.behaviour == Behaviour::Foreign);
+        if let Fact::OffArrived { controller, node, level, obeyed } = fact {
             self.judged += 1;
-            if foreign(*node) && *obeyed {
+            if foreign(*node, *level) && *obeyed {
                 let (who, whom) = (Place::Controller(*controller), Place::Node(*node));
                 return Err(format!("{who} switches off what is no longer {whom}"));
             }
@@ -38,11 +36,13 @@ impl Oracle for Identity {
             let known = world.registry().and_then(|registry| registry.incidents().get(incident));
             let evidence =
                 known.and_then(|known| Some((known.node, known.fence()?.evidence.clone()?)));
-            if let Some((node, Evidence::Bmc { identity: read, .. })) = evidence {
+            if let Some((node, evidence)) = evidence
+                && let (Some(read), Some(level)) = (evidence.identity(), evidence.level())
+            {
                 self.judged += 1;
                 let number = node_number(node);
-                let own = bmc(number).map(|bmc| bmc.own(number));
-                if Some(read) != own || foreign(number) {
+                let own = bmc(number, level).map(|bmc| bmc.own(number));
+                if Some(read) != own || foreign(number, level) {
                     return Err(format!("{} is fenced by another's BMC", Place::Node(number)));
                 }
             }

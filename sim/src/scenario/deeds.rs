@@ -75,6 +75,7 @@ pub(super) fn doer(plan: &Plan, first: &str, words: &[&str]) -> Read<Option<Doer
         | "network" | "split" | "join" | "apart" | "together" => links::deeds(plan, first, words),
         "power" => power(plan, words),
         "bmc" => bmc(plan, words),
+        "crash" => crash(plan, words),
         "stall" | "resume" | "kill" | "start" => program(plan, first, words),
         "nova" | "user" => return nova::doer(plan, first, words).map(Some),
         "watchdog" => watchdog(plan, words),
@@ -119,6 +120,11 @@ pub(super) fn network(plan: &Plan, name: &str) -> Read<Network> {
     Ok(Network(u8::try_from(place).unwrap_or(u8::MAX)))
 }
 
+fn crash(plan: &Plan, words: &[&str]) -> Read<Vec<Deed>> {
+    let [name] = words else { return Err(usage("crash NODE")) };
+    Ok(vec![Deed::Crash(node(name, plan.nodes)?)])
+}
+
 fn power(plan: &Plan, words: &[&str]) -> Read<Vec<Deed>> {
     match words {
         [name, "off"] => Ok(vec![Deed::PowerOff(node(name, plan.nodes)?, false)]),
@@ -129,7 +135,9 @@ fn power(plan: &Plan, words: &[&str]) -> Read<Vec<Deed>> {
 }
 
 fn bmc(plan: &Plan, words: &[&str]) -> Read<Vec<Deed>> {
-    let usage = || usage("bmc NODE silent|stuck|lies|slow=3s|foreign|replaced|refuses|vague|ok");
+    let usage = || {
+        usage("bmc NODE[/2] silent|stuck|lies|says-on|slow=3s|foreign|replaced|refuses|vague|ok")
+    };
     let [name, word] = words else { return Err(usage()) };
     let behaviour = match *word {
         "silent" => Behaviour::Silent,
@@ -138,6 +146,7 @@ fn bmc(plan: &Plan, words: &[&str]) -> Read<Vec<Deed>> {
         "foreign" => Behaviour::Foreign,
         "replaced" => Behaviour::Replaced,
         "refuses" => Behaviour::Refuses,
+        "says-on" => Behaviour::SaysOn,
         "vague" => Behaviour::Vague,
         "ok" => Behaviour::Obeys,
         word => match word.split_once('=') {
@@ -145,7 +154,12 @@ fn bmc(plan: &Plan, words: &[&str]) -> Read<Vec<Deed>> {
             _ => return Err(usage()),
         },
     };
-    Ok(vec![Deed::Bmc(node(name, plan.nodes)?, behaviour)])
+    let (name, level) = match name.split_once('/') {
+        Some((name, "2")) => (name, 2),
+        Some(_) => return Err(usage()),
+        None => (*name, 1),
+    };
+    Ok(vec![Deed::Bmc(node(name, plan.nodes)?, level, behaviour)])
 }
 
 fn program(plan: &Plan, verb: &str, words: &[&str]) -> Read<Vec<Deed>> {

@@ -4,7 +4,7 @@ use api::{Request, Scope};
 
 const ALLOWED: &str = "hactl fence NODE | fenced confirm NODE | fenced release NODE [--force] | \
                        maintenance NODE on|off [migrate] [for=10min] | disarm [NODE] [for=10min] | arm [NODE] | noop on|off | bmc enroll NODE | \
-                       incidents approve N | policy explain ID";
+                       incidents approve N | policy explain ID | drill NODE [--watchdog]";
 
 /// Reads an order.
 pub(super) fn order(words: &[&str]) -> Result<Request, String> {
@@ -43,11 +43,17 @@ pub(super) fn order(words: &[&str]) -> Result<Request, String> {
         }
         ["arm"] => Request::Arm { scope: Scope::All, person },
         ["arm", node] => Request::Arm { scope: scope(node), person },
-        ["bmc", "enroll", node] => Request::BmcEnroll { node: (*node).to_owned(), person },
         ["policy", "explain", server] => Request::ExplainPolicy { server: (*server).to_owned() },
         ["incidents", "approve", number] => {
             let incident = number.parse().map_err(|_| format!("`{number}` is no number"))?;
             Request::Approve { incident, person }
+        }
+        ["bmc", "enroll", node] => {
+            Request::BmcEnroll { node: (*node).to_owned(), level: 1, person }
+        }
+        ["drill", node] => Request::Drill { node: (*node).to_owned(), watchdog: false, person },
+        ["drill", node, "--watchdog"] => {
+            Request::Drill { node: (*node).to_owned(), watchdog: true, person }
         }
         ["noop", switch @ ("on" | "off")] => Request::Noop { on: *switch == "on" },
         _ => return Err(format!("`hactl {}`: allowed are {ALLOWED}", words.join(" "))),

@@ -74,6 +74,10 @@ pub(super) enum Expectation {
     Told(String),
     /// No line of it does.
     NotTold(String),
+    /// `hactl check` says something with these words of a node.
+    Doubt(u16, String),
+    /// It does not say so.
+    NoDoubt(u16, String),
 }
 
 /// A state of a nova-compute.
@@ -97,7 +101,7 @@ pub struct BadScenario {
 
 /// What a line may begin with.
 const COMMANDS: &str = "cluster, vm, aggregate, policy, cut, heal, lossy, delay, twice, jitter, deaf, flap, island, network, split, join, \
-                        apart, together, power, boot, stall, resume, kill, start, bmc, watchdog, nova, user, controller, \
+                        apart, together, power, crash, boot, stall, resume, kill, start, bmc, watchdog, nova, user, controller, \
                         disk, step-clock, drift, sabotage, calm, may, run, hactl, expect";
 
 impl Scenario {
@@ -186,7 +190,10 @@ fn cluster(words: &[&str]) -> Result<Plan, String> {
             "profile" => {
                 plan.profile = profile(word, value)?;
             }
+            "second_level" => plan.second_level = nodes(value)?,
+            "two_outlets" => plan.two_outlets = nodes(value)?,
             "without_bmc" => plan.without_bmc = nodes(value)?,
+            "watchdog_test" if value == "required" => plan.watchdog_test = true,
             "broken_watchdog" => plan.broken_watchdog = nodes(value)?,
             "snapshots" => plan.snapshot_every = value.parse().map_err(small)?,
             "records" => {
@@ -201,8 +208,8 @@ fn cluster(words: &[&str]) -> Result<Plan, String> {
                     continue;
                 }
                 return Err(format!(
-                    "`{word}`: allowed are controllers, nodes, domains, profile, reckoned_by, seed, grace, without_bmc, \
-                     without_watchdog, broken_watchdog, softdog, snapshots, records, cells, reserved, in_flight, \
+                    "`{word}`: allowed are controllers, nodes, domains, profile, reckoned_by, seed, grace, without_bmc, second_level, two_outlets, \
+                     without_watchdog, broken_watchdog, softdog, watchdog_test=required, snapshots, records, cells, reserved, in_flight, \
                      in_flight_per_source, in_flight_per_destination, starts_per_minute, hold_after"
                 ));
             }
@@ -267,6 +274,12 @@ fn expectation(plan: &Plan, text: &str) -> Result<Expectation, String> {
             Expectation::Compute(deeds::node(name, plan.nodes)?, state)
         }
         ["told", ..] => Expectation::Told(words[1..].join(" ")),
+        ["doubt", node, ..] => {
+            Expectation::Doubt(deeds::node(node, plan.nodes)?, words[2..].join(" "))
+        }
+        ["no", "doubt", node, ..] => {
+            Expectation::NoDoubt(deeds::node(node, plan.nodes)?, words[3..].join(" "))
+        }
         ["not", "told", ..] => Expectation::NotTold(words[2..].join(" ")),
         ["vm", name, "runs", "once"] => Expectation::Runs { vm: (*name).to_owned(), node: None },
         ["vm", name, "on", node] => {
@@ -280,7 +293,7 @@ fn expectation(plan: &Plan, text: &str) -> Result<Expectation, String> {
             let oracles: Vec<_> = crate::oracle::all().iter().map(|oracle| oracle.name()).collect();
             return Err(format!(
                 "`expect {text}`: allowed are no reset, no fence, no evacuation, N resets, N evacuations, nova NODE STATE, \
-                 [not] told TEXT, vm NAME runs once, vm NAME on NODE, \
+                 [not] told TEXT, [no] doubt NODE TEXT, vm NAME runs once, vm NAME on NODE, \
                  vm NAME down, and the oracles {}",
                 oracles.join(", ")
             ));
@@ -314,6 +327,8 @@ impl fmt::Display for Expectation {
             Expectation::Compute(node, state) => write!(f, "expect nova node-{node} {state:?}"),
             Expectation::Told(text) => write!(f, "expect told {text}"),
             Expectation::NotTold(text) => write!(f, "expect not told {text}"),
+            Expectation::Doubt(node, text) => write!(f, "expect doubt node-{node} {text}"),
+            Expectation::NoDoubt(node, text) => write!(f, "expect no doubt node-{node} {text}"),
             Expectation::NoEvacuation => f.write_str("expect no evacuation"),
         }
     }

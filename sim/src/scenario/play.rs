@@ -179,8 +179,27 @@ fn meet(run: &Run, expectation: &Expectation) -> Result<(), String> {
         Expectation::Compute(node, state) => compute_is(world, *node, *state),
         Expectation::Told(text) => told(text),
         Expectation::NotTold(text) => !told(text),
+        Expectation::Doubt(node, text) => {
+            doubts(world, *node).iter().any(|what| what.contains(text))
+        }
+        Expectation::NoDoubt(node, text) => {
+            !doubts(world, *node).iter().any(|what| what.contains(text))
+        }
     };
     if holds { Ok(()) } else { Err(format!("not met: {expectation}")) }
+}
+
+/// What the leader doubts of a node, as `hactl check` tells it.
+fn doubts(world: &World, node: u16) -> Vec<String> {
+    let Some(seat) = world.leader().and_then(|number| world.seat(number)) else {
+        return Vec::new();
+    };
+    let Some(core) = &seat.core else { return Vec::new() };
+    let state = core.state(seat.clock.read(world.now()));
+    let name = Place::Node(node).to_string();
+    let found = state.nodes.into_iter().find(|known| known.name == name);
+    let doubts = found.map(|known| known.doubts).unwrap_or_default();
+    doubts.into_iter().map(|doubt| doubt.what).collect()
 }
 
 fn compute_is(world: &World, node: u16, state: Compute) -> bool {

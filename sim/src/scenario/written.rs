@@ -153,7 +153,12 @@ fn line(plan: &Plan, deed: &Deed) -> Line {
             said(format!("power {} {}", node(number), if *feed { "feed-off" } else { "off" }))
         }
         Deed::PowerOn(number) => said(format!("power {} on", node(number))),
-        Deed::Bmc(number, behaviour) => said(format!("bmc {} {}", node(number), word(*behaviour))),
+        Deed::Bmc(number, 2, behaviour) => {
+            said(format!("bmc {}/2 {}", node(number), word(*behaviour)))
+        }
+        Deed::Bmc(number, _, behaviour) => {
+            said(format!("bmc {} {}", node(number), word(*behaviour)))
+        }
         Deed::Hang(number) => said(format!("stall {}", node(number))),
         Deed::Unhang(number) => said(format!("resume {}", node(number))),
         Deed::StallSentinel(number, span) => held(format!("sentinel@{}", node(number)), span),
@@ -203,6 +208,7 @@ fn word(behaviour: Behaviour) -> String {
         Behaviour::Foreign => "foreign".to_owned(),
         Behaviour::Replaced => "replaced".to_owned(),
         Behaviour::Refuses => "refuses".to_owned(),
+        Behaviour::SaysOn => "says-on".to_owned(),
         Behaviour::Vague => "vague".to_owned(),
     }
 }
@@ -229,6 +235,9 @@ fn order(request: &Request) -> Option<String> {
         }
         Request::Arm { scope, .. } => format!("hactl arm{}", of(scope)),
         Request::Noop { on } => format!("hactl noop {}", switch(on)),
+        Request::Drill { node, watchdog, .. } => {
+            format!("hactl drill {node}{}", if *watchdog { " --watchdog" } else { "" })
+        }
         Request::BmcEnroll { node, .. } => format!("hactl bmc enroll {node}"),
         Request::Approve { incident, .. } => format!("hactl incidents approve {incident}"),
         Request::ExplainPolicy { server } => format!("hactl policy explain {server}"),

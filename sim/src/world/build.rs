@@ -5,7 +5,8 @@ use std::time::Duration;
 use action_matrix::Matrix;
 use controller::core::{Patience, Peer, Recovery, SNAPSHOT_EVERY, Settings, Waits};
 use controller::registry::Enrolment;
-use fencing::lease::Profile;
+use fencing::bmc::LevelKind;
+use fencing::lease::{Hazards, Profile};
 use fencing::sign::{KeyPair, PublicKey};
 use fencing::{ControllerId, NodeId};
 use node_agent::sentinel::{Pinned, Setup, Start};
@@ -43,8 +44,14 @@ pub struct Plan {
     pub matrix: Matrix,
     /// Waits.
     pub waits: Waits,
+    /// Whether a lease is evidence only after a drill of the watchdog. Off unless a scenario is about it.
+    pub watchdog_test: bool,
     /// Nodes without a BMC.
     pub without_bmc: Vec<u16>,
+    /// Nodes with a second level of fencing.
+    pub second_level: Vec<u16>,
+    /// Nodes whose second level is the outlets of two feeds.
+    pub two_outlets: Vec<u16>,
     /// Nodes without a watchdog.
     pub without_watchdog: Vec<u16>,
     /// Nodes whose watchdog cannot be opened.
@@ -82,7 +89,10 @@ impl Plan {
             reckoned_by: None,
             matrix: default_matrix(),
             waits: Waits { grace: Duration::from_secs(30), ..Waits::default() },
+            watchdog_test: false,
             without_bmc: Vec::new(),
+            second_level: Vec::new(),
+            two_outlets: Vec::new(),
             without_watchdog: Vec::new(),
             broken_watchdog: Vec::new(),
             warm: false,
@@ -100,6 +110,14 @@ impl Plan {
             return String::new();
         }
         format!("cell-{}", (number - 1) % self.cells + 1)
+    }
+
+    /// Devices of each level of a node's fencing.
+    pub(super) fn levels_of(&self, number: u16) -> Vec<LevelKind> {
+        let first = (!self.without_bmc.contains(&number)).then_some(1);
+        let outlets = self.two_outlets.contains(&number).then_some(2);
+        let second = outlets.or(self.second_level.contains(&number).then_some(1));
+        first.into_iter().chain(second).map(LevelKind::Power).collect()
     }
 
     /// How many networks there are.
@@ -126,6 +144,7 @@ impl World {
             now: Duration::ZERO,
             seats: seats.collect(),
             bmcs: nodes.iter().map(|_| Bmc::default()).collect(),
+            second_bmcs: nodes.iter().map(|_| Bmc { level: 2, ..Bmc::default() }).collect(),
             nodes,
             rng,
             queue: Queue::default(),
@@ -177,7 +196,10 @@ impl World {
     /// Whether a leader leads, every node serves and is up everywhere, and the start-up grace is over.
     pub fn is_settled(&self) -> bool {
         let Some(registry) = self.registry() else { return false };
-        let enrolled = registry.nodes().values().all(|node| !node.record.bmc || node.bmc.is_some());
+        let enrolled = registry
+            .nodes()
+            .values()
+            .all(|node| node.levels().all(|level| node.bmcs.contains_key(&level)));
         let even = self
             .seats
             .iter()
@@ -250,7 +272,7 @@ impl World {
                 key: self.public_key(place),
                 sentinel: place.addresses(networks, Port::Lease),
                 gossip: place.addresses(networks, Port::Gossip),
-                bmc: !self.plan.without_bmc.contains(&number),
+                bmc: self.plan.levels_of(number),
             };
             (node_id(number), record)
         });
@@ -284,6 +306,7 @@ impl World {
             matrix: plan.matrix,
             waits: plan.waits,
             confirm_by_census: true,
+            watchdog_test: plan.watchdog_test,
             nova: true,
             snapshot_every: plan.snapshot_every,
             recovery: plan.recovery,
@@ -309,6 +332,7 @@ impl World {
             times: self.plan.profile.times(),
             controllers: pinned.collect(),
             has_watchdog: node.is_some_and(|node| node.watchdog.kind != Kind::Absent),
+            hazards: Hazards::default(),
             start,
             highest_epoch: node.and_then(|node| node.highest_epoch),
             seed: self.seed_for(place, 1).wrapping_add(u64::from(life)),

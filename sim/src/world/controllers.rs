@@ -236,7 +236,7 @@ impl World {
                 let signer = Signer::Controller(controller_id(number));
                 self.send(place, network, to, Body::Lease(signer, Arc::new(message)));
             }
-            Effect::Bmc { ticket, node, ask, expect, not_after } => {
+            Effect::Bmc { ticket, node, level, ask, expect, not_after } => {
                 let Some(seat) = self.seat(number) else { return };
                 let to = Asker { controller: number, starts: seat.starts, ticket };
                 let late = seat.clock.read(now) > not_after;
@@ -246,7 +246,7 @@ impl World {
                     return;
                 }
                 self.facts.push(Fact::BmcAsked { controller: number, node, ask });
-                self.ask_bmc(to, node_number(node), ask, expect);
+                self.ask_bmc(to, (node_number(node), level), ask, expect);
             }
             Effect::Nova { ticket, call, not_after } => {
                 let Some(seat) = self.seat(number) else { return };
@@ -350,12 +350,12 @@ impl World {
         }
     }
 
-    fn ask_bmc(&mut self, to: Asker, node: u16, ask: Ask, expect: Option<Identity>) {
+    fn ask_bmc(&mut self, to: Asker, (node, level): (u16, u8), ask: Ask, expect: Option<Identity>) {
         let reaches = self.wire.is_linked(Place::Controller(to.controller), MANAGEMENT);
         let powered = self.node(node).is_some_and(|machine| machine.power != Power::NoFeed);
-        let delay = self.bmcs.get(usize::from(node) - 1).and_then(crate::bmc::Bmc::delay);
+        let delay = self.bmc(node, level).and_then(crate::bmc::Bmc::delay);
         match delay.filter(|_| reaches && powered) {
-            Some(delay) => self.later(delay, Happening::BmcActs { to, node, ask, expect }),
+            Some(delay) => self.later(delay, Happening::BmcActs { to, node, level, ask, expect }),
             None => {
                 let reply = Reply::Failed(Failure::NoAnswer);
                 self.later(GIVES_UP, Happening::BmcAnswers { to, reply });

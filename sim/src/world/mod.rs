@@ -55,6 +55,8 @@ pub struct World {
     pub nodes: Vec<Machine>,
     /// Their BMCs.
     pub bmcs: Vec<Bmc>,
+    /// What some of them have as a second level of fencing.
+    pub second_bmcs: Vec<Bmc>,
     /// The controllers' machines; `controller-N` is at N - 1.
     pub seats: Vec<Seat>,
     /// Nova.
@@ -120,8 +122,10 @@ enum Happening {
     Datagram { from: Place, to: Place, network: Network, body: Body },
     /// A message between controllers arrives.
     Peer { from: u8, to: u8, term: u64, message: Box<PeerMessage> },
+    /// A crash kernel speaks.
+    Beacon { node: u16, boots: u32 },
     /// A BMC acts on a question.
-    BmcActs { to: Asker, node: u16, ask: Ask, expect: Option<Identity> },
+    BmcActs { to: Asker, node: u16, level: u8, ask: Ask, expect: Option<Identity> },
     /// A controller hears of its question to a BMC.
     BmcAnswers { to: Asker, reply: Reply },
     /// A controller hears of its call to Nova.
@@ -218,6 +222,17 @@ impl World {
     /// A node by its number.
     pub fn node(&self, number: u16) -> Option<&Machine> {
         self.nodes.get(usize::from(number).checked_sub(1)?)
+    }
+
+    /// What a level of a node's fencing is.
+    pub fn bmc(&self, number: u16, level: u8) -> Option<&Bmc> {
+        let level = if level > 1 { &self.second_bmcs } else { &self.bmcs };
+        level.get(usize::from(number).checked_sub(1)?)
+    }
+
+    pub(crate) fn bmc_mut(&mut self, number: u16, level: u8) -> Option<&mut Bmc> {
+        let level = if level > 1 { &mut self.second_bmcs } else { &mut self.bmcs };
+        level.get_mut(usize::from(number).checked_sub(1)?)
     }
 
     /// A controller's machine by its number.
@@ -320,7 +335,10 @@ impl World {
                     self.tell_controller(to, event);
                 }
             }
-            Happening::BmcActs { to, node, ask, expect } => self.bmc_acts(to, node, ask, expect),
+            Happening::BmcActs { to, node, level, ask, expect } => {
+                self.bmc_acts(to, (node, level), ask, expect);
+            }
+            Happening::Beacon { node, boots } => self.beacon(node, boots),
             Happening::BmcAnswers { to, reply } => self.bmc_answers(to, reply),
             Happening::NovaAnswers { to, writes, reply } => self.nova_answers(to, writes, *reply),
             Happening::Nova => self.nova_due(),

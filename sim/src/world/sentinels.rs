@@ -7,6 +7,7 @@ use std::time::Duration;
 use controller::effect::Network;
 use fencing::lease::Message;
 use fencing::sign::Signer;
+use fencing::watchdog::Class;
 use mutants::{Mutant, is_on};
 use node_agent::agent;
 use node_agent::sentinel::{Effect, Event, ResetReason, Sentinel, Start};
@@ -201,7 +202,10 @@ impl World {
                         let node = node_number(*node);
                         self.facts.push(Fact::Vouched { voter: number, node, seq: *seq });
                     }
-                    Message::Ack { .. } | Message::NoAck { .. } | Message::NoVouch { .. } => {}
+                    Message::Ack { .. }
+                    | Message::NoAck { .. }
+                    | Message::Crashed { .. }
+                    | Message::NoVouch { .. } => {}
                 }
                 let signer = Signer::Node(node_id(number));
                 let message = Arc::new(message);
@@ -227,9 +231,11 @@ impl World {
             Effect::OpenWatchdog => {
                 if node.watchdog.open(now) {
                     let counts_for_e2 = matches!(node.watchdog.kind, Kind::Hardware | Kind::Dead);
+                    let soft = node.watchdog.kind == Kind::Soft;
                     let timeout = node.watchdog.timeout();
                     self.watch_watchdog(number);
-                    events.push(Event::WatchdogOpened { timeout, counts_for_e2 });
+                    let class = if soft { Class::Weak } else { Class::Hardware };
+                    events.push(Event::WatchdogOpened { timeout, class, counts_for_e2 });
                 } else {
                     events.push(Event::WatchdogFailed("no device".to_owned()));
                 }
@@ -262,6 +268,7 @@ impl World {
                     warning,
                     node_agent::sentinel::Warning::NotStanding { .. }
                         | node_agent::sentinel::Warning::LeaseOld { .. }
+                        | node_agent::sentinel::Warning::Drill { .. }
                 ) {
                     self.tell("sentinel", &format!("{place} {warning}"));
                 }

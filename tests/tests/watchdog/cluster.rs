@@ -232,7 +232,7 @@ impl Cluster {
         for host in CONTROLLERS {
             secret(&format!("{host}.key"), &hex(seed(host)));
             let text = format!(
-                "cluster = \"{}\"\nid = {host}\nlab = true\nstate_dir = \"state-{host}\"\n\
+                "cluster = \"{}\"\nid = {host}\nlab = true\nstate_dir = \"state-{host}\"\nrequire_watchdog_test = false\n\
                  key_file = \"{host}.key\"\npeer_key_file = \"peer.key\"\ngossip_key_file = \"gossip.key\"\n\
                  inventory = \"inventory.toml\"\nmatrix = \"matrix.toml\"\n[[network]]\nname = \"management\"\n\
                  gossip_listen = \"{}\"\nlease_listen = \"{}\"\nlease_advertise = \"{}\"\n{all}\

@@ -15,12 +15,14 @@
 //! program and parameters, so that what was enrolled is what the inventory said then.
 
 mod failure;
+mod hook;
 mod metadata;
 mod protocol;
 mod run;
 mod target;
 
 pub use failure::AgentFailure;
+pub use hook::StorageHook;
 pub use metadata::Metadata;
 pub use protocol::Action;
 pub use run::ask;

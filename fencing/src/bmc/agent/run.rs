@@ -63,8 +63,7 @@ async fn answer(
     }
     // Each time anew: the program may have been replaced since, and it is not costly.
     let metadata = describe(target, limit).await?;
-    let named = target.parameters().keys().map(String::as_str);
-    metadata.check(named.chain(target.password().map(|(name, _)| name)))?;
+    metadata.check(target.named())?;
     let action = match ask {
         Ask::Off => Action::Off,
         Ask::Read => Action::Status,
@@ -76,7 +75,10 @@ async fn answer(
     })
 }
 
-async fn describe(target: &AgentTarget, limit: Instant) -> Result<Metadata, AgentFailure> {
+pub(super) async fn describe(
+    target: &AgentTarget,
+    limit: Instant,
+) -> Result<Metadata, AgentFailure> {
     let ended = run(target, Action::Metadata, None, limit).await?;
     if ended.code != Some(0) {
         return Err(how_it_failed(target, Action::Metadata, &ended));
@@ -96,7 +98,7 @@ impl Drop for Group {
     }
 }
 
-async fn run(
+pub(super) async fn run(
     target: &AgentTarget,
     action: Action,
     metadata: Option<&Metadata>,

@@ -111,6 +111,12 @@ impl AgentTarget {
         Identity(bytes)
     }
 
+    /// Names of everything that it is given.
+    pub(super) fn named(&self) -> impl Iterator<Item = &str> {
+        let password = self.password().map(|(name, _)| name);
+        self.parameters.keys().map(String::as_str).chain(password)
+    }
+
     pub(super) fn parameters(&self) -> &BTreeMap<String, String> {
         &self.parameters
     }

@@ -3,8 +3,11 @@
 use super::super::Warning;
 use super::*;
 
-const OPEN: WatchdogState =
-    WatchdogState::Open { timeout: Duration::from_secs(8), counts_for_e2: true };
+const OPEN: WatchdogState = WatchdogState::Open {
+    timeout: Duration::from_secs(8),
+    class: fencing::watchdog::Class::Hardware,
+    counts_for_e2: true,
+};
 
 #[test]
 fn the_device_is_opened_after_the_first_lease_and_reported_only_when_it_is_open() {
@@ -159,4 +162,14 @@ fn an_entry_with_a_shorter_watchdog_time_than_the_devices_is_told_once() {
     let told =
         |effect: &Effect| matches!(effect, Effect::Warn(Warning::ArmedWithOtherTimeout { .. }));
     assert_eq!(bench.times_of(told).len(), 1);
+}
+
+#[test]
+fn a_node_that_would_start_guests_by_itself_is_not_armed_and_says_why() {
+    let hazards = Hazards::AUTOSTART;
+    let mut bench = Bench::of(Setup { hazards, ..setup(Start::Fresh) });
+    bench.acking = BTreeSet::from([1, 2, 3]);
+    bench.run(10.0);
+    assert!(!bench.did(&Effect::OpenWatchdog));
+    assert_eq!(bench.last_renewal().3, WatchdogState::Refused { hazards });
 }

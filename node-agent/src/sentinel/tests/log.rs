@@ -162,3 +162,35 @@ fn what_another_boot_saved_is_worth_nothing() {
     assert_eq!(bench.last_renewal().1, 0);
     assert!(bench.did(&Effect::GateClosed));
 }
+
+#[test]
+fn a_drill_of_the_watchdog_ends_the_feeds_and_leaves_the_reset_to_the_device() {
+    let mut bench = Bench::armed(3);
+    bench.acking.clear();
+    bench.commit_from(3, &[Change::Drill { node: ME, boot: BOOT }]);
+    let began = bench.now;
+    let fed = bench.feeds().len();
+    bench.run(60.0);
+    assert!(bench.did(&Effect::GateClosed));
+    assert_eq!(bench.feeds().len(), fed, "nothing is fed, whoever stands for it");
+    assert!(bench.resets().is_empty(), "its device is to do that");
+    assert!(bench.done.iter().any(|(at, effect)| {
+        *at > began + seconds(30.0)
+            && matches!(effect, Effect::Send { message: Message::Renew { .. }, .. })
+    }));
+    // A device that does not fire: the leader gives the drill up long before this.
+    bench.run(200.0);
+    assert!(matches!(bench.resets()[..], [(at, ResetReason::WatchdogSilent)] if at > 120.0));
+}
+
+#[test]
+fn a_drill_that_is_given_up_feeds_again() {
+    let mut bench = Bench::armed(3);
+    bench.commit_from(3, &[Change::Drill { node: ME, boot: BOOT }]);
+    bench.run(20.0);
+    let fed = bench.feeds().len();
+    bench.commit_from(3, &[Change::Cancelled { node: ME }]);
+    bench.acking = BTreeSet::from([1, 2, 3]);
+    bench.run(40.0);
+    assert!(bench.feeds().len() > fed && bench.resets().is_empty());
+}

@@ -69,8 +69,8 @@ impl Dice {
                 Throw::once(off.map(|node| Deed::PowerOn(node.number)).take(1).collect())
             }
             Kind::BmcBad => {
-                let bad = vec![Deed::Bmc(node, self.behaviour())];
-                while_(bad, long, vec![Deed::Bmc(node, Behaviour::Obeys)])
+                let bad = vec![Deed::Bmc(node, 1, self.behaviour())];
+                while_(bad, long, vec![Deed::Bmc(node, 1, Behaviour::Obeys)])
             }
             Kind::Hang => while_(vec![Deed::Hang(node)], short, vec![Deed::Unhang(node)]),
             Kind::CutOneWay => {

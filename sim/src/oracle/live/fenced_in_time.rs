@@ -74,5 +74,5 @@ fn can_be_switched_off(world: &World, incident: &Incident) -> bool {
     let obeys = bmc.is_some_and(|bmc| bmc.behaviour == Behaviour::Obeys);
     // Somebody who switches it on again and again is in the way; so is no power at all.
     let still = matches!(machine.power, Power::Off | Power::Running);
-    obeys && still && known.bmc.is_some() && known.bmc_distrusted.is_none()
+    obeys && still && known.believed(1).is_some()
 }
