@@ -1,4 +1,5 @@
-//! Many nodes lost at once, with the times of a real Nova: all of their VMs are moved, and none twice. `cargo xtask bench-recovery` loses forty nodes.
+//! Many nodes lost at once, with the times of a real Nova: all of their VMs are moved, and none twice.
+//! `cargo xtask bench-recovery` loses forty nodes.
 
 use controller::core::Pace;
 use sim::fleet::{Loss, real_latency};
