@@ -84,7 +84,7 @@ impl Registry {
 
     /// All nodes may be armed again, but those that were disarmed, or are in maintenance, by themselves.
     pub(super) fn end_disarm(&mut self, index: u64) -> Outcome {
-        if !self.disarmed_until.is_some_and(|until| until <= self.minute) {
+        if self.disarmed_until.is_none_or(|until| until > self.minute) {
             return Err(Rejected("the time of the disarm is not over"));
         }
         self.disarmed = None;

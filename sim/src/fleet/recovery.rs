@@ -134,7 +134,7 @@ impl Watch {
         Some(Place::Node(node).to_string())
     }
 
-    fn incidents<'a>(run: &'a Run) -> impl Iterator<Item = &'a Incident> {
+    fn incidents(run: &Run) -> impl Iterator<Item = &Incident> {
         let registry = run.world.registry();
         registry.into_iter().flat_map(|registry| registry.incidents().values())
     }
