@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use controller::core::Patience;
 use controller::nova::call::MigrationStatus;
-use controller::registry::{Progress, Registry, State};
+use controller::policy::Wish;
+use controller::registry::{Incident, Progress, Registry, State};
 use fencing::lease::Profile;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -258,7 +259,10 @@ fn unfinished(world: &World) -> Option<String> {
             && is_queued(world, &name.to_string());
         let in_doubt = in_doubt || hangs;
         // And one for which no evidence can be had: whoever was paged looks, and gives the word.
-        let blocked = incident.state == State::Fencing && is_blocked(world, incident.id.0);
+        let without = |i: &Incident| i.state == State::Fencing && is_blocked(world, i.id.0);
+        // As long as it runs what it will, the others' releases may wait for a census that it never answers.
+        let blocked = without(incident)
+            || incident.state == State::Recovered && registry.open_incidents().any(without);
         if !waits && !in_doubt && !blocked && incident.frozen.is_none() {
             let waits = release_waits(world, incident.id.0);
             let waits =
@@ -271,7 +275,8 @@ fn unfinished(world: &World) -> Option<String> {
     }
     for (vm, name) in &world.vms {
         let on = world.runs_on(*vm);
-        if on.len() != 1 && !is_left_behind(registry, *vm) && !is_held(world, registry, *vm) {
+        let waits = is_left_behind(registry, *vm) || is_held(world, registry, *vm);
+        if on.len() != 1 && !waits && !(on.is_empty() && is_left_off(registry, *vm)) {
             return Some(format!("{name} runs on {on:?} and is not left behind"));
         }
     }
@@ -310,6 +315,14 @@ fn fences(registry: &Registry, node: fencing::NodeId) -> usize {
 fn is_left_behind(registry: &Registry, vm: uuid::Uuid) -> bool {
     let vms = registry.incidents().values().filter_map(|incident| incident.vms.get(&vm));
     vms.into_iter().any(|vm| matches!(vm.progress, Progress::Parked { .. }))
+}
+
+/// It was moved, and the policy wants such VMs off after that.
+fn is_left_off(registry: &Registry, vm: uuid::Uuid) -> bool {
+    let mut vms = registry.incidents().values().filter_map(|incident| incident.vms.get(&vm));
+    vms.any(|vm| {
+        vm.before.treatment.wish == Wish::Stop && matches!(vm.progress, Progress::Moved { .. })
+    })
 }
 
 /// Its node is out, and waits for a human.

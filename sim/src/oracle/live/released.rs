@@ -11,7 +11,7 @@ use super::{calm_for, has_majority, place};
 use crate::fact::Fact;
 use crate::node::Machine;
 use crate::oracle::Oracle;
-use crate::place::node_number;
+use crate::place::{node_id, node_number};
 use crate::world::World;
 
 /// L6: a fenced node that is back, well and empty is let in without a human, unless there is a reason to ask one: it was
@@ -101,7 +101,15 @@ fn is_queued(world: &World, incident: &Incident) -> bool {
     })
 }
 
-/// A census of all nodes may be needed, and a node that is not proven off must answer it.
+/// A census of all nodes may be needed, and a boot that is not proven off must answer it. One that is gone and that nothing
+/// proves off never will: whoever was paged for it gives the word.
 fn everybody_answers(world: &World) -> bool {
-    world.nodes.iter().all(|node| node.runs() && node.agent.core.is_some())
+    let Some(registry) = world.registry() else { return false };
+    world.nodes.iter().all(|node| {
+        let id = node_id(node.number);
+        let served = registry.node(id).and_then(|known| known.serving_boot());
+        let proven = registry.incident_of(id).is_some_and(|i| registry.fenced(i.id).is_some());
+        let answers = proven || served.is_none_or(|boot| boot == node.boot());
+        answers && node.runs() && node.agent.core.is_some()
+    })
 }
