@@ -49,9 +49,9 @@ impl Preflight {
     /// What would start guests by itself. A file that cannot be read is one of them: nobody knows.
     pub fn look(&self) -> Hazards {
         let mut found = Hazards::default();
-        let resumes = self.nova_conf.iter().filter_map(|file| nova_resumes(file));
+        let mut resumes = self.nova_conf.iter().filter_map(|file| nova_resumes(file));
         // The last file that says anything about it decides.
-        match resumes.last() {
+        match resumes.next_back() {
             Some(Ok(true)) => found = found.with(Hazards::NOVA_RESUMES),
             Some(Err(_)) => found = found.with(Hazards::UNREADABLE),
             Some(Ok(false)) | None => {}
@@ -70,11 +70,11 @@ impl Preflight {
     /// libvirt-guests starts them unless it is told not to.
     fn guests_are_left_alone(&self) -> bool {
         let texts = self.libvirt_guests.iter().filter_map(|file| fs::read_to_string(file).ok());
-        let last = texts.filter_map(|text| {
-            let values = text.lines().filter_map(|line| line.trim().strip_prefix("ON_BOOT="));
-            values.last().map(|value| value.trim_matches(['"', '\'', ' ']).to_owned())
+        let mut last = texts.filter_map(|text| {
+            let mut values = text.lines().filter_map(|line| line.trim().strip_prefix("ON_BOOT="));
+            values.next_back().map(|value| value.trim_matches(['"', '\'', ' ']).to_owned())
         });
-        last.last().is_some_and(|value| value == "ignore")
+        last.next_back().is_some_and(|value| value == "ignore")
     }
 }
 
