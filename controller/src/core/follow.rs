@@ -19,6 +19,8 @@ use crate::registry::{Command, Incident, Vm};
 const RECORD_STUCK: Duration = Duration::from_secs(900);
 /// How long the destination's agent may take to show the VM before it counts as left behind.
 const SEEN_WITHIN: Duration = Duration::from_secs(60);
+/// A task of Nova on a VM whose record ended well that takes longer hangs.
+const BUSY_FOR: Duration = Duration::from_secs(300);
 /// A VM whose record ended well is looked at this often until it is seen.
 const CONFIRM_EVERY: Duration = Duration::from_millis(500);
 
@@ -217,7 +219,7 @@ impl Controller {
             // `completed` with the host still the source: the source came back in flight; the record may yet turn done.
             return;
         };
-        if server.task_state.is_some() {
+        if server.task_state.is_some() && !self.is_busy_for_long(incident.id, id, &server, out) {
             return;
         }
         if self.must_stop(incident, id, &server, out) {
@@ -244,6 +246,34 @@ impl Controller {
             }
             None => {}
         }
+    }
+
+    /// Whether Nova has been busy with it for longer than any task takes. An order to shut it off whose host fell before it
+    /// was carried out leaves the task there for ever.
+    fn is_busy_for_long(
+        &mut self,
+        incident: IncidentId,
+        id: Uuid,
+        server: &ServerRecord,
+        out: &mut Vec<Effect>,
+    ) -> bool {
+        let now = self.now;
+        let Some(work) = self.work(incident) else { return false };
+        let since = *work.busy.entry(id).or_insert(now);
+        let long = now.saturating_sub(since) >= BUSY_FOR;
+        if long {
+            let task = server.task_state.as_deref().unwrap_or_default();
+            let text = format!(
+                "{} is moved, and Nova has been busy with it ({task}) for {} minutes: `openstack server set --state active` \
+                 once nothing is under way",
+                server.name,
+                BUSY_FOR.as_secs() / 60
+            );
+            if work.told.insert(text.clone()) {
+                out.push(Effect::page("nova", text));
+            }
+        }
+        long
     }
 
     fn moved(

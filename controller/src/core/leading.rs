@@ -199,6 +199,8 @@ pub(super) struct Work {
     pub(super) record_of: BTreeMap<Uuid, u64>,
     /// Since when each order of restarts may be on.
     pub(super) order_since: BTreeMap<u16, Duration>,
+    /// Since when Nova is busy with a VM whose record ended well.
+    pub(super) busy: BTreeMap<Uuid, Duration>,
     /// Since when a VM that came up is being shut off again.
     pub(super) stopping: BTreeMap<Uuid, Duration>,
     /// No new attempt of this VM before.

@@ -134,6 +134,7 @@ impl Controller {
         });
         let Some(work) = self.work(incident) else { return };
         work.unknown_since.insert(vm, now);
+        work.busy.remove(&vm);
         work.stopping.remove(&vm);
         work.confirming.remove(&vm);
         if proposed {

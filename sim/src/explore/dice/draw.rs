@@ -59,6 +59,7 @@ impl Dice {
         let while_ = Throw::for_a_while;
         match kind {
             Kind::NodePower => {
+                let node = self.just_back(world).unwrap_or(node);
                 while_(vec![Deed::PowerOff(node, false)], long, vec![Deed::PowerOn(node)])
             }
             Kind::NodeFeed => {
@@ -234,6 +235,18 @@ impl Dice {
             migrate: on && migrate,
         };
         Throw::ordered(switch(true), span, switch(false))
+    }
+
+    /// A node that was fenced a moment ago and serves again, if there is one: it is left alone, whatever happens to it.
+    fn just_back(&mut self, world: &World) -> Option<u16> {
+        let registry = world.registry()?;
+        let back = |number: &u16| {
+            let id = node_id(*number);
+            registry.fences_within(id, 3) > 0 && !registry.is_out(id)
+        };
+        let back: Vec<u16> = world.nodes.iter().map(|node| node.number).filter(back).collect();
+        let place = (!back.is_empty()).then(|| self.rng.random_range(0..back.len()))?;
+        back.get(place).copied()
     }
 
     /// An operator has a node fenced that serves, and switches it on again later.
