@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use action_matrix::{Action, Reach};
 use fencing::{BootId, NodeId};
+use mutants::{Mutant, is_on};
 
 use super::leading::{Rest, Settling};
 use crate::core::{Controller, LOOK_EVERY};
@@ -54,7 +55,7 @@ impl Controller {
         for node in self.registry.nodes().keys().copied().collect::<Vec<_>>() {
             rests &= self.decide(node, out);
         }
-        rests &= !mutants::is_on(mutants::Mutant::M14);
+        rests &= !is_on(Mutant::M14);
         if let Some(leading) = &mut self.leading {
             leading.rest = rests.then_some(Rest { index, turns, down });
         }
@@ -187,7 +188,8 @@ impl Controller {
         let mut stand = true;
         for sight in &mut self.sights {
             let down = matches!(sight.reach(node), Some((Reach::Down, _)));
-            if down && !sight.is_down_now(node) && !mutants::is_on(mutants::Mutant::M79) {
+            let believed = is_on(Mutant::M79) || is_on(Mutant::M14);
+            if down && !sight.is_down_now(node) && !believed {
                 sight.ask_again(now, node, out);
                 stand = false;
             }
