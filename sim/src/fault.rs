@@ -60,6 +60,8 @@ pub enum Deed {
     Hang(u16),
     /// A node's kernel crashes, and its crash kernel says so.
     Crash(u16),
+    /// It crashes, and its crash kernel writes a dump for so long.
+    Dump(u16, Duration),
     /// It goes on.
     Unhang(u16),
     /// A node's sentinel is stopped, for a time or until it is resumed.
@@ -219,6 +221,7 @@ impl World {
             }
             Deed::Hang(node) => self.hang(node),
             Deed::Crash(node) => self.crash(node),
+            Deed::Dump(node, span) => self.dump(node, span),
             Deed::Unhang(node) => self.unhang(node),
             Deed::StallSentinel(node, span) => self.stall_sentinel(node, span),
             Deed::StallAtFeed(node, span) => {

@@ -151,6 +151,10 @@ pub(super) struct Work {
     pub(super) power: Option<PowerOff>,
     /// Since when that level is used.
     pub(super) level_since: Duration,
+    /// Whether its power-off has waited for a crash dump that had begun.
+    pub(super) dumps: bool,
+    /// Whether its power-off waits for one to begin or to end.
+    pub(super) waits_for_dump: bool,
     /// Levels that have had their time without evidence.
     pub(super) spent: BTreeSet<u8>,
     /// Levels that said last that the node is not off.

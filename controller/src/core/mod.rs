@@ -18,6 +18,7 @@ mod cloud;
 mod cosign;
 mod decide;
 mod drill;
+mod dump;
 mod enroll;
 mod explain;
 mod fence;
@@ -79,6 +80,8 @@ pub struct Controller {
     matrix: Matrix,
     sights: Vec<Sight>,
     sentinels: Sentinels,
+    /// When a node's crash kernel said last that it writes a dump.
+    dumps: BTreeMap<NodeId, Duration>,
     /// Indexes and nodes of the intents in the part of the log that is not applied yet: none of these nodes is acked
     /// (rule 8).
     tail_intents: Vec<(u64, NodeId)>,
@@ -127,6 +130,7 @@ impl Controller {
             registry: Registry::default(),
             sights,
             sentinels: Sentinels::default(),
+            dumps: BTreeMap::new(),
             tail_intents: Vec::new(),
             held_at_start,
             intent_known: BTreeMap::new(),
@@ -175,6 +179,7 @@ impl Controller {
                 self.stir();
                 self.enrol(out);
             }
+            Event::Dumping { from } => self.dump_heard(from),
             Event::Policy { policy } => self.settings.recovery.policy = policy,
             Event::MatrixFile { text } => {
                 let command = Command::Matrix { text, by: "file (SIGHUP)".to_owned() };

@@ -121,8 +121,11 @@ pub(super) fn network(plan: &Plan, name: &str) -> Read<Network> {
 }
 
 fn crash(plan: &Plan, words: &[&str]) -> Read<Vec<Deed>> {
-    let [name] = words else { return Err(usage("crash NODE")) };
-    Ok(vec![Deed::Crash(node(name, plan.nodes)?)])
+    match words {
+        [name] => Ok(vec![Deed::Crash(node(name, plan.nodes)?)]),
+        [name, "dumps", span] => Ok(vec![Deed::Dump(node(name, plan.nodes)?, duration(span)?)]),
+        _ => Err(usage("crash NODE [dumps 40s]")),
+    }
 }
 
 fn power(plan: &Plan, words: &[&str]) -> Read<Vec<Deed>> {
