@@ -15,6 +15,7 @@ mod ask_guards;
 mod cell;
 mod check;
 mod cloud;
+mod copies;
 mod cosign;
 mod decide;
 mod drill;
@@ -59,6 +60,7 @@ use crate::registry::{Command, Enrolment, Registry};
 pub use lives::{Lives, Patience, Turn};
 pub use settings::{Pace, Peer, Recovery, SNAPSHOT_EVERY, Settings, Waits};
 
+use copies::Copies;
 use leading::Leading;
 use outbox::Outbox;
 use sentinels::Sentinels;
@@ -76,6 +78,7 @@ pub struct Controller {
     rng: ChaCha8Rng,
     raft: Raft,
     registry: Registry,
+    copies: Copies,
     matrix: Matrix,
     sights: Vec<Sight>,
     sentinels: Sentinels,
@@ -125,6 +128,7 @@ impl Controller {
             settings,
             rng,
             registry: Registry::default(),
+            copies: Copies::default(),
             sights,
             sentinels: Sentinels::default(),
             tail_intents: Vec::new(),
