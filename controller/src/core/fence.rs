@@ -28,7 +28,7 @@ const VERIFY_AGAIN: Duration = Duration::from_secs(15);
 impl Controller {
     /// Looks after one fence.
     pub(super) fn advance_fence(&mut self, id: IncidentId, out: &mut Vec<Effect>) {
-        let Some(incident) = self.registry.incidents().get(&id).cloned() else { return };
+        let Some(incident) = self.incident(id) else { return };
         let Some(epoch) = incident.fence().map(|fence| fence.epoch) else { return };
         self.begin_fence(&incident, epoch, out);
         if incident.is_watchdog_drill() {

@@ -29,7 +29,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(2);
 impl Controller {
     /// Looks after a node that is to come back.
     pub(super) fn advance_return(&mut self, id: IncidentId, out: &mut Vec<Effect>) {
-        let Some(incident) = self.registry.incidents().get(&id).cloned() else { return };
+        let Some(incident) = self.incident(id) else { return };
         self.judge_watchdog(&incident, out);
         if incident.state == State::Released {
             self.return_to_service(&incident, out);
@@ -207,7 +207,7 @@ impl Controller {
 
     /// Looks after an incident that disables or migrates.
     pub(super) fn advance_migration(&mut self, id: IncidentId, out: &mut Vec<Effect>) {
-        let Some(incident) = self.registry.incidents().get(&id).cloned() else { return };
+        let Some(incident) = self.incident(id) else { return };
         if !self.settings.nova {
             self.tell_once(id, "nova", "no Nova is configured".to_owned(), out);
             return;
@@ -249,7 +249,7 @@ impl Controller {
 
     /// Ends an incident that did not fence, once its node is well.
     pub(super) fn close_when_well(&mut self, id: IncidentId, out: &mut Vec<Effect>) {
-        let Some(incident) = self.registry.incidents().get(&id).cloned() else { return };
+        let Some(incident) = self.incident(id) else { return };
         // A planned work ends when its operator says so, or its time is over.
         let in_work = incident.course == Course::Soft(Kind::PlannedWork)
             && self.registry.node(incident.node).is_some_and(|node| node.maintenance.is_some());

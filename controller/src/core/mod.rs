@@ -15,6 +15,7 @@ mod ask_guards;
 mod cell;
 mod check;
 mod cloud;
+mod copies;
 mod cosign;
 mod decide;
 mod drill;
@@ -60,6 +61,7 @@ use crate::registry::{Command, Enrolment, Registry};
 pub use lives::{Lives, Patience, Turn};
 pub use settings::{Pace, Peer, Recovery, SNAPSHOT_EVERY, Settings, Waits};
 
+use copies::Copies;
 use leading::Leading;
 use outbox::Outbox;
 use sentinels::Sentinels;
@@ -77,6 +79,7 @@ pub struct Controller {
     rng: ChaCha8Rng,
     raft: Raft,
     registry: Registry,
+    copies: Copies,
     matrix: Matrix,
     sights: Vec<Sight>,
     sentinels: Sentinels,
@@ -128,6 +131,7 @@ impl Controller {
             settings,
             rng,
             registry: Registry::default(),
+            copies: Copies::default(),
             sights,
             sentinels: Sentinels::default(),
             dumps: BTreeMap::new(),

@@ -159,7 +159,7 @@ impl Controller {
         if let Some(work) = self.work(id) {
             work.vm_calls.remove(&vm);
         }
-        let Some(incident) = self.registry.incidents().get(&id).cloned() else { return };
+        let Some(incident) = self.incident(id) else { return };
         match (step, reply) {
             (VmStep::Look, Reply::Server(server)) => self.looked(&incident, vm, server, out),
             (VmStep::Confirm, Reply::Server(server)) => self.confirm(&incident, vm, server, out),
