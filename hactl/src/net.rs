@@ -1,5 +1,6 @@
 //! `hactl net`: who sees whom, network by network.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use api::{Node, Observation, State};
@@ -180,6 +181,7 @@ fn matrix(out: &mut String, network: &str, args: &MatrixArgs, state: &State, loo
     let quiet = on(state, network).filter(|(node, _)| wanted(&args.nodes, node)).count();
     let quiet = quiet - shown.len();
     if !shown.is_empty() {
+        out.push('\n');
         let columns: Vec<String> = state.controllers.iter().map(|c| controller(c.id)).collect();
         let heads: Vec<String> = columns.iter().map(|name| name.to_uppercase()).collect();
         let mut header = vec!["NODE", "REACH", "FOR"];
@@ -278,21 +280,28 @@ fn graph(out: &mut String, network: &str, state: &State) {
             sweep.asked
         );
     }
+    let (mut shown, mut watching) = (BTreeSet::new(), BTreeSet::new());
     for (node, reach) in on(state, network) {
         if reach.detection.observers.is_empty() && reach.reach == "up" {
             continue;
         }
         let label = quoted(&format!("{}\n{}", node.name, reach.reach));
         let _ = writeln!(out, "    {} [label={label}];", id(&node.name));
+        shown.insert(node.name.as_str());
         for seen in &reach.detection.observers {
             let colour = if seen.unanswered_s > 0.0 { "red" } else { "green" };
             let style = if seen.sound { "solid" } else { "dashed" };
             let label = quoted(&cell(seen));
             let (from, to) = (id(&seen.observer), id(&node.name));
-            let (from_name, arrow) = (quoted(&seen.observer), format!("{from} -> {to}"));
-            let _ = writeln!(out, "    {from} [label={from_name}];");
+            let arrow = format!("{from} -> {to}");
             let _ = writeln!(out, "    {arrow} [label={label}, color={colour}, style={style}];");
+            watching.insert(seen.observer.as_str());
         }
+    }
+    // Their boxes stand above, or say what they are themselves.
+    let named = |who: &&str| who.starts_with("controller-") || shown.contains(who);
+    for observer in watching.into_iter().filter(|who| !named(who)) {
+        let _ = writeln!(out, "    {} [label={}];", id(observer), quoted(observer));
     }
     out.push_str("  }\n");
 }

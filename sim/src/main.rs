@@ -71,7 +71,7 @@ struct Arguments {
     #[arg(long, value_name = "DEATHS", requires = "nodes")]
     deaths: Option<u16>,
     /// So many members stop for so many seconds, run for so many, and stop again, for two minutes: C,D,I.
-    #[arg(long, value_name = "C,D,I", requires = "nodes", num_args = 3, value_delimiter = ',')]
+    #[arg(long, value_name = "C,D,I", requires = "nodes", value_delimiter = ',')]
     pauses: Option<Vec<f64>>,
     /// Nodes lost at once with so many VMs each: how fast they are moved. With --nodes: how many are lost.
     #[arg(long, value_name = "VMS", requires = "nodes")]

@@ -17,7 +17,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use uuid::Uuid;
 
-use super::{Broken, Cost, Fleet, Measured};
+use super::{Broken, Fleet};
 use crate::fault::Deed;
 use crate::place::{Place, member_id, node_id};
 use crate::run::Run;
@@ -58,7 +58,6 @@ pub struct Paused {
     most: Vec<f64>,
     /// Until the leader judged it down.
     verdict: Vec<f64>,
-    measured: Measured,
 }
 
 impl Fleet {
@@ -73,7 +72,6 @@ impl Fleet {
         plan.without_watchdog = (1..=self.nodes).collect();
         let mut run = Run::settled(plan)?;
         told(&format!("at rest after {:.0} s", begin.elapsed().as_secs_f64()));
-        let cost = Cost::so_far(&run.world);
         run.world.order(Request::Noop { on: true });
         let mut watch = Watch::new(self, pauses, &run);
         let end = run.world.now() + pauses.span;
@@ -82,8 +80,7 @@ impl Fleet {
             run.go_on(GRAIN).map_err(Broken::Violation)?;
             watch.look(&run);
         }
-        let measured = Cost::so_far(&run.world).since(&cost, begin.elapsed());
-        Ok(watch.paused(self, measured))
+        Ok(watch.paused())
     }
 }
 
@@ -125,7 +122,6 @@ impl Watch {
             first: Vec::new(),
             most: Vec::new(),
             verdict: Vec::new(),
-            measured: Cost::default().since(&Cost::default(), Duration::ZERO),
         };
         let (called, judged) = (BTreeSet::new(), BTreeSet::new());
         Self { pauses, rng, nodes, names, shaky, now: BTreeMap::new(), called, judged, out }
@@ -198,8 +194,8 @@ impl Watch {
         (self.called, self.judged) = (called, judged);
     }
 
-    fn paused(self, fleet: &Fleet, measured: Measured) -> Paused {
-        let mut out = Paused { measured, nodes: fleet.nodes, ..self.out };
+    fn paused(self) -> Paused {
+        let mut out = self.out;
         for times in [&mut out.first, &mut out.most, &mut out.verdict] {
             times.sort_by(f64::total_cmp);
         }

@@ -17,8 +17,10 @@ use super::{Idle, Kill, LOOK, Programs};
 
 /// Gossip's port; the sentinels' and the sweep's is the next.
 const GOSSIP: u16 = 7946;
+/// From the start of one node to that of the next: a cloud is not switched on within a second either.
+const STEP: Duration = Duration::from_millis(100);
 /// Longest wait for the cluster to be well.
-const READY: Duration = Duration::from_secs(180);
+const READY: Duration = Duration::from_secs(300);
 /// A death that nobody notices in this time is a failed measurement.
 const UNNOTICED: Duration = Duration::from_secs(40);
 
@@ -71,6 +73,7 @@ impl Ours {
         }
         let mut members = Vec::new();
         for member in list(&told, "nodes") {
+            std::thread::sleep(STEP);
             let name = text(member, "name")?;
             let config = text(member, "config")?;
             let start = |program: &str| {

@@ -20,9 +20,8 @@ impl Process {
     pub(super) fn start(name: &str, program: &Path, words: &[&str], log: &Path) -> Result<Self> {
         let log = File::create(log).with_context(|| log.display().to_string())?;
         let also = log.try_clone()?;
-        // nice: what measures must not wait for what is measured.
         let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", "nice", "-n", "1"]).arg(program).args(words);
+        command.args(["--pdeathsig", "KILL"]).arg(program).args(words);
         command.stdin(Stdio::null()).stdout(log).stderr(also).env("NO_COLOR", "1");
         let child = command.spawn().context("setpriv (package util-linux) does not start")?;
         Ok(Self { name: name.to_owned(), child })
