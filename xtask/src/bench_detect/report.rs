@@ -50,6 +50,9 @@ pub(super) fn print(
             }
         }
     }
+    if peer.is_none() {
+        println!("SKIPPED serf: {} is not there; nothing is compared", serf::PROGRAM);
+    }
     costs(&balanced.idle, peer, &mut goals);
     goals.missed
 }
