@@ -143,7 +143,7 @@ fn plot(rows: &[Row]) -> Result<String> {
             Line { name: "verdict, median", colour: "#1f5fa8", points: points("down")? },
             Line { name: "suspected, median", colour: "#4d9a4d", points: points("suspected")? },
             Line {
-                name: "Serf's rule, 2 s + 4 log10 N",
+                name: "Serf: 2 s + 4 log10 N",
                 colour: "#999999",
                 points: rows.iter().map(rule).collect(),
             },
