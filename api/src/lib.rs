@@ -19,7 +19,7 @@ pub use incident::{Drill, Incident, Phase, Step, Vm};
 pub use request::{Done, Failure, Request, Scope};
 pub use state::{
     Boot, Controller, Detection, Doubt, FencedNode, Matrix, NetworkReach, Node, NodePhase,
-    Observation, Refusal, State, WatchdogTest, Weight,
+    Observation, Refusal, State, Sweep, WatchdogTest, Weight,
 };
 
 /// Path of the version that this crate describes.

@@ -34,6 +34,9 @@ pub struct State {
     pub holds: Vec<Refusal>,
     /// Whether Nova's answers and the observations are fresh; a sentence each for what is not.
     pub stale: Vec<String>,
+    /// Each controller's last sweep of each network, as this controller knows it.
+    #[serde(default)]
+    pub sweeps: Vec<Sweep>,
     /// All enrolled nodes, by name.
     pub nodes: Vec<Node>,
     /// Incidents, newest first: all open ones and the last closed ones.
@@ -162,6 +165,23 @@ pub enum NodePhase {
     Returning,
     /// In maintenance or disarmed.
     Exempt,
+}
+
+/// How a controller's last sweep of a network ended: it pings every node once a second.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sweep {
+    /// The network.
+    pub network: String,
+    /// The controller's id.
+    pub controller: u64,
+    /// Nodes asked.
+    pub asked: u32,
+    /// Nodes that did not answer.
+    pub missed: u32,
+    /// Whether it has a voice there: its sweep is fresh, and did not miss too many.
+    pub voice: bool,
+    /// Seconds since this controller learned of it.
+    pub age_s: f64,
 }
 
 /// Reachability on one network.

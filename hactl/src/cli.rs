@@ -4,8 +4,8 @@ use clap::{Parser, Subcommand};
 
 use crate::client::Reach;
 use crate::{
-    bmc, check, drill, dump, fenced, incidents, keys, lab, matrix, nodes, orders, policy, status,
-    why,
+    bmc, check, drill, dump, fenced, gossip_calc, incidents, keys, lab, matrix, net, nodes, orders,
+    policy, status, why,
 };
 
 const TEACH: &str = "\
@@ -15,6 +15,7 @@ First steps:
   hactl nodes                        every node on one line
   hactl check                        would every node be recovered if it died now
   hactl why node-7                   what is known of one node and what would happen to it
+  hactl net matrix                   who sees whom, on every network
   hactl matrix check my-matrix.toml  is this table sound; needs no controller
 
 Exit codes: 0 fine, 1 refused or failed, 2 usage, 3 no controller answers, 4 needs attention
@@ -49,6 +50,8 @@ pub enum Command {
     Nodes(nodes::Args),
     Check(check::Args),
     Why(why::Args),
+    Net(net::Args),
+    Gossip(gossip_calc::Args),
     Incidents(incidents::Args),
     Fenced(fenced::Args),
     Fence(orders::FenceArgs),

@@ -13,7 +13,8 @@ use crate::table::{Look, Table, Tone, plain};
 const MORE: &str = "\
 Columns:
   NETWORKS  one letter per network in configured order; `-` down, `?` unknown:
-            `m-t` has lost storage
+            `m-t` has lost storage. With --networks a column for each, which
+            says since when: up, suspect (asked about, counts as up), down, unknown
   ARMED     its sentinel feeds a watchdog only with a lease, so that its
             silence can become evidence (E2)
   RENEWED   how long ago its sentinel was heard last
@@ -22,6 +23,7 @@ Columns:
 Examples:
   hactl nodes
   hactl nodes node-1 node-2 --wide
+  hactl nodes --networks
   hactl nodes --refused
   hactl nodes --json | jq -r '.[] | select(.armed | not) | .name'
 
@@ -45,6 +47,10 @@ pub struct Args {
     /// Failure domain, Nova's name for it, boot, bmc and fences too.
     #[arg(long)]
     pub wide: bool,
+
+    /// What each network of each node is, and for how long.
+    #[arg(long, conflicts_with = "wide")]
+    pub networks: bool,
 }
 
 /// The node of that name.
@@ -84,11 +90,47 @@ pub(crate) fn page(args: &Args, nodes: &[&Node], state: &State, look: Look) -> S
         let why = if args.refused { "No node would be refused." } else { "No node is enrolled." };
         return format!("{why}\n");
     }
+    if args.networks {
+        return by_network(nodes, look);
+    }
     let mut out = if args.wide { wide(nodes, look) } else { narrow(nodes, look) };
     if let Some(names) = network_names(state) {
         let _ = writeln!(out, "\nNETWORKS: {names}; `-` down, `?` unknown");
     }
     out
+}
+
+fn by_network(nodes: &[&Node], look: Look) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for network in nodes.iter().flat_map(|node| &node.networks) {
+        if !names.contains(&network.network.as_str()) {
+            names.push(&network.network);
+        }
+    }
+    let heads: Vec<String> = names.iter().map(|name| name.to_uppercase()).collect();
+    let mut header = vec!["NODE", "PHASE"];
+    header.extend(heads.iter().map(String::as_str));
+    let mut table = Table::new(look, &header);
+    for node in nodes {
+        let mut cells = vec![plain(&node.name), phase(node)];
+        for name in &names {
+            let seen = node.networks.iter().find(|network| &network.network == name);
+            cells.push(seen.map_or_else(
+                || plain("-"),
+                |seen| (tone(&seen.reach), format!("{} {}", seen.reach, span(seen.for_s))),
+            ));
+        }
+        table.row(cells);
+    }
+    table.render()
+}
+
+fn tone(reach: &str) -> Tone {
+    match reach {
+        "up" => Tone::Plain,
+        "down" => Tone::Bad,
+        _ => Tone::Warn,
+    }
 }
 
 fn narrow(nodes: &[&Node], look: Look) -> String {

@@ -12,8 +12,8 @@ use crate::picture::{Picture, json};
 use crate::table::Look;
 use crate::terminal::Terminal;
 use crate::{
-    bmc, check, cli, drill, dump, fenced, guards, incidents, keys, matrix, nodes, orders, policy,
-    status, why, why_record,
+    bmc, check, cli, drill, dump, fenced, gossip_calc, guards, incidents, keys, matrix, net, nodes,
+    orders, policy, status, why, why_record,
 };
 
 /// Carries one command out. `lab` and `internal` are programs of their own and are refused here.
@@ -27,6 +27,7 @@ pub async fn run(cli: Cli, terminal: &mut Terminal) -> Outcome {
         | Command::Nodes(_)
         | Command::Check(_)
         | Command::Why(_)
+        | Command::Net(_)
         | Command::Dump(_)
         | Command::Incidents(incidents::Args { what: None, .. })
         | Command::Fenced(fenced::Args { what: fenced::What::List }) => match shell.picture().await
@@ -45,6 +46,7 @@ pub async fn run(cli: Cli, terminal: &mut Terminal) -> Outcome {
         Command::Noop(args) => orders::noop(&args, &shell).await,
         Command::Bmc(args) => bmc::run(args.what, &shell, terminal).await,
         Command::Matrix(args) => matrix::run(args.what, &shell, terminal).await,
+        Command::Gossip(args) => gossip_calc::run(&args, shell.json, terminal.look),
         Command::Keys(args) => keys::run(&args, shell.json),
         Command::Completion(args) => {
             let mut script = Vec::new();
@@ -59,7 +61,7 @@ pub async fn run(cli: Cli, terminal: &mut Terminal) -> Outcome {
     }
 }
 
-/// What a command that only looks (`status`, `nodes`, `check`, `why`, `incidents`, `fenced list`) prints for this state; for
+/// What a command that only looks (`status`, `nodes`, `check`, `why`, `net`, `incidents`, `fenced list`) prints for this state; for
 /// scenarios and tests.
 #[must_use]
 pub fn page(words: &[&str], state: &State, look: Look) -> Outcome {
@@ -97,6 +99,14 @@ fn look_at(command: &Command, picture: &Picture, as_json: bool, look: Look) -> O
         Command::Why(args) => match nodes::find(state, &args.node) {
             Ok(_) if as_json => Outcome::fine(json(&picture.one("nodes", named(&args.node)))),
             Ok(node) => Outcome::fine(why::page(node, state, look)),
+            Err(why) => Outcome::failed(Exit::Failed, why),
+        },
+        Command::Net(args) if as_json => match net::value(args, state) {
+            Ok(value) => Outcome::fine(json(&value)),
+            Err(why) => Outcome::failed(Exit::Failed, why),
+        },
+        Command::Net(args) => match net::page(args, state, look) {
+            Ok(page) => Outcome::fine(page),
             Err(why) => Outcome::failed(Exit::Failed, why),
         },
         Command::Incidents(args) if as_json => match args.id {

@@ -77,6 +77,11 @@ fn every_page_of_a_cluster_in_trouble() {
         ("nodes_wide.txt", &["nodes", "--wide"]),
         ("nodes_refused.txt", &["nodes", "--refused"]),
         ("nodes_no_such.txt", &["nodes", "node-9"]),
+        ("nodes_networks.txt", &["nodes", "--networks"]),
+        ("net_matrix.txt", &["net", "matrix"]),
+        ("net_matrix_one.txt", &["net", "matrix", "node-1", "--network", "storage"]),
+        ("net_matrix_no_such.txt", &["net", "matrix", "--network", "stroage"]),
+        ("net_graph.txt", &["net", "graph", "--network", "storage"]),
         ("check.txt", &["check"]),
         ("check_one.txt", &["check", "node-1"]),
         ("incidents.txt", &["incidents"]),
@@ -153,6 +158,9 @@ fn json_is_what_the_controllers_said() {
     assert_eq!(read(&["incidents", "11", "--json"]), whole["incidents"][1]);
     assert_eq!(read(&["fenced", "list", "--json"]), whole["fenced"]);
     assert_eq!(read(&["why", "node-4", "--json"]), whole["nodes"][3]);
+    let net = read(&["net", "matrix", "--network", "storage", "--json"]);
+    assert_eq!(net[0]["sweeps"].as_array().unwrap().len(), 3);
+    assert_eq!(net[0]["nodes"][1]["seen"], whole["nodes"][1]["networks"][1]);
 }
 
 #[test]
@@ -261,6 +269,15 @@ fn in_the_book(command: &str) -> String {
         _ => hactl::page(&given, &made_up::in_trouble(), look),
     };
     outcome.out + &outcome.err
+}
+
+#[test]
+fn gossip_is_reckoned_without_any_controller() {
+    golden("gossip_calc.txt", &words(&["gossip", "calc", "--nodes", "30"]));
+    let large = ["gossip", "calc", "--nodes", "1000", "--interval", "100", "--fanout", "4"];
+    golden("gossip_calc_large.txt", &words(&[&large[..], &["--loss", "20"]].concat()));
+    golden("gossip_calc_json.txt", &words(&["gossip", "calc", "--json"]));
+    assert_eq!(words(&["gossip", "calc", "--nodes", "1"]).exit, Exit::Usage);
 }
 
 #[test]

@@ -3,7 +3,9 @@
 //! Packets are lost all the time, links flap, and now and then a node dies: by its power, with its BMC, or by its kernel.
 //! The table tells from the true time of each death how long the cluster took.
 
+mod deaths;
 mod measure;
+mod pauses;
 mod recovery;
 mod table;
 
@@ -20,7 +22,9 @@ use crate::world::Plan;
 use controller::effect::Network;
 use uuid::Uuid;
 
+pub use deaths::Deaths;
 pub use measure::{Cost, Measured};
+pub use pauses::{Paused, Pauses};
 pub use recovery::{Loss, Recovered, real_latency};
 pub use table::Table;
 

@@ -17,7 +17,7 @@ use clap::Parser;
 use controller::core::Pace;
 use sim::ci::Ci;
 use sim::explore::{Exploration, Many, Totals};
-use sim::fleet::{Fleet, Loss, real_latency};
+use sim::fleet::{Fleet, Loss, Pauses, real_latency};
 use sim::scenario::Scenario;
 
 /// The simulator: scenarios and explorations of a whole cloud under virtual time.
@@ -67,6 +67,12 @@ struct Arguments {
     /// How fast a quiet cluster of --nodes is, measured for so many seconds of the processor.
     #[arg(long, value_name = "SECONDS", requires = "nodes")]
     bench: Option<f64>,
+    /// So many nodes lose their power one after the other: how soon each is judged down, and what watching costs.
+    #[arg(long, value_name = "DEATHS", requires = "nodes")]
+    deaths: Option<u16>,
+    /// So many members stop for so many seconds, run for so many, and stop again, for two minutes: C,D,I.
+    #[arg(long, value_name = "C,D,I", requires = "nodes", value_delimiter = ',')]
+    pauses: Option<Vec<f64>>,
     /// Nodes lost at once with so many VMs each: how fast they are moved. With --nodes: how many are lost.
     #[arg(long, value_name = "VMS", requires = "nodes")]
     recovery: Option<u16>,
@@ -120,6 +126,12 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     if let Some(seconds) = arguments.bench {
         return bench(arguments, seconds);
+    }
+    if let Some(many) = arguments.deaths {
+        return deaths(arguments, many);
+    }
+    if let Some([members, stopped, running]) = arguments.pauses.as_deref() {
+        return pauses(arguments, *members as u16, [*stopped, *running]);
     }
     if let Some(vms) = arguments.recovery {
         return recovery(arguments, vms);
@@ -203,6 +215,53 @@ fn fleet(arguments: &Arguments, hours: f64) -> anyhow::Result<()> {
     let table = fleet.run(|text| eprintln!("  {text}"))?;
     println!("{table}");
     anyhow::ensure!(table.wrong == 0, "a node was fenced that was not dead");
+    Ok(())
+}
+
+/// One line for programs: `cargo xtask bench-scale` makes a table of several.
+fn deaths(arguments: &Arguments, many: u16) -> anyhow::Result<()> {
+    let nodes = arguments.nodes.unwrap_or(9);
+    let fleet = Fleet { seed: arguments.seed, nodes, span: Duration::ZERO };
+    let deaths = fleet.deaths(many, |text| eprintln!("  {text}"))?;
+    let at = |times: &[f64], share: f64| {
+        let index = (times.len().saturating_sub(1) as f64 * share).ceil() as usize;
+        times.get(index).copied().unwrap_or(f64::NAN)
+    };
+    let (sent, seconds) = deaths.calm;
+    let each = |many: u64| many as f64 / seconds / f64::from(nodes);
+    println!(
+        "nodes {nodes} deaths {} missed {} wrong {} suspected {:.2} suspected-worst {:.2} down {:.2} down-worst {:.2} gossip {:.2} gossip-bytes {:.0} pings {:.2} ping-bytes {:.0} lease {:.2} cpu {:.0} peak-mib {}",
+        deaths.down.len() + deaths.missed,
+        deaths.missed,
+        deaths.wrong,
+        at(&deaths.suspected, 0.5),
+        at(&deaths.suspected, 1.0),
+        at(&deaths.down, 0.5),
+        at(&deaths.down, 1.0),
+        each(sent.gossip),
+        each(sent.gossip_bytes),
+        each(sent.pings),
+        each(sent.ping_bytes),
+        each(sent.lease),
+        deaths.measured.cpu,
+        deaths.measured.peak
+    );
+    Ok(())
+}
+
+/// One row of the table that `cargo xtask bench-pauses` makes.
+fn pauses(arguments: &Arguments, members: u16, times: [f64; 2]) -> anyhow::Result<()> {
+    let nodes = arguments.nodes.unwrap_or(9);
+    let fleet = Fleet { seed: arguments.seed, nodes, span: Duration::ZERO };
+    let [stopped, running] = times.map(Duration::from_secs_f64);
+    let span = Duration::from_secs(120);
+    let pauses = Pauses { members, stopped, running, span };
+    let paused = fleet.pauses(pauses, |text| eprintln!("  {text}"))?;
+    println!("{paused}");
+    anyhow::ensure!(
+        paused.wrong_verdicts() == 0,
+        "a member that was never stopped was judged down"
+    );
     Ok(())
 }
 

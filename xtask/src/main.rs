@@ -8,7 +8,10 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+mod bench_detect;
+mod bench_pauses;
 mod bench_recovery;
+mod bench_scale;
 mod bench_sim;
 mod bless;
 mod check;
@@ -66,6 +69,10 @@ enum Command {
         #[arg(long)]
         write: bool,
     },
+    /// How fast a dead node is noticed, and what watching costs: 30 and 100 real nodes beside Debian's serf
+    BenchDetect(bench_detect::Args),
+    /// Members that stop and go on, as Lifeguard was measured, in the simulator: wrong words of gossip, wrong verdicts
+    BenchPauses(bench_pauses::Args),
     /// Many nodes lost at once: evacuations a second and the time to the last VM, beside the floor that windows and Nova set
     BenchRecovery {
         /// Nodes that are lost; as many are left
@@ -75,6 +82,8 @@ enum Command {
         #[arg(long, default_value_t = 50)]
         vms: u16,
     },
+    /// How the time to a verdict and a node's cost grow with the nodes, in the simulator: a table and a plot
+    BenchScale(bench_scale::Args),
     /// How fast the simulator is, for 9 to 1000 nodes; fails when a goal is missed
     BenchSim,
     /// Thousands of explorations, meant for CI; fails also where something was never met
@@ -116,7 +125,10 @@ fn main() -> ExitCode {
         Some(Command::Bless { arguments }) => bless::command(&arguments),
         Some(Command::Docs) => docs::command(),
         Some(Command::Mutants { names, write }) => mutants::command(&names, write),
+        Some(Command::BenchDetect(args)) => bench_detect::command(&args),
         Some(Command::BenchRecovery { nodes, vms }) => bench_recovery::command(nodes, vms),
+        Some(Command::BenchPauses(args)) => bench_pauses::command(&args),
+        Some(Command::BenchScale(args)) => bench_scale::command(&args),
         Some(Command::BenchSim) => bench_sim::command(),
         Some(Command::SimCi { seeds, from, threads }) => sim_ci::command(seeds, from, threads),
         Some(Command::LabTimes { runs, nodes }) => lab_times::command(runs, nodes),

@@ -51,6 +51,11 @@ pub(crate) fn for_bmcs(steps: &mut Steps) {
     steps.step("Python environment with sushy-tools", sushy);
 }
 
+/// Adds the peer that detection is measured beside.
+pub(crate) fn serf(steps: &mut Steps) {
+    steps.step("serf", || install(missing(&[("serf", "/usr/bin/serf")])));
+}
+
 /// Adds what guests under QEMU need, and nothing else: `cargo xtask test` has none.
 pub(crate) fn guests(steps: &mut Steps) {
     steps.step("QEMU", || install(missing(&GUEST_PACKAGES)));

@@ -9,6 +9,13 @@ use crate::core::Controller;
 use crate::detect::{Sight, member_id};
 
 impl Controller {
+    /// What this controller holds a node to be on each network, in their order, and whether its observers are being asked
+    /// there.
+    pub fn reaches(&self, node: NodeId) -> impl Iterator<Item = (Reach, bool)> {
+        let seen = move |sight: &Sight| (self.seen_reach(sight, node), sight.is_suspect(node));
+        self.sights.iter().map(seen)
+    }
+
     /// A node's reachability as a cell of the matrix. Checks are not observed yet: they are unknown, which matches only
     /// rows that leave them open.
     pub(super) fn cell(&self, node: NodeId) -> Cell {

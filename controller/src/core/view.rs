@@ -9,6 +9,7 @@ use fencing::lease::WatchdogState;
 
 use super::levels::step;
 use crate::core::Controller;
+use crate::detect::{Sight, member_id};
 use crate::guard::Refusal;
 use crate::policy::Treatment;
 use crate::registry::{Enrolled, Fires, Incident, Node, Progress, State, Vm};
@@ -51,6 +52,7 @@ impl Controller {
             stale: self.stale(now),
             disarmed_for_min: self.registry.disarmed_for(),
             reserved: self.registry.reserved().keys().cloned().collect(),
+            sweeps: self.sweeps_view(now),
             nodes,
             incidents: shown.map(|incident| self.incident_view(incident)).collect(),
             fenced: self.fenced_view(),
@@ -118,6 +120,25 @@ impl Controller {
             refusals: refusal.iter().map(refusal_view).collect(),
             doubts: self.doubts(now, id, node),
         }
+    }
+
+    fn sweeps_view(&self, now: Duration) -> Vec<api::Sweep> {
+        let networks = self.settings.networks.iter().zip(&self.sights);
+        let of = |(name, sight): (&String, &Sight)| {
+            let each = self.settings.controllers.keys().filter_map(|controller| {
+                let swept = sight.swept(member_id(self.settings.cluster, *controller))?;
+                Some(api::Sweep {
+                    network: name.clone(),
+                    controller: controller.0,
+                    asked: swept.asked,
+                    missed: swept.missed,
+                    voice: swept.has_voice(now),
+                    age_s: now.saturating_sub(swept.at).as_secs_f64(),
+                })
+            });
+            each.collect::<Vec<_>>()
+        };
+        networks.flat_map(of).collect()
     }
 
     fn networks_view(&self, now: Duration, id: NodeId) -> Vec<NetworkReach> {

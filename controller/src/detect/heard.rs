@@ -10,7 +10,7 @@ use gossip::witness::{self, Message};
 use uuid::Uuid;
 
 use super::WITNESS_CHANNEL;
-use super::sight::{Seen, Sight, is_sound};
+use super::sight::{Seen, Sight};
 use crate::effect::Effect;
 
 impl Sight {
@@ -78,7 +78,7 @@ impl Sight {
                     self.answered(now, NodeId(member), boot, out, seen);
                 }
                 sweep::Effect::Finished { asked, missed } => {
-                    self.swept.insert(self.me, (now, is_sound(asked, missed)));
+                    self.peer_swept(now, self.me, asked, missed);
                     seen.push(Seen::Swept { asked, missed });
                     self.see_dark(now, seen);
                 }

@@ -17,7 +17,7 @@ mod suspects;
 
 pub use case::{Case, Observer, T_OBS};
 pub(crate) use sight::first;
-pub use sight::{Seen, Sight, Target};
+pub use sight::{Seen, Sight, Swept, Target};
 
 use uuid::Uuid;
 

@@ -17,7 +17,7 @@ use super::case::{Case, Observer};
 use crate::effect::{Effect, Network};
 
 /// A peer's sweep counts while it is at most this old.
-pub(super) const SWEEP_FRESH: Duration = Duration::from_secs(3);
+const SWEEP_FRESH: Duration = Duration::from_secs(3);
 
 /// A node that is swept on this network.
 #[derive(Clone, Debug)]
@@ -59,6 +59,28 @@ pub enum Seen {
     },
 }
 
+/// How a controller's last sweep of a network ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Swept {
+    /// When this controller learned of it.
+    pub at: Duration,
+    /// Members asked.
+    pub asked: u32,
+    /// Members that did not answer.
+    pub missed: u32,
+}
+
+impl Swept {
+    /// Whether it gives its controller a voice: it is fresh, and missed few.
+    pub fn has_voice(&self, now: Duration) -> bool {
+        self.is_sound() && now.saturating_sub(self.at) <= SWEEP_FRESH
+    }
+
+    fn is_sound(&self) -> bool {
+        is_sound(self.asked, self.missed)
+    }
+}
+
 /// One network.
 pub struct Sight {
     pub(super) network: Network,
@@ -71,7 +93,7 @@ pub struct Sight {
     pub(super) rng: ChaCha8Rng,
     pub(super) targets: BTreeMap<NodeId, Target>,
     pub(super) cases: BTreeMap<NodeId, Case>,
-    pub(super) swept: BTreeMap<Uuid, (Duration, bool)>,
+    pub(super) swept: BTreeMap<Uuid, Swept>,
     pub(super) next_judge: Option<Duration>,
     pub(super) leading: bool,
     pub(super) dark: bool,
@@ -199,7 +221,7 @@ impl Sight {
 
     /// Another controller's sweep is over.
     pub fn peer_swept(&mut self, now: Duration, peer: Uuid, asked: u32, missed: u32) {
-        self.swept.insert(peer, (now, is_sound(asked, missed)));
+        self.swept.insert(peer, Swept { at: now, asked, missed });
     }
 
     /// Whether this controller leads: only a leader asks.
@@ -315,13 +337,17 @@ impl Sight {
 
     /// Whether this controller's own last sweep was sound.
     pub fn is_sound(&self) -> bool {
-        self.swept.get(&self.me).is_none_or(|(_, sound)| *sound)
+        self.swept.get(&self.me).is_none_or(Swept::is_sound)
     }
 
     /// Controllers whose last sweep here is fresh and sound.
     pub fn sound_controllers(&self, now: Duration) -> usize {
-        let fresh = |at: Duration| now.saturating_sub(at) <= SWEEP_FRESH;
-        self.swept.values().filter(|(at, sound)| *sound && fresh(*at)).count()
+        self.swept.values().filter(|swept| swept.has_voice(now)).count()
+    }
+
+    /// How the last sweep of this controller, or of another one, ended.
+    pub fn swept(&self, controller: Uuid) -> Option<&Swept> {
+        self.swept.get(&controller)
     }
 
     /// Whether too few controllers see this network for any judgement.
@@ -344,7 +370,7 @@ impl Sight {
 const FENCE_EVENT_LIFE: Duration = Duration::from_secs(60);
 
 /// A controller whose last sweep missed more than 30 %, and more than one, has no voice.
-pub(super) fn is_sound(asked: u32, missed: u32) -> bool {
+fn is_sound(asked: u32, missed: u32) -> bool {
     mutants::is_on(mutants::Mutant::M16)
         || missed <= 1
         || u64::from(missed) * 10 <= u64::from(asked) * 3

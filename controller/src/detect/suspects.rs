@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::WITNESS_CHANNEL;
 use super::case::Case;
-use super::sight::{SWEEP_FRESH, Seen, Sight};
+use super::sight::{Seen, Sight};
 use crate::effect::Effect;
 
 /// Witnesses asked about a suspect.
@@ -193,9 +193,7 @@ impl Sight {
     }
 
     fn has_voice(&self, now: Duration, controller: Uuid) -> bool {
-        self.swept
-            .get(&controller)
-            .is_some_and(|(at, sound)| *sound && now.saturating_sub(*at) <= SWEEP_FRESH)
+        self.swept.get(&controller).is_some_and(|swept| swept.has_voice(now))
     }
 
     fn close_if_calm(&mut self, now: Duration, node: NodeId, out: &mut Vec<Effect>) {

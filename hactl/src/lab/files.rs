@@ -48,6 +48,11 @@ impl NovaAccess {
         Self { table, census: true, host: "node" }
     }
 
+    /// None at all: nothing is evacuated.
+    pub(super) fn none() -> Self {
+        Self { table: "\n".to_owned(), census: false, host: "node" }
+    }
+
     /// A real Nova.
     pub(super) fn real(real: &RealNova) -> Self {
         let table = nova_table(&real.auth_url, &real.user, &real.password_file, &real.region);
@@ -157,6 +162,10 @@ fn inventory(plan: &Plan, keys: &[String], host: &str) -> String {
             by_network(plan, node.host, GOSSIP),
             node.name.replacen("node", host, 1),
         );
+        if plan.bare {
+            text.push('\n');
+            continue;
+        }
         let password = match node.defect {
             Some(Defect::NothingProves) => continue,
             Some(Defect::WrongPassword) => "bmc.wrong",
@@ -177,10 +186,10 @@ fn inventory(plan: &Plan, keys: &[String], host: &str) -> String {
 fn controller_config(plan: &Plan, me: &Controller, keys: &[String], nova: &NovaAccess) -> String {
     let (dir, own) = (plan.dir.display(), me.dir.display());
     let mut text = format!(
-        "cluster = \"{}\"\nid = {}\nstate_dir = \"{own}/state\"\nprofile = \"fast\"\nlab = true\n\
+        "cluster = \"{}\"\nid = {}\nstate_dir = \"{own}/state\"\nprofile = \"{}\"\nlab = true\n\
          key_file = \"{own}/key\"\npeer_key_file = \"{dir}/peer.key\"\ngossip_key_file = \"{dir}/gossip.key\"\n\
          inventory = \"{dir}/inventory.toml\"\nconfirm_by_census = {}\nrequire_watchdog_test = false\n",
-        plan.cluster, me.id, nova.census,
+        plan.cluster, me.id, plan.profile, nova.census,
     );
     text += &networks(plan, me.host, "lease");
     for (controller, key) in plan.controllers.iter().zip(keys) {
@@ -213,12 +222,13 @@ fn node_config(plan: &Plan, node: &Node, keys: &[String]) -> String {
     let dir = plan.dir.display();
     let own = node.dir.display();
     let mut text = format!(
-        "cluster = \"{}\"\nname = \"{}\"\nid = \"{}\"\nprofile = \"fast\"\n\
+        "cluster = \"{}\"\nname = \"{}\"\nid = \"{}\"\nprofile = \"{}\"\n\
          boot_id_file = \"{}\"\nrun_dir = \"{}\"\nstate_dir = \"{own}/state\"\n\
          gossip_key_file = \"{dir}/gossip.key\"\nkey_file = \"{own}/key\"\nkeys_file = \"{dir}/nodes.keys\"\n",
         plan.cluster,
         node.name,
         node.id,
+        plan.profile,
         node.boot_file().display(),
         node.run_dir().display(),
     );

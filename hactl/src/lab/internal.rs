@@ -23,6 +23,8 @@ enum Part {
     Sentinel(File),
     /// A node's hypervisor, which runs pretended VMs.
     Compute(Directory),
+    /// Files and watchdogs of a cluster whose programs somebody else starts: a benchmark.
+    Bare(super::bare::Args),
 }
 
 #[derive(Clone, Debug, clap::Args)]
@@ -45,6 +47,7 @@ struct Directory {
 /// What the part ended of.
 pub fn run(args: Args) -> anyhow::Result<()> {
     match args.part {
+        Part::Bare(args) => super::bare::run(&args),
         Part::Compute(directory) => super::compute::run(&directory.dir),
         Part::Controller(file) => {
             end_with_input()?;

@@ -11,6 +11,7 @@
 //! ```
 //! Nothing in the lab tells the controllers what happened; they have to find out as on real nodes.
 
+mod bare;
 mod cables;
 mod child;
 mod closing;

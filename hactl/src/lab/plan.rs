@@ -9,6 +9,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 use std::path::{Path, PathBuf};
 
+use fencing::lease::Profile;
 use uuid::Uuid;
 
 use super::defects::Defect;
@@ -37,6 +38,8 @@ pub(super) struct Host(pub(super) u8);
 #[derive(Debug)]
 pub(super) struct Block {
     octet: u8,
+    /// Whether there are no cables: hosts are reached where they listen.
+    direct: bool,
     _lock: UdpSocket,
 }
 
@@ -46,7 +49,7 @@ impl Block {
         let mut last = io::Error::other("no block");
         for octet in (64..=250).step_by(2) {
             match UdpSocket::bind(at(octet, 0, Host(NOVA_HOST), LOCK)) {
-                Ok(lock) => return Ok(Self { octet, _lock: lock }),
+                Ok(lock) => return Ok(Self { octet, direct: false, _lock: lock }),
                 Err(error) => last = error,
             }
         }
@@ -60,7 +63,13 @@ impl Block {
 
     /// Where others reach it, through its cable.
     pub(super) fn advertised(&self, network: usize, host: Host, port: u16) -> SocketAddrV4 {
-        at(self.octet + 1, network + 1, host, port)
+        let octet = if self.direct { self.octet } else { self.octet + 1 };
+        at(octet, network + 1, host, port)
+    }
+
+    /// Second byte of all its addresses.
+    pub(super) fn octet(&self) -> u8 {
+        self.octet
     }
 
     /// Network and host of a listen address.
@@ -148,6 +157,10 @@ impl Node {
 pub(super) struct Plan {
     /// Everything is in here.
     pub(super) dir: PathBuf,
+    /// Whether there are programs and watchdogs alone: no cables, no BMCs, no Nova.
+    pub(super) bare: bool,
+    /// Whose times nodes and controllers have.
+    pub(super) profile: Profile,
     /// Cluster id.
     pub(super) cluster: Uuid,
     /// Its addresses.
@@ -187,7 +200,16 @@ impl Plan {
             }
         });
         let nodes = nodes.collect();
-        Ok(Self { dir: dir.to_owned(), cluster: fresh_id(), block, controllers, nodes })
+        let dir = dir.to_owned();
+        let (bare, profile) = (false, Profile::Fast);
+        Ok(Self { dir, bare, profile, cluster: fresh_id(), block, controllers, nodes })
+    }
+
+    /// A cluster of programs alone, whose hosts reach each other directly.
+    pub(super) fn bare(dir: &Path, nodes: u8, profile: Profile) -> io::Result<Self> {
+        let mut plan = Self::new(dir, nodes, false)?;
+        (plan.bare, plan.profile, plan.block.direct) = (true, profile, true);
+        Ok(plan)
     }
 
     /// Every host with its cables.

@@ -3,7 +3,7 @@
 
 use api::{
     Boot, Controller, Detection, Doubt, FencedNode, Incident, Matrix, NetworkReach, Node,
-    NodePhase, Observation, Phase, Refusal, State, Vm, Weight,
+    NodePhase, Observation, Phase, Refusal, State, Sweep, Vm, Weight,
 };
 use uuid::Uuid;
 
@@ -33,6 +33,7 @@ pub(crate) fn in_trouble() -> State {
             "Nova last answered 42 s ago; check nova-api and the clouds.yaml of the controllers"
                 .to_owned(),
         ],
+        sweeps: sweeps(),
         nodes: vec![node_1(), node_2(), node_3(), node_4(), node_5(), node_6()],
         incidents: vec![blocked(), recovered(), returned()],
         fenced: vec![
@@ -73,6 +74,25 @@ pub(crate) fn all_well() -> State {
     state.fenced.clear();
     state.matrix.index = 0;
     state
+}
+
+/// Controller 3 has lost its link to the storage network, and tells nothing of tenant any more.
+fn sweeps() -> Vec<Sweep> {
+    let sweep = |network: &str, controller, missed, voice, age_s| {
+        let network = network.to_owned();
+        Sweep { network, controller, asked: 6, missed, voice, age_s }
+    };
+    vec![
+        sweep("management", 1, 1, true, 0.2),
+        sweep("management", 2, 1, true, 0.6),
+        sweep("management", 3, 1, true, 0.9),
+        sweep("storage", 1, 1, true, 0.2),
+        sweep("storage", 2, 1, true, 0.6),
+        sweep("storage", 3, 6, false, 0.9),
+        sweep("tenant", 1, 1, true, 0.2),
+        sweep("tenant", 2, 1, true, 0.6),
+        sweep("tenant", 3, 1, false, 64.0),
+    ]
 }
 
 fn controller(id: u64, role: &str, matched: Option<u64>) -> Controller {
@@ -139,8 +159,8 @@ fn refusal(guard: &str, why: &str) -> Refusal {
 /// Gone on all networks, and its fence is blocked.
 fn node_2() -> Node {
     let seen = [
-        ("controller 1", true, 64.2),
-        ("controller 2", true, 64.0),
+        ("controller-1", true, 64.2),
+        ("controller-2", true, 64.0),
         ("node-1", true, 63.9),
         ("node-4", false, 3.1),
         ("node-6", true, 64.1),
@@ -182,7 +202,7 @@ fn node_3() -> Node {
 
 /// Suspected on storage, unknown on tenant.
 fn node_4() -> Node {
-    let seen = [("controller 1", true, 1.9), ("controller 2", true, 0.0), ("node-1", true, 1.7)];
+    let seen = [("controller-1", true, 1.9), ("controller-2", true, 0.0), ("node-1", true, 1.7)];
     Node {
         name: "node-4".to_owned(),
         domain: "rack-2".to_owned(),

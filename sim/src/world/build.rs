@@ -153,6 +153,7 @@ impl World {
             vms: std::collections::BTreeMap::new(),
             story: Story::default(),
             ghost: Ghost::default(),
+            sent: super::Sent::default(),
             sabotage: std::collections::BTreeSet::new(),
             facts: Vec::new(),
             spare: Spare::default(),

@@ -9,6 +9,7 @@ mod disks;
 mod links;
 mod power;
 mod records;
+mod sent;
 mod sentinels;
 mod users;
 mod warm;
@@ -29,6 +30,7 @@ use rand_chacha::ChaCha8Rng;
 use uuid::Uuid;
 
 pub use build::Plan;
+pub use sent::Sent;
 
 use crate::bmc::Bmc;
 use crate::fact::Fact;
@@ -72,6 +74,8 @@ pub struct World {
     pub(crate) sabotage: BTreeSet<Sabotage>,
     /// Public keys of the controllers, then of the nodes.
     keys: Vec<PublicKey>,
+    /// What all nodes have sent.
+    pub sent: Sent,
     facts: Vec<Fact>,
     spare: Spare,
     cloud_due: Option<Duration>,
@@ -383,6 +387,9 @@ impl World {
 
     /// Sends a datagram to another machine; it may be lost.
     fn carry(&mut self, from: Place, network: Network, to: Place, body: Body) {
+        if matches!(from, Place::Node(_)) {
+            self.sent.count(&body);
+        }
         if let Some(flight) = self.wire.carry(&mut self.rng, from, to, network) {
             if let Some(flight) = self.wire.copy(&mut self.rng, from, to, network) {
                 let body = body.clone();

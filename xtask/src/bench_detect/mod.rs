@@ -1,0 +1,254 @@
+//! How fast a dead node is noticed, and what watching costs: the real programs beside Debian's `serf`, on the same machine
+//! in the same run, one after the other.
+//!
+//! A death is SIGKILL of a node's agent and sentinel, or of a Serf agent. Both sides are read from the files that they
+//! write (the controllers' journals, the agents' logs), looked at every 10 ms. What idling costs is read from /proc, and
+//! from a packet socket on loopback; nothing is asked of the programs.
+
+mod ours;
+mod processes;
+mod report;
+mod serf;
+mod tail;
+mod tap;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+
+use self::ours::{Ours, OursIdle};
+use self::processes::Cost;
+use self::serf::Serf;
+use self::tap::Sent;
+use crate::steps::Steps;
+use crate::{place, setup};
+
+/// How often files are looked at.
+const LOOK: Duration = Duration::from_millis(10);
+/// From the start of a cluster until it is taken to be at rest: both sides compare their states every 30 s.
+const SETTLE: Duration = Duration::from_secs(35);
+/// Before the kills where nothing was measured at rest.
+const SETTLE_SHORT: Duration = Duration::from_secs(10);
+/// Least time between two kills; up to as much again is added, so that no phase is preferred.
+const BETWEEN: Duration = Duration::from_millis(1500);
+/// The share of its nodes that a cluster may lose in these kills: more is a storm, not a death.
+const MOST_KILLED: f64 = 0.25;
+
+/// What is to be measured.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Members, for one run each
+    #[arg(long, value_delimiter = ',', default_values_t = [30, 100], value_parser = clap::value_parser!(u32).range(8..=180))]
+    members: Vec<u32>,
+    /// Members that are killed, one after the other, on each side
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=45))]
+    kills: u32,
+    /// Seconds for which idling is measured
+    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(10..))]
+    idle: u64,
+    /// Chooses who is killed, and when
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Measure the programs that the tests were built with, not those that are shipped
+    #[arg(long)]
+    built: bool,
+}
+
+/// What one kind of program costs when nothing happens, each.
+#[derive(Clone, Copy, Debug)]
+struct Idle {
+    cost: Cost,
+    /// What it sends in a second; nothing where packets may not be counted.
+    sent: Option<Sent>,
+}
+
+/// What became of a death, in seconds since the kill.
+#[derive(Clone, Copy, Debug, Default)]
+struct Kill {
+    /// Somebody's probe was not answered: ours at the leader, Serf's at any agent.
+    suspected: Option<f64>,
+    /// Ours: down on a first network. Serf: a first agent says `failed`.
+    first: Option<f64>,
+    /// Ours: down on all networks. Serf: the last agent says `failed`.
+    last: Option<f64>,
+}
+
+/// One side of one size.
+struct Side<I> {
+    idle: I,
+    kills: Vec<Kill>,
+}
+
+pub(crate) fn command(args: &Args) -> Result<()> {
+    let mut steps = Steps::default();
+    setup::serf(&mut steps);
+    let programs = if args.built { Programs::of_tests() } else { Programs::shipped()? };
+    let mut missed = Vec::new();
+    for members in &args.members {
+        missed.extend(size(args, *members, &programs)?);
+    }
+    for skipped in &steps.skipped {
+        println!("SKIPPED {skipped}");
+    }
+    ensure!(missed.is_empty(), "goals missed: {}", missed.join("; "));
+    Ok(())
+}
+
+/// The programs that are measured, and the one that makes their files.
+struct Programs {
+    dir: PathBuf,
+    hactl: PathBuf,
+}
+
+impl Programs {
+    /// Builds them as they are shipped. A `hactl` that tests have built already may be named by `HOLDFAST_HACTL`: it is
+    /// not measured, and takes longest to build.
+    fn shipped() -> Result<Self> {
+        let dir = place::target().join("release");
+        let given = std::env::var_os("HOLDFAST_HACTL").map(PathBuf::from);
+        let mut arguments = vec!["build", "--release", "-p", "node-agent", "-p", "controller"];
+        if given.is_none() {
+            arguments.extend(["-p", "hactl"]);
+        }
+        ensure!(place::cargo(&arguments).status()?.success(), "the programs do not build");
+        let hactl = given.unwrap_or_else(|| dir.join("hactl"));
+        Ok(Self { dir, hactl })
+    }
+
+    /// Those of `cargo build --workspace --bins` or of the tests: our own crates optimised, those of others hardly.
+    fn of_tests() -> Self {
+        let dir = place::target().join("debug");
+        let hactl = dir.join("hactl");
+        Self { dir, hactl }
+    }
+}
+
+/// Measures and prints one size. Answers the goals that were missed.
+fn size(args: &Args, members: u32, programs: &Programs) -> Result<Vec<String>> {
+    let kills = args.kills.min((f64::from(members) * MOST_KILLED) as u32).max(1);
+    let span = Duration::from_secs(args.idle);
+    let mut dice = Dice(args.seed ^ u64::from(members));
+    println!("\n{members} members, {kills} kills a side, seed {}, load {}", args.seed, load());
+    let balanced = holdfast(programs, members, "balanced", kills, Some(span), &mut dice)?;
+    println!("    load {}", load());
+    let fast = holdfast(programs, members, "fast", kills, None, &mut dice)?;
+    println!("    load {}", load());
+    let peer = if serf::is_there() {
+        let mut serf = Serf::start(&scratch("serf")?, members)?;
+        println!("  serf: {members} agents, at rest for {} s", args.idle);
+        std::thread::sleep(SETTLE);
+        let idle = serf.idle(span)?;
+        let kills = killed(members, kills, &mut dice, |place| serf.kill(place))?;
+        Some(Side { idle, kills })
+    } else {
+        None
+    };
+    let idle = balanced.idle.context("idling was measured")?;
+    let balanced = Side { idle, kills: balanced.kills };
+    println!("    load {}", load());
+    Ok(report::print(members, &balanced, &fast.kills, peer.as_ref()))
+}
+
+/// Our side, with the times of a profile.
+fn holdfast(
+    programs: &Programs,
+    members: u32,
+    profile: &str,
+    kills: u32,
+    idle: Option<Duration>,
+    dice: &mut Dice,
+) -> Result<Side<Option<OursIdle>>> {
+    let dir = scratch(profile)?;
+    let mut ours = Ours::start(programs, &dir, members, profile)?;
+    println!("  holdfast, profile {profile}: {members} nodes and 3 controllers are well");
+    std::thread::sleep(if idle.is_some() { SETTLE } else { SETTLE_SHORT });
+    ours.wrongly_judged();
+    let idle = idle.map(|span| ours.idle(span)).transpose()?;
+    let wrong = ours.wrongly_judged();
+    ensure!(wrong.is_empty(), "nothing was killed, and judged down: {}", wrong.join(", "));
+    let kills = killed(members, kills, dice, |place| ours.kill(place))?;
+    let wrong = ours.wrongly_judged();
+    ensure!(wrong.is_empty(), "alive, and judged down: {}", wrong.join(", "));
+    Ok(Side { idle, kills })
+}
+
+fn killed(
+    members: u32,
+    kills: u32,
+    dice: &mut Dice,
+    mut kill: impl FnMut(usize) -> Result<Kill>,
+) -> Result<Vec<Kill>> {
+    let mut places: Vec<usize> = (0..members as usize).collect();
+    let mut all = Vec::new();
+    for _ in 0..kills {
+        let chosen = places.swap_remove(dice.below(places.len() as u64) as usize);
+        std::thread::sleep(BETWEEN + BETWEEN.mul_f64(dice.below(1000) as f64 / 1000.0));
+        let seen = kill(chosen)?;
+        let tell = |at: Option<f64>| at.map_or("-".to_owned(), |at| format!("{at:.2}"));
+        let Kill { suspected, first, last } = seen;
+        println!(
+            "    killed: suspected {}, down {}, everywhere {} s",
+            tell(suspected),
+            tell(first),
+            tell(last)
+        );
+        all.push(seen);
+    }
+    Ok(all)
+}
+
+/// An empty directory for what programs write.
+fn scratch(name: &str) -> Result<PathBuf> {
+    let dir = place::target().join("bench-detect").join(name);
+    if dir.exists() {
+        std::fs::remove_dir_all(&dir).with_context(|| dir.display().to_string())?;
+    }
+    std::fs::create_dir_all(&dir).with_context(|| dir.display().to_string())?;
+    Ok(dir)
+}
+
+/// The machine's load averages.
+fn load() -> String {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split_whitespace().take(3).collect::<Vec<_>>().join(" ")
+}
+
+/// Numbers that look random, from a seed.
+struct Dice(u64);
+
+impl Dice {
+    /// The next one, below a bound.
+    fn below(&mut self, bound: u64) -> u64 {
+        // Steele, Lea, Flood: SplitMix64.
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % bound.max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_killed_follows_from_the_seed_and_nobody_is_killed_twice() {
+        let order = |seed| {
+            let mut order = Vec::new();
+            let mut dice = Dice(seed);
+            let mut places: Vec<usize> = (0..30).collect();
+            for _ in 0..6 {
+                order.push(places.swap_remove(dice.below(places.len() as u64) as usize));
+            }
+            order
+        };
+        assert_eq!(order(1), order(1));
+        assert_ne!(order(1), order(2));
+        let mut once = order(1);
+        once.sort_unstable();
+        once.dedup();
+        assert_eq!(once.len(), 6);
+    }
+}
