@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+mod bench_masakari;
 mod bench_recovery;
 mod bench_sim;
 mod bless;
@@ -23,6 +24,7 @@ mod sim_ci;
 mod steps;
 mod test;
 mod test_bmc;
+mod test_nova;
 mod tool;
 mod watchdog;
 
@@ -43,6 +45,11 @@ enum Command {
     Test,
     /// Every driver against every way in which a BMC may behave, and fifty BMCs at once
     TestBmc,
+    /// Recoveries on a real Nova: every state of a server, every part that fails, every way back
+    TestNova {
+        /// Acts to play; without, all
+        acts: Vec<String>,
+    },
     /// Kill QEMU guests in many ways, and measure each reset against its bound
     TestWatchdog {
         /// Whose times: fast, balanced, calm, or short: those of a run that shall end soon
@@ -74,6 +81,12 @@ enum Command {
         /// VMs of each
         #[arg(long, default_value_t = 50)]
         vms: u16,
+    },
+    /// Twenty servers of a lost host: Masakari's seconds and ours, on the same real Nova; fails when the goal is missed
+    BenchMasakari {
+        /// Only one of them: holdfast or masakari
+        #[arg(value_parser = ["holdfast", "masakari"])]
+        only: Option<String>,
     },
     /// How fast the simulator is, for 9 to 1000 nodes; fails when a goal is missed
     BenchSim,
@@ -112,11 +125,13 @@ fn main() -> ExitCode {
         Some(Command::Check) => check::command(),
         Some(Command::Test) => test::command(),
         Some(Command::TestBmc) => test_bmc::command(),
+        Some(Command::TestNova { acts }) => test_nova::command(&acts),
         Some(Command::TestWatchdog { profile }) => watchdog::command(&profile),
         Some(Command::Bless { arguments }) => bless::command(&arguments),
         Some(Command::Docs) => docs::command(),
         Some(Command::Mutants { names, write }) => mutants::command(&names, write),
         Some(Command::BenchRecovery { nodes, vms }) => bench_recovery::command(nodes, vms),
+        Some(Command::BenchMasakari { only }) => bench_masakari::command(only.as_deref()),
         Some(Command::BenchSim) => bench_sim::command(),
         Some(Command::SimCi { seeds, from, threads }) => sim_ci::command(seeds, from, threads),
         Some(Command::LabTimes { runs, nodes }) => lab_times::command(runs, nodes),
