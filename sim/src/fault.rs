@@ -46,6 +46,8 @@ pub enum Deed {
     DiskFails(u8),
     /// A user has a VM migrated, live.
     UserMigrates(Uuid),
+    /// An operator has a VM evacuated by hand, wherever Nova likes.
+    UserEvacuates(Uuid),
     /// The guest of a VM dies as soon as it starts anywhere, and nobody tells Nova.
     GuestDies(Uuid),
     /// Somebody starts the guest of a VM here, past Nova.
@@ -208,6 +210,7 @@ impl World {
                 }
             }
             Deed::UserMigrates(vm) => self.user_migrates(vm),
+            Deed::UserEvacuates(vm) => self.evacuate_by_hand(vm),
             Deed::GuestDies(vm) => {
                 self.ghost.doomed.insert(vm);
             }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use fencing::{BootId, IncidentId};
 use mutants::{Mutant, is_on};
 
+use super::foreign::is_queued;
 use crate::core::Controller;
 use crate::effect::Effect;
 use crate::guard::is_quarantined;
@@ -97,16 +98,8 @@ impl Controller {
     /// No evacuation of this source may still be queued: Nova would run it although the source is back. When the records
     /// that say so were read: what the agents are asked after it sees whatever an order that ended before has left.
     fn no_order_queued(&mut self, incident: &Incident) -> Result<Duration, String> {
-        let queued = |status: &MigrationStatus| {
-            matches!(
-                status,
-                MigrationStatus::Accepted
-                    | MigrationStatus::Preparing
-                    | MigrationStatus::PreMigrating
-            )
-        };
         let (read_at, records) = self.fresh_records(incident).ok_or("Nova's migration records")?;
-        match records.iter().filter(|record| queued(&record.status)).count() {
+        match records.iter().filter(|record| is_queued(record)).count() {
             0 => Ok(read_at),
             n => Err(format!("{n} evacuations that Nova has not finished")),
         }

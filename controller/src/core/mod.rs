@@ -24,6 +24,7 @@ mod enroll;
 mod explain;
 mod fence;
 mod follow;
+mod foreign;
 mod fresh;
 mod give_back;
 mod inventory;

@@ -196,6 +196,9 @@ impl Controller {
             self.park(incident.id, id, why, out);
             return;
         }
+        if self.waits_for_foreign(incident, id, &server, out) {
+            return;
+        }
         let destination = match (&vm.same, migration_kind(incident)) {
             (Some(same), _) if !mutants::is_on(mutants::Mutant::M64) => Some(same.clone()),
             (_, MigrationKind::LiveMigration) => None,
@@ -385,7 +388,7 @@ impl Controller {
         self.pause_vm_for(incident, vm, TRY_AGAIN);
     }
 
-    fn pause_vm_for(&mut self, incident: IncidentId, vm: Uuid, pause: Duration) {
+    pub(super) fn pause_vm_for(&mut self, incident: IncidentId, vm: Uuid, pause: Duration) {
         let at = self.now + pause;
         if let Some(work) = self.work(incident) {
             work.vm_not_before.insert(vm, at);
