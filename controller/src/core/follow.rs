@@ -39,8 +39,9 @@ impl Controller {
         let Some(work) = self.work(incident.id) else { return };
         let since = *work.unknown_since.entry(id).or_insert(now);
         let Some((read_at, records)) = &work.records else { return };
+        let read_at = *read_at;
         // Records read before the attempt say nothing about it.
-        if *read_at < since {
+        if read_at < since {
             return;
         }
         let ours = |record: &&MigrationRecord| record.server == id && record.id > past;
@@ -50,6 +51,9 @@ impl Controller {
                 work.record_of.insert(id, record.id);
                 self.judge_record(incident, id, &record, since, out);
             }
+            // That there is none says something only after the longest time that a POST can be held up. What was read before
+            // is no answer: Nova may have been silent since.
+            None if read_at < since + self.settings.waits.unknown => {}
             None => self.without_trace(incident, id, vm, named, since, out),
         }
     }
