@@ -1,6 +1,6 @@
 //! What happens to the decision core. Everything is authenticated and opened by the shell before it comes here.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use fencing::bmc;
 use fencing::lease;
@@ -95,6 +95,11 @@ pub enum Event {
     MatrixFile {
         /// Its text.
         text: String,
+    },
+    /// Whoever has this address says, without a signature, that it writes a crash dump.
+    Dumping {
+        /// Where from.
+        from: IpAddr,
     },
 }
 

@@ -116,6 +116,7 @@ fn the_examples_of_the_help_load() {
     let waits = EXAMPLE.lines().filter_map(|line| line.strip_prefix("# "));
     let waits: String = waits
         .skip_while(|line| !line.starts_with("[waits]"))
+        .take_while(|line| !line.starts_with("[kdump]"))
         .map(|line| format!("{line}\n"))
         .collect();
     let text = format!("{}\n{waits}", here(EXAMPLE));

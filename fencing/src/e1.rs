@@ -96,6 +96,11 @@ impl PowerOff {
         Self { level, kind, ..self }
     }
 
+    /// Whether anything was asked of the level.
+    pub fn has_begun(&self) -> bool {
+        self.tries > 0
+    }
+
     /// Which of the node's levels it goes by.
     pub fn level(&self) -> u8 {
         self.level

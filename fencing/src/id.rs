@@ -33,24 +33,28 @@ pub struct IncidentId(pub u64);
 
 /// The order of the bytes, as two numbers: every look-up by node compares some of them.
 impl Ord for NodeId {
+    #[inline]
     fn cmp(&self, other: &Self) -> Ordering {
         self.0.as_u128().cmp(&other.0.as_u128())
     }
 }
 
 impl PartialOrd for NodeId {
+    #[inline]
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
 impl Ord for BootId {
+    #[inline]
     fn cmp(&self, other: &Self) -> Ordering {
         self.0.as_u128().cmp(&other.0.as_u128())
     }
 }
 
 impl PartialOrd for BootId {
+    #[inline]
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }

@@ -51,6 +51,8 @@ const STATES: [&str; 13] = [
 ];
 /// How far a VM of an incident can come.
 const PROGRESS: [&str; 5] = ["waiting", "attempted", "sent", "moved", "parked"];
+/// What a drill can try.
+const DRILLS: [&str; 2] = ["BMC", "watchdog"];
 /// Actions that leave an incident behind; `none` leaves nothing.
 const ACTIONS: [&str; 5] = ["notify", "disable", "migrate", "fence", "evacuate"];
 impl Ci {
@@ -145,13 +147,14 @@ fn not_met(totals: &Totals, seeds: u64) -> Vec<String> {
     let named = |of: &std::collections::BTreeMap<&'static str, u64>| -> BTreeSet<String> {
         of.iter().filter(|(_, times)| **times > 0).map(|(name, _)| (*name).to_owned()).collect()
     };
-    let lists: [(&str, &[&str], BTreeSet<String>); 6] = [
+    let lists: [(&str, &[&str], BTreeSet<String>); 7] = [
         ("fault", &kinds, met(&totals.faults)),
         ("state of an incident", &STATES, met(&totals.states)),
         ("progress of a VM", &PROGRESS, named(&totals.progress)),
         ("matrix action", &ACTIONS, named(&totals.actions)),
         ("refusal", &GUARDS, met(&totals.refusals)),
         ("class of evidence", &EVIDENCE, named(&totals.evidence)),
+        ("drill of a", &DRILLS, named(&totals.drills)),
     ];
     for (what, wanted, met) in lists {
         let not = wanted.iter().filter(|name| !met.contains(**name));

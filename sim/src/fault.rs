@@ -46,6 +46,8 @@ pub enum Deed {
     DiskFails(u8),
     /// A user has a VM migrated, live.
     UserMigrates(Uuid),
+    /// An operator has a VM evacuated by hand, wherever Nova likes.
+    UserEvacuates(Uuid),
     /// The guest of a VM dies as soon as it starts anywhere, and nobody tells Nova.
     GuestDies(Uuid),
     /// Somebody starts the guest of a VM here, past Nova.
@@ -60,6 +62,8 @@ pub enum Deed {
     Hang(u16),
     /// A node's kernel crashes, and its crash kernel says so.
     Crash(u16),
+    /// It crashes, and its crash kernel writes a dump for so long.
+    Dump(u16, Duration),
     /// It goes on.
     Unhang(u16),
     /// A node's sentinel is stopped, for a time or until it is resumed.
@@ -206,6 +210,7 @@ impl World {
                 }
             }
             Deed::UserMigrates(vm) => self.user_migrates(vm),
+            Deed::UserEvacuates(vm) => self.evacuate_by_hand(vm),
             Deed::GuestDies(vm) => {
                 self.ghost.doomed.insert(vm);
             }
@@ -219,6 +224,7 @@ impl World {
             }
             Deed::Hang(node) => self.hang(node),
             Deed::Crash(node) => self.crash(node),
+            Deed::Dump(node, span) => self.dump(node, span),
             Deed::Unhang(node) => self.unhang(node),
             Deed::StallSentinel(node, span) => self.stall_sentinel(node, span),
             Deed::StallAtFeed(node, span) => {

@@ -7,10 +7,12 @@
 // A panic is how a test fails, and clippy does not know the functions of an integration test for tests.
 #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm)]
 
+#[allow(dead_code, reason = "the scenarios use more of it")]
 #[path = "nova_contract/raw.rs"]
 mod raw;
 #[path = "nova_contract/story.rs"]
 mod story;
+#[allow(dead_code, reason = "the scenarios use more of it")]
 #[path = "nova_contract/world.rs"]
 mod world;
 

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 mod bench_detect;
+mod bench_masakari;
 mod bench_pauses;
 mod bench_recovery;
 mod bench_scale;
@@ -26,6 +27,7 @@ mod sim_ci;
 mod steps;
 mod test;
 mod test_bmc;
+mod test_nova;
 mod tool;
 mod watchdog;
 
@@ -46,6 +48,11 @@ enum Command {
     Test,
     /// Every driver against every way in which a BMC may behave, and fifty BMCs at once
     TestBmc,
+    /// Recoveries on a real Nova: every state of a server, every part that fails, every way back
+    TestNova {
+        /// Acts to play; without, all
+        acts: Vec<String>,
+    },
     /// Kill QEMU guests in many ways, and measure each reset against its bound
     TestWatchdog {
         /// Whose times: fast, balanced, calm, or short: those of a run that shall end soon
@@ -84,6 +91,12 @@ enum Command {
     },
     /// How the time to a verdict and a node's cost grow with the nodes, in the simulator: a table and a plot
     BenchScale(bench_scale::Args),
+    /// Twenty servers of a lost host: Masakari's seconds and ours, on the same real Nova; fails when the goal is missed
+    BenchMasakari {
+        /// Only one of them: holdfast or masakari
+        #[arg(value_parser = ["holdfast", "masakari"])]
+        only: Option<String>,
+    },
     /// How fast the simulator is, for 9 to 1000 nodes; fails when a goal is missed
     BenchSim,
     /// Thousands of explorations, meant for CI; fails also where something was never met
@@ -121,6 +134,7 @@ fn main() -> ExitCode {
         Some(Command::Check) => check::command(),
         Some(Command::Test) => test::command(),
         Some(Command::TestBmc) => test_bmc::command(),
+        Some(Command::TestNova { acts }) => test_nova::command(&acts),
         Some(Command::TestWatchdog { profile }) => watchdog::command(&profile),
         Some(Command::Bless { arguments }) => bless::command(&arguments),
         Some(Command::Docs) => docs::command(),
@@ -129,6 +143,7 @@ fn main() -> ExitCode {
         Some(Command::BenchRecovery { nodes, vms }) => bench_recovery::command(nodes, vms),
         Some(Command::BenchPauses(args)) => bench_pauses::command(&args),
         Some(Command::BenchScale(args)) => bench_scale::command(&args),
+        Some(Command::BenchMasakari { only }) => bench_masakari::command(only.as_deref()),
         Some(Command::BenchSim) => bench_sim::command(),
         Some(Command::SimCi { seeds, from, threads }) => sim_ci::command(seeds, from, threads),
         Some(Command::LabTimes { runs, nodes }) => lab_times::command(runs, nodes),

@@ -45,6 +45,12 @@ pub(crate) fn all(steps: &mut Steps) {
     steps.step("Python environment with sushy-tools", sushy);
 }
 
+/// Adds the installing of what the tests with a real Nova need.
+pub(crate) fn for_nova(steps: &mut Steps) {
+    steps.step("Debian packages", packages);
+    steps.step("Python environment with Nova", python);
+}
+
 /// Adds the installing of what the tests of BMCs need.
 pub(crate) fn for_bmcs(steps: &mut Steps) {
     steps.step("Debian packages", packages);

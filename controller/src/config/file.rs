@@ -16,7 +16,7 @@ use toml::de::ValueDeserializer;
 use super::problem::{Page, Problems, Text};
 use super::table::{At, Table, address, host_name, parse, path, uuid};
 use super::{
-    Api, Config, Controller, Inventory, MOST_NETWORKS, Network, inventory, policy, record,
+    Api, Config, Controller, Inventory, MOST_NETWORKS, Network, inventory, kdump, policy, record,
     recovery, secret, waits,
 };
 use crate::core::Recovery;
@@ -52,7 +52,8 @@ pub(super) fn read(file: &Path, text: &str, problems: &mut Problems) -> Option<C
     let confirm_by_census = top.flag("confirm_by_census", true, page);
     let watchdog_test = top.flag("require_watchdog_test", true, page);
     let times = waits::times(&mut top, page);
-    let waits = waits::waits(&mut top, times.as_ref(), lab, page);
+    let mut waits = waits::waits(&mut top, times.as_ref(), lab, page);
+    let kdump = kdump::read(&mut top, &mut waits, page);
     let (key, key_at) = own_key(&mut top, folder, page);
     let peer_key = top
         .path("peer_key_file", "peer_key_file = \"/etc/holdfast/peer.key\"", folder, page)
@@ -139,6 +140,7 @@ pub(super) fn read(file: &Path, text: &str, problems: &mut Problems) -> Option<C
         policy_file: policy_file.map(|file| file.value),
         recovery: Recovery { pace, policy, reserved },
         waits,
+        kdump,
         record,
         lab,
         confirm_by_census,

@@ -4,6 +4,7 @@
 mod device;
 mod file;
 mod inventory;
+mod kdump;
 mod policy;
 mod problem;
 mod record;
@@ -79,6 +80,8 @@ pub struct Config {
     pub recovery: Recovery,
     /// Waits of the core.
     pub waits: Waits,
+    /// Where crash kernels tell of their dumps; `None` where no power-off waits for one.
+    pub kdump: Option<SocketAddr>,
     /// Bytes that all records of events may have; 0: none is written.
     pub record: u64,
     /// Whether shortened waits are permitted. Never in production.

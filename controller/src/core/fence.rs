@@ -28,7 +28,7 @@ const VERIFY_AGAIN: Duration = Duration::from_secs(15);
 impl Controller {
     /// Looks after one fence.
     pub(super) fn advance_fence(&mut self, id: IncidentId, out: &mut Vec<Effect>) {
-        let Some(incident) = self.registry.incidents().get(&id).cloned() else { return };
+        let Some(incident) = self.incident(id) else { return };
         let Some(epoch) = incident.fence().map(|fence| fence.epoch) else { return };
         self.begin_fence(&incident, epoch, out);
         if incident.is_watchdog_drill() {
@@ -38,7 +38,9 @@ impl Controller {
             return;
         }
         if self.may_strike(&incident, epoch) {
-            self.ask_bmc(&incident);
+            if !self.lets_it_dump(&incident, epoch, out) {
+                self.ask_bmc(&incident);
+            }
             self.spread_event(&incident, epoch, out);
         }
         self.advance_lease(&incident, epoch, out);
@@ -104,7 +106,7 @@ impl Controller {
         let watching = Self::is_watching(incident);
         let page_after = match arming.filter(|_| watching) {
             Some(arming) => arming.times.wait_after_intent() + PAGE_AFTER,
-            None => PAGE_AFTER,
+            None => PAGE_AFTER + self.settings.waits.dump_begins,
         };
         let t0 = self.intent_known.get(&epoch.index).copied();
         let Some(work) = self.work(incident.id) else { return };
@@ -233,6 +235,9 @@ impl Controller {
         let untried =
             believed.iter().any(|level| !work.spent.contains(level) && Some(*level) != present);
         let by_bmc = match &work.power {
+            Some(_) if work.waits_for_dump => {
+                Some("its power-off waits for a crash dump".to_owned())
+            }
             Some(_) if untried => None,
             Some(power) if !work.spent.is_empty() => Some(
                 power.trouble().map_or("no level gives evidence".to_owned(), ToString::to_string),

@@ -11,6 +11,7 @@ use std::time::Duration;
 use fencing::{BootId, IncidentId};
 use mutants::{Mutant, is_on};
 
+use super::foreign::is_queued;
 use crate::core::Controller;
 use crate::effect::Effect;
 use crate::guard::is_quarantined;
@@ -29,7 +30,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(2);
 impl Controller {
     /// Looks after a node that is to come back.
     pub(super) fn advance_return(&mut self, id: IncidentId, out: &mut Vec<Effect>) {
-        let Some(incident) = self.registry.incidents().get(&id).cloned() else { return };
+        let Some(incident) = self.incident(id) else { return };
         self.judge_watchdog(&incident, out);
         if incident.state == State::Released {
             self.return_to_service(&incident, out);
@@ -97,16 +98,8 @@ impl Controller {
     /// No evacuation of this source may still be queued: Nova would run it although the source is back. When the records
     /// that say so were read: what the agents are asked after it sees whatever an order that ended before has left.
     fn no_order_queued(&mut self, incident: &Incident) -> Result<Duration, String> {
-        let queued = |status: &MigrationStatus| {
-            matches!(
-                status,
-                MigrationStatus::Accepted
-                    | MigrationStatus::Preparing
-                    | MigrationStatus::PreMigrating
-            )
-        };
         let (read_at, records) = self.fresh_records(incident).ok_or("Nova's migration records")?;
-        match records.iter().filter(|record| queued(&record.status)).count() {
+        match records.iter().filter(|record| is_queued(record)).count() {
             0 => Ok(read_at),
             n => Err(format!("{n} evacuations that Nova has not finished")),
         }
@@ -207,7 +200,7 @@ impl Controller {
 
     /// Looks after an incident that disables or migrates.
     pub(super) fn advance_migration(&mut self, id: IncidentId, out: &mut Vec<Effect>) {
-        let Some(incident) = self.registry.incidents().get(&id).cloned() else { return };
+        let Some(incident) = self.incident(id) else { return };
         if !self.settings.nova {
             self.tell_once(id, "nova", "no Nova is configured".to_owned(), out);
             return;
@@ -249,7 +242,7 @@ impl Controller {
 
     /// Ends an incident that did not fence, once its node is well.
     pub(super) fn close_when_well(&mut self, id: IncidentId, out: &mut Vec<Effect>) {
-        let Some(incident) = self.registry.incidents().get(&id).cloned() else { return };
+        let Some(incident) = self.incident(id) else { return };
         // A planned work ends when its operator says so, or its time is over.
         let in_work = incident.course == Course::Soft(Kind::PlannedWork)
             && self.registry.node(incident.node).is_some_and(|node| node.maintenance.is_some());

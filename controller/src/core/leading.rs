@@ -15,6 +15,7 @@ use super::check::Checked;
 use super::cloud::{CloudView, List};
 use super::drill::Drilling;
 use super::enroll::Enrolling;
+use super::foreign::Foreign;
 use super::pace::Bucket;
 use super::reserve::Reserving;
 use super::survey::Survey;
@@ -151,6 +152,10 @@ pub(super) struct Work {
     pub(super) power: Option<PowerOff>,
     /// Since when that level is used.
     pub(super) level_since: Duration,
+    /// Whether its power-off has waited for a crash dump that had begun.
+    pub(super) dumps: bool,
+    /// Whether its power-off waits for one to begin or to end.
+    pub(super) waits_for_dump: bool,
     /// Levels that have had their time without evidence.
     pub(super) spent: BTreeSet<u8>,
     /// Levels that said last that the node is not off.
@@ -203,6 +208,8 @@ pub(super) struct Work {
     pub(super) busy: BTreeMap<Uuid, Duration>,
     /// Since when a VM that came up is being shut off again.
     pub(super) stopping: BTreeMap<Uuid, Duration>,
+    /// Orders that are none of a VM's attempts.
+    pub(super) foreign: BTreeMap<Uuid, Foreign>,
     /// No new attempt of this VM before.
     pub(super) vm_not_before: BTreeMap<Uuid, Duration>,
     /// Since when no node could take its VMs.

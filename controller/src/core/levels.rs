@@ -115,7 +115,7 @@ impl Controller {
         reply: &Reply,
         out: &mut Vec<Effect>,
     ) {
-        let Some(incident) = self.registry.incidents().get(&id).cloned() else { return };
+        let Some(incident) = self.incident(id) else { return };
         let name = self.name(incident.node);
         let said = step(level, &reply.to_string());
         out.push(Effect::journal("bmc", format!("{name} {said}")));
@@ -150,7 +150,7 @@ impl Controller {
         reply: &Reply,
         out: &mut Vec<Effect>,
     ) {
-        let Some(incident) = self.registry.incidents().get(&id).cloned() else { return };
+        let Some(incident) = self.incident(id) else { return };
         let name = self.name(incident.node);
         out.push(Effect::journal("bmc", format!("{name} {}", step(level, &reply.to_string()))));
         let Some(work) = self.work(id) else { return };

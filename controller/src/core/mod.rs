@@ -15,13 +15,16 @@ mod ask_guards;
 mod cell;
 mod check;
 mod cloud;
+mod copies;
 mod cosign;
 mod decide;
 mod drill;
+mod dump;
 mod enroll;
 mod explain;
 mod fence;
 mod follow;
+mod foreign;
 mod fresh;
 mod give_back;
 mod inventory;
@@ -59,6 +62,7 @@ use crate::registry::{Command, Enrolment, Registry};
 pub use lives::{Lives, Patience, Turn};
 pub use settings::{Pace, Peer, Recovery, SNAPSHOT_EVERY, Settings, Waits};
 
+use copies::Copies;
 use leading::Leading;
 use outbox::Outbox;
 use sentinels::Sentinels;
@@ -76,9 +80,12 @@ pub struct Controller {
     rng: ChaCha8Rng,
     raft: Raft,
     registry: Registry,
+    copies: Copies,
     matrix: Matrix,
     sights: Vec<Sight>,
     sentinels: Sentinels,
+    /// When a node's crash kernel said last that it writes a dump.
+    dumps: BTreeMap<NodeId, Duration>,
     /// Indexes and nodes of the intents in the part of the log that is not applied yet: none of these nodes is acked
     /// (rule 8).
     tail_intents: Vec<(u64, NodeId)>,
@@ -125,8 +132,10 @@ impl Controller {
             settings,
             rng,
             registry: Registry::default(),
+            copies: Copies::default(),
             sights,
             sentinels: Sentinels::default(),
+            dumps: BTreeMap::new(),
             tail_intents: Vec::new(),
             held_at_start,
             intent_known: BTreeMap::new(),
@@ -175,6 +184,7 @@ impl Controller {
                 self.stir();
                 self.enrol(out);
             }
+            Event::Dumping { from } => self.dump_heard(from),
             Event::Policy { policy } => self.settings.recovery.policy = policy,
             Event::MatrixFile { text } => {
                 let command = Command::Matrix { text, by: "file (SIGHUP)".to_owned() };

@@ -3,6 +3,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use fencing::IncidentId;
@@ -82,17 +83,14 @@ impl Controller {
     /// Begins with the VMs that are next, as far as the windows have room: each begins by a look at it.
     pub(super) fn start_waiting(&mut self, out: &mut Vec<Effect>) {
         let pace = self.settings.recovery.pace;
-        let moving: Vec<Incident> = self
-            .registry
-            .open_incidents()
-            .filter(|incident| is_moving(incident))
-            .cloned()
-            .collect();
         let waits =
             |incident: &Incident| incident.vms.values().any(|vm| vm.progress == Progress::Waiting);
-        if !moving.iter().any(waits) {
+        let moving = || self.registry.open_incidents().filter(|incident| is_moving(incident));
+        if !moving().any(waits) {
             return;
         }
+        let moving: Vec<IncidentId> = moving().map(|incident| incident.id).collect();
+        let moving: Vec<_> = moving.into_iter().filter_map(|id| self.incident(id)).collect();
         self.list_is_fresh(List::Hypervisors, ROOM_FOR);
         let mut flow = self.flow(&moving);
         if flow.cloud >= pace.cloud {
@@ -122,7 +120,7 @@ impl Controller {
 
     /// Waiting VMs that may begin as far as they themselves are concerned: the higher priority first, then those that do
     /// not flap, then those of the older incident, then those that were tried less often.
-    fn queue<'a>(&mut self, moving: &'a [Incident], flow: &Flow) -> Vec<(&'a Incident, Uuid)> {
+    fn queue<'a>(&mut self, moving: &'a [Arc<Incident>], flow: &Flow) -> Vec<(&'a Incident, Uuid)> {
         let now = self.now;
         let mut queue = Vec::new();
         for incident in moving {
@@ -146,7 +144,7 @@ impl Controller {
                         vm.attempts + vm.voids,
                         *id,
                     );
-                    queue.push((key, incident));
+                    queue.push((key, &**incident));
                 }
             }
         }
@@ -166,7 +164,7 @@ impl Controller {
         (now.saturating_sub(since) >= Duration::from_secs(wait.into())).then_some(order)
     }
 
-    fn flow(&mut self, moving: &[Incident]) -> Flow {
+    fn flow(&mut self, moving: &[Arc<Incident>]) -> Flow {
         let mut flow = Flow::default();
         for incident in moving {
             let cell = self.cell_of(incident);

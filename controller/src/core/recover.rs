@@ -28,7 +28,7 @@ const SERVICES_FOR: Duration = Duration::from_secs(10);
 impl Controller {
     /// Looks after one recovery.
     pub(super) fn advance_recovery(&mut self, id: IncidentId, out: &mut Vec<Effect>) {
-        let Some(incident) = self.registry.incidents().get(&id).cloned() else { return };
+        let Some(incident) = self.incident(id) else { return };
         self.end_event(&incident);
         let Some(fenced) = self.registry.fenced(id) else { return };
         let only_fences = incident.fence().is_some_and(|fence| !fence.evacuate);
@@ -165,7 +165,7 @@ impl Controller {
 
     fn node_answered(&mut self, id: IncidentId, reply: Reply, out: &mut Vec<Effect>) {
         let now = self.now;
-        let Some(incident) = self.registry.incidents().get(&id).cloned() else { return };
+        let Some(incident) = self.incident(id) else { return };
         let Some(work) = self.work(id) else { return };
         work.call = None;
         match reply {

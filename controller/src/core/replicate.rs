@@ -3,6 +3,7 @@
 use fencing::{ControllerId, NodeId};
 use mutants::{Mutant, is_on};
 
+use super::copies::Copies;
 use crate::core::{Controller, Leading};
 use crate::effect::{Effect, PeerMessage};
 use crate::raft::{Index, Output, Raft};
@@ -98,6 +99,7 @@ impl Controller {
         match Registry::from_bytes(state) {
             Ok(registry) => {
                 self.registry = registry;
+                self.copies = Copies::default();
                 let open: Vec<u64> = self
                     .registry
                     .open_incidents()

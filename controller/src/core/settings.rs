@@ -137,6 +137,10 @@ pub struct Waits {
     pub storm_over: Duration,
     /// How often a BMC is read while its node is well.
     pub bmc_check: Duration,
+    /// A power-off waits this long for a crash dump to begin.
+    pub dump_begins: Duration,
+    /// And this long, from the intent on, for one to end that has begun.
+    pub dump_ends: Duration,
 }
 
 impl Default for Waits {
@@ -152,6 +156,8 @@ impl Default for Waits {
             quarantine_within: Duration::from_secs(6 * 3600),
             storm_over: Duration::from_secs(120),
             bmc_check: Duration::from_secs(600),
+            dump_begins: Duration::ZERO,
+            dump_ends: Duration::ZERO,
         }
     }
 }

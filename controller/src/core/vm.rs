@@ -159,7 +159,7 @@ impl Controller {
         if let Some(work) = self.work(id) {
             work.vm_calls.remove(&vm);
         }
-        let Some(incident) = self.registry.incidents().get(&id).cloned() else { return };
+        let Some(incident) = self.incident(id) else { return };
         match (step, reply) {
             (VmStep::Look, Reply::Server(server)) => self.looked(&incident, vm, server, out),
             (VmStep::Confirm, Reply::Server(server)) => self.confirm(&incident, vm, server, out),
@@ -194,6 +194,9 @@ impl Controller {
         }
         if let Some(why) = immovable(incident, &server.vm_state, server.task_state.as_deref()) {
             self.park(incident.id, id, why, out);
+            return;
+        }
+        if self.waits_for_foreign(incident, id, &server, out) {
             return;
         }
         let destination = match (&vm.same, migration_kind(incident)) {
@@ -385,7 +388,7 @@ impl Controller {
         self.pause_vm_for(incident, vm, TRY_AGAIN);
     }
 
-    fn pause_vm_for(&mut self, incident: IncidentId, vm: Uuid, pause: Duration) {
+    pub(super) fn pause_vm_for(&mut self, incident: IncidentId, vm: Uuid, pause: Duration) {
         let at = self.now + pause;
         if let Some(work) = self.work(incident) {
             work.vm_not_before.insert(vm, at);

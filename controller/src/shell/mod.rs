@@ -13,6 +13,7 @@ mod carry;
 mod error;
 mod incoming;
 mod journal;
+mod kdump;
 mod outgoing;
 mod ports;
 pub mod program;

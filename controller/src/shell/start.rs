@@ -18,7 +18,7 @@ use super::journal::Journal;
 use super::outgoing::{Outgoing, Waiting};
 use super::ports::{self, LeasePort, NodeKeys};
 use super::recorder::Recorder;
-use super::{Incoming, QUEUE, RunError, Shell, renew, starts};
+use super::{Incoming, QUEUE, RunError, Shell, kdump, renew, starts};
 use crate::config::Config;
 use crate::core::{Lives, Patience, Peer, SNAPSHOT_EVERY, Settings};
 use crate::detect::member_id;
@@ -53,6 +53,9 @@ pub(super) async fn start(config: Config) -> Result<Shell, RunError> {
     let mut tasks = JoinSet::new();
     let (gossip, lease) = open_ports(&config, boot, &sender, &keys_seen, &mut tasks).await?;
     let peers = open_peers(&config, &sender, &mut tasks).await?;
+    if let Some(address) = config.kdump {
+        tasks.spawn(kdump::listen(kdump::open(address).await?, sender.clone()));
+    }
     let api = tcp("API", config.api.listen).await?;
     tasks.spawn(serve::serve(api, config.api.token.clone(), sender.clone()));
     if let Some(client) = &nova {

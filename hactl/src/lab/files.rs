@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 use std::io;
 use std::net::SocketAddrV4;
-use std::path::Path;
 
 use fencing::sign::KeyPair;
 
@@ -44,7 +43,11 @@ impl NovaAccess {
     pub(super) fn standin(plan: &Plan, auth_url: &str, secrets: &Secrets) -> Self {
         let file = plan.dir.join("nova.password");
         debug_assert!(!secrets.nova.is_empty(), "written before");
-        let table = nova_table(auth_url, "admin", &file, "RegionOne");
+        let table = format!(
+            "\n[nova]\nauth_url = \"{auth_url}\"\nuser = \"admin\"\npassword_file = \"{}\"\n\
+             project = \"admin\"\nregion = \"RegionOne\"\n\n",
+            file.display()
+        );
         Self { table, census: true, host: "node" }
     }
 
@@ -55,17 +58,14 @@ impl NovaAccess {
 
     /// A real Nova.
     pub(super) fn real(real: &RealNova) -> Self {
-        let table = nova_table(&real.auth_url, &real.user, &real.password_file, &real.region);
+        let RealNova { auth_url, credential_id, credential_secret_file, region } = real;
+        let table = format!(
+            "\n[nova]\nauth_url = \"{auth_url}\"\ncredential_id = \"{credential_id}\"\n\
+             credential_secret_file = \"{}\"\nregion = \"{region}\"\n\n",
+            credential_secret_file.display()
+        );
         Self { table, census: false, host: "compute" }
     }
-}
-
-fn nova_table(auth_url: &str, user: &str, password_file: &Path, region: &str) -> String {
-    format!(
-        "\n[nova]\nauth_url = \"{auth_url}\"\nuser = \"{user}\"\npassword_file = \"{}\"\n\
-         project = \"admin\"\nregion = \"{region}\"\n\n",
-        password_file.display()
-    )
 }
 
 /// Makes all directories and files.

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 pub(super) struct RealNova {
     /// Keystone.
     pub(super) auth_url: String,
-    /// User.
-    pub(super) user: String,
-    /// File that holds the password.
-    pub(super) password_file: PathBuf,
+    /// Id of the application credential that an operator makes for Holdfast.
+    pub(super) credential_id: String,
+    /// File that holds its secret.
+    pub(super) credential_secret_file: PathBuf,
     /// Region.
     pub(super) region: String,
 }
@@ -25,10 +25,14 @@ impl RealNova {
             line.map(str::to_owned)
                 .ok_or_else(|| anyhow::anyhow!("{}: no line {key}=...", path.display()))
         };
+        let id_file = value("HOLDFAST_NOVA_CREDENTIAL_ID_FILE")?;
         Ok(Self {
             auth_url: value("HOLDFAST_NOVA_AUTH_URL")?,
-            user: value("HOLDFAST_NOVA_USERNAME")?,
-            password_file: value("HOLDFAST_NOVA_PASSWORD_FILE")?.into(),
+            credential_id: std::fs::read_to_string(&id_file)
+                .map_err(|error| anyhow::anyhow!("{id_file}: {error}"))?
+                .trim()
+                .to_owned(),
+            credential_secret_file: value("HOLDFAST_NOVA_CREDENTIAL_SECRET_FILE")?.into(),
             region: value("HOLDFAST_NOVA_REGION")?,
         })
     }

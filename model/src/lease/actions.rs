@@ -36,8 +36,8 @@ pub enum Action {
     Opens,
     /// The sentinel closes the device with magic.
     Closes,
-    /// The node adopts the next committed entry.
-    NodeAdopts,
+    /// The node adopts the committed entries up to this n.
+    NodeAdopts(u8),
     /// The leader hears the node's own n.
     NodeReports,
     /// A renewal of the node is held up.
@@ -115,7 +115,7 @@ impl Lease {
             }
         }
         match node.feeding {
-            Feeding::Idle if node.open && self.stands(s) => actions.push(Action::Checks),
+            Feeding::Idle if self.may_feed(s) => actions.push(Action::Checks),
             Feeding::Checked => actions.push(Action::Feeds),
             Feeding::Fed => actions.push(Action::Rereads),
             Feeding::Idle => {}
@@ -128,7 +128,7 @@ impl Lease {
         }
         let own = s.log.at(node.n);
         let leased = self.has_lease(s) || self.breaks(Mutant::OpensWithoutLease);
-        if !node.open && leased && (own.armed || !own.held) {
+        if !node.open && leased && !own.drill && (own.armed || !own.held) {
             actions.push(Action::Opens);
         }
         let early = self.breaks(Mutant::ClosesEarly) && s.left.disarms > 0;
@@ -136,7 +136,11 @@ impl Lease {
             actions.push(Action::Closes);
         }
         if node.n < s.committed {
-            actions.push(Action::NodeAdopts);
+            actions.push(Action::NodeAdopts(node.n + 1));
+        }
+        // Entries come in one ack: an intent and its end may be read at once.
+        if self.scope.cancels > 0 && node.n + 1 < s.committed {
+            actions.push(Action::NodeAdopts(s.committed));
         }
         if s.leader.heard < node.n && s.leader.who != NOBODY && !self.scope.changes.is_empty() {
             actions.push(Action::NodeReports);
@@ -147,6 +151,12 @@ impl Lease {
             }
             self.arms(s, node.open, node.n, actions);
         }
+    }
+
+    /// Rule 4: somebody stands for the node, and it is not drilled.
+    fn may_feed(&self, s: &State) -> bool {
+        let goes_on = s.node.drilled && self.breaks(Mutant::FeedsAfterDrill);
+        s.node.open && !s.log.at(s.node.n).drill && (self.stands(s) || goes_on)
     }
 
     /// Rule 7 at the leader, with what the registry says when the entry is applied.
@@ -248,8 +258,14 @@ impl Lease {
             return;
         }
         let last = s.log.at(s.log.len());
-        if s.log.intent().is_none() && !last.held {
+        if !last.open && !last.held {
             actions.push(Action::Writes(Entry::Intent(s.leader.heard)));
+            if s.left.drills > 0 && last.armed {
+                actions.push(Action::Writes(Entry::Drill));
+            }
+        }
+        if last.open && !last.fenced && s.left.cancels > 0 {
+            actions.push(Action::Writes(Entry::Cancelled));
         }
         if let Some(change) = self.scope.changes.get(usize::from(s.left.changes)) {
             let settled = s.committed == s.log.len() && s.leader.begun;
@@ -258,6 +274,8 @@ impl Lease {
                 Entry::Set(_) => settled,
                 Entry::Leaves(_)
                 | Entry::Intent(_)
+                | Entry::Drill
+                | Entry::Cancelled
                 | Entry::Verify
                 | Entry::Fenced
                 | Entry::Armed

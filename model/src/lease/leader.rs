@@ -44,9 +44,14 @@ impl Lease {
     /// Rule 8: whether a controller acks the node.
     pub(super) fn acks(&self, s: &State, controller: usize) -> bool {
         let me = &s.controllers[controller];
-        let own = s.log.at(me.held);
-        let removed = own.set >> controller & 1 == 0;
-        !own.open
+        let removed = s.log.at(me.held).set >> controller & 1 == 0;
+        // An intent counts as soon as it is held, its end only when that is committed.
+        let known = match self.breaks(Mutant::CancelledWhenHeld) {
+            true => me.held,
+            false => me.held.min(s.committed),
+        };
+        let open = s.log.at(known).open || s.log.has_intent_between(known, me.held);
+        !open
             || me.forgot
             || self.breaks(Mutant::AcksAfterIntent)
             || removed && self.breaks(Mutant::RemovedAcks)

@@ -10,6 +10,10 @@ const MOST: usize = 7;
 pub enum Entry {
     /// The promise to fence the node; carries the floor n_h.
     Intent(u8),
+    /// The same, as a drill of its watchdog: the device is to reset it, and nobody grants E2.
+    Drill,
+    /// The intent, or the drill, is given up.
+    Cancelled,
     /// VERIFY.
     Verify,
     /// The grant by E2.
@@ -48,6 +52,8 @@ pub struct Version {
     pub set: u8,
     /// Whether the node is in Open.
     pub open: bool,
+    /// Whether it is there for a drill of its watchdog.
+    pub drill: bool,
     /// Whether the node is armed.
     pub armed: bool,
     /// Whether the node is disarmed and nobody asked to arm it since.
@@ -93,19 +99,35 @@ impl Log {
         self.entries.iter().take(usize::from(len.min(self.len))).flatten().copied()
     }
 
-    /// Prefix length that ends with the intent, and its floor.
+    /// Prefix length that ends with the open intent that is no drill, and its floor.
     pub fn intent(&self) -> Option<(u8, u8)> {
-        (1u8..).zip(self.prefix(self.len)).find_map(|(length, entry)| match entry {
-            Entry::Intent(floor) => Some((length, floor)),
-            Entry::Verify
-            | Entry::Fenced
-            | Entry::Leaves(_)
-            | Entry::Joins(..)
-            | Entry::Set(_)
-            | Entry::Armed
-            | Entry::Disarmed
-            | Entry::ArmWanted => None,
-        })
+        let mut intent = None;
+        for (length, entry) in (1u8..).zip(self.prefix(self.len)) {
+            match entry {
+                Entry::Intent(floor) => intent = Some((length, floor)),
+                Entry::Drill | Entry::Cancelled => intent = None,
+                Entry::Verify
+                | Entry::Fenced
+                | Entry::Leaves(_)
+                | Entry::Joins(..)
+                | Entry::Set(_)
+                | Entry::Armed
+                | Entry::Disarmed
+                | Entry::ArmWanted => {}
+            }
+        }
+        intent
+    }
+
+    /// Whether an intent or a drill lies beyond the first `from` entries and within the first `to`.
+    pub fn has_intent_between(&self, from: u8, to: u8) -> bool {
+        let mut beyond = self.prefix(to).skip(usize::from(from));
+        beyond.any(|entry| matches!(entry, Entry::Intent(_) | Entry::Drill))
+    }
+
+    /// How many drills there were.
+    pub fn drills(&self) -> usize {
+        self.prefix(self.len).filter(|entry| *entry == Entry::Drill).count()
     }
 
     /// Prefix length that ends with the last VERIFY.
@@ -125,6 +147,7 @@ impl Log {
             voters: std::array::from_fn(|voter| (self.voters >> voter & 1 == 1).then_some(0)),
             set: self.set,
             open: false,
+            drill: false,
             armed: self.armed,
             held: false,
             rearm_floor: 0,
@@ -132,7 +155,9 @@ impl Log {
         };
         for (length, entry) in (1u8..).zip(self.prefix(k)) {
             match entry {
-                Entry::Intent(_) => version.open = true,
+                Entry::Intent(_) => (version.open, version.drill) = (true, false),
+                Entry::Drill => (version.open, version.drill) = (true, true),
+                Entry::Cancelled => (version.open, version.drill) = (false, false),
                 Entry::Verify => {}
                 Entry::Fenced => version.fenced = true,
                 Entry::Leaves(voter) => version.voters[usize::from(voter)] = None,

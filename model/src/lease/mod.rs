@@ -54,11 +54,13 @@ impl Lease {
         self.mutant == Some(mutant)
     }
 
-    /// Whether nobody acked the node since T0, by the true send times. The leader's clock may have run ahead.
+    /// Whether nobody acked the node since T0, by the true send times. The leader's clock may have run ahead. With the
+    /// end of the intent the promise ends.
     fn acks_ended(&self, s: &State) -> bool {
         let base = self.true_lease_base(s);
         let ahead = self.scope.ahead - s.left.ahead;
-        s.leader.t0 == NEVER || base == NEVER || base + ahead >= s.leader.t0
+        let over = !s.log.at(s.committed).open;
+        over || s.leader.t0 == NEVER || base == NEVER || base + ahead >= s.leader.t0
     }
 }
 
@@ -82,6 +84,9 @@ impl Subject for Lease {
         "the registry changed below the intent",
         "the node is disarmed and closes its device",
         "the node is armed again",
+        "a drill resets the node",
+        "a drill is given up and E2 is granted after it",
+        "an intent is given up and E2 is granted after it",
     ];
 
     fn name(&self) -> String {
@@ -135,6 +140,9 @@ impl Subject for Lease {
             changed && registry.fenced,
             held,
             again && s.node.fed != NEVER,
+            registry.drill && s.node.life == Life::Off,
+            registry.fenced && s.log.drills() > 0,
+            registry.fenced && s.log.drills() == 0 && s.left.cancels < self.scope.cancels,
         ])
     }
 
@@ -150,6 +158,9 @@ impl Subject for Lease {
             !self.scope.changes.is_empty(),
             self.scope.disarms > 0,
             self.scope.disarms > 0,
+            self.scope.drills > 0,
+            self.scope.drills > 0,
+            self.scope.cancels > 0,
         ])
     }
 

@@ -1,6 +1,8 @@
 //! The rules that can be broken, one at a time.
 
-use super::scope::{ELECTORATE, HEIRS, LATE, MIRROR, PEERS, SETS, Scope, TRIO, WATCH};
+use super::scope::{
+    AGAIN, CANCEL, DRILL, ELECTORATE, HEIRS, LATE, MIRROR, PEERS, SETS, Scope, TRIO, WATCH,
+};
 
 macro_rules! mutants {
     ($($name:ident: $breaks:literal, $scope:ident, $number:literal;)*) => {
@@ -62,5 +64,9 @@ mutants! {
     ArmedBeforeOpen: "`Armed` is committed before the device is open", MIRROR, "M58";
     ClosesEarly: "the device is closed before `Disarmed` is committed", MIRROR, "M11";
     NoRearmFloor: "a renewal from before the disarm arms the node again", MIRROR, "";
+    FeedsAfterDrill: "a drill that was given up feeds again although nobody stands for the node", DRILL, "";
+    PromiseOfAnother: "promises for an intent that was given up count for the next", AGAIN, "";
+    T0OfAnother: "T0 of an intent that was given up counts for the next", CANCEL, "";
+    CancelledWhenHeld: "a controller acks again before the end of the intent is committed", CANCEL, "";
     UnarmedCounts: "E2 without `Armed`", MIRROR, "M23";
 }

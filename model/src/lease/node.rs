@@ -129,10 +129,15 @@ impl Lease {
         }
     }
 
-    /// The clock is read again after a feed; no longer valid is the end.
+    /// The sentinel finds that somebody stands for its node.
+    pub(super) fn checks(s: &mut State) {
+        (s.node.feeding, s.node.drilled) = (Feeding::Checked, false);
+    }
+
+    /// The clock is read again after a feed; no longer valid is the end. A drill leaves that to the device.
     pub(super) fn reread(&self, s: &mut State) {
         s.node.feeding = Feeding::Idle;
-        if !self.stands(s) {
+        if !self.stands(s) && !s.node.drilled {
             self.reset(s);
         }
     }
@@ -141,7 +146,8 @@ impl Lease {
     pub(super) fn kill(&self, s: &mut State) {
         let Node { life, fed, over, n, reset_though_disarmed, open, .. } = s.node;
         let fed = if open { 0 } else { fed };
-        s.node = Node { life, fed, over, n, reset_though_disarmed, ..NOTHING };
+        let drilled = s.log.at(n).drill;
+        s.node = Node { life, fed, over, n, reset_though_disarmed, drilled, ..NOTHING };
         for late in &mut s.late {
             if matches!(late, Late::Ack(..) | Late::Vouch(..)) {
                 *late = Late::Nothing;
@@ -149,14 +155,15 @@ impl Lease {
         }
     }
 
-    /// Adopts the next committed entry; its own name in Open is the end.
-    pub(super) fn node_adopts(&self, s: &mut State) {
-        s.node.n += 1;
-        if s.log.at(s.node.n).open {
-            self.reset(s);
-        } else {
-            self.note_standing(s);
+    /// Adopts committed entries; its own name in Open is the end, by its own hand or, in a drill, by its device's.
+    pub(super) fn node_adopts(&self, s: &mut State, n: u8) {
+        s.node.n = n;
+        let own = s.log.at(n);
+        if own.open && !own.drill {
+            return self.reset(s);
         }
+        s.node.drilled |= own.drill;
+        self.note_standing(s);
     }
 
     /// An ack of a renewal of that age arrives.
@@ -191,4 +198,5 @@ pub(super) const NOTHING: Node = Node {
     over: 0,
     n: 0,
     reset_though_disarmed: false,
+    drilled: false,
 };

@@ -35,6 +35,10 @@ pub struct Scope {
     pub verifies: u8,
     /// Disarms of the node, each followed by a wish to arm it, or not.
     pub disarms: u8,
+    /// Drills of the node's watchdog.
+    pub drills: u8,
+    /// Intents and drills that are given up.
+    pub cancels: u8,
     /// Whether acks are given.
     pub acks: bool,
     /// Whether vouches are given.
@@ -69,6 +73,8 @@ const NOTHING: Scope = Scope {
     ahead: 0,
     verifies: 1,
     disarms: 0,
+    drills: 0,
+    cancels: 0,
     acks: true,
     vouches: true,
     disarm_holds: false,
@@ -163,9 +169,37 @@ pub(super) const MIRROR: Scope = Scope {
     ..NOTHING
 };
 
+/// A drill of the watchdog, given up at any time, and a fence in earnest after it.
+pub(super) const DRILL: Scope = Scope {
+    name: "drill",
+    voters: 0b11,
+    begins: Begins::Armed,
+    kills: 1,
+    ahead: 1,
+    drills: 1,
+    cancels: 1,
+    ..NOTHING
+};
+
+/// A part of `drill` for the break that needs no drill.
+pub(super) const AGAIN: Scope = Scope { name: "again", kills: 0, drills: 0, ..DRILL };
+
+/// A fence that is given up, another after it, and a leader that knows of neither.
+pub(super) const CANCEL: Scope = Scope {
+    name: "cancel",
+    voters: 0b1,
+    set: 0b111,
+    all: 0b111,
+    elections: 1,
+    cancels: 1,
+    vouches: false,
+    ..NOTHING
+};
+
 impl Scope {
     /// All bounds of the whole check.
-    pub const ALL: &[Scope] = &[CORE, PEERS, TRIO, BOTH, ELECTORATE, REARMED, MIRROR];
+    pub const ALL: &[Scope] =
+        &[CORE, PEERS, TRIO, BOTH, ELECTORATE, REARMED, MIRROR, DRILL, CANCEL];
     /// Bounds for a test of a few seconds.
     pub const QUICK: &[Scope] =
         &[BOTH, Scope { name: "mirror, in time", late: 0, kills: 0, ..MIRROR }];
@@ -178,7 +212,7 @@ impl fmt::Display for Scope {
         write!(
             f,
             "{} controllers, {} voters, {} changes, {} late packets, {} reboots, {} elections, \
-             {} restarts, {} kills, clock {} ahead, {} VERIFY, {} disarms",
+             {} restarts, {} kills, clock {} ahead, {} VERIFY, {} disarms, {} drills, {} given up",
             self.all.count_ones(),
             self.voters.count_ones(),
             self.changes.len(),
@@ -189,7 +223,9 @@ impl fmt::Display for Scope {
             self.kills,
             self.ahead,
             self.verifies,
-            self.disarms
+            self.disarms,
+            self.drills,
+            self.cancels
         )
     }
 }

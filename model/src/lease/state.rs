@@ -62,6 +62,8 @@ pub struct Node {
     pub n: u8,
     /// Its watchdog fired although its sentinel knew that it is disarmed, and did not hold the device.
     pub reset_though_disarmed: bool,
+    /// Its sentinel has read of a drill, and nobody has stood for the node since that was given up.
+    pub drilled: bool,
 }
 
 /// Check, feed, and the clock read again: the sentinel may stall between any two.
@@ -161,6 +163,10 @@ pub struct Left {
     pub changes: u8,
     /// Disarms of the node.
     pub disarms: u8,
+    /// Drills of its watchdog.
+    pub drills: u8,
+    /// Intents and drills that are given up.
+    pub cancels: u8,
 }
 
 /// Bit of a voter's boot.
@@ -242,7 +248,8 @@ impl Hash for State {
             controllers.sort_unstable();
         }
         voters.iter().chain(&controllers).for_each(|key| hasher.write_u128(*key));
-        let Node { life, open, fed, feeding, over, n, reset_though_disarmed, .. } = self.node;
+        let Node { life, open, fed, feeding, over, n, reset_though_disarmed, drilled, .. } =
+            self.node;
         let life = match life {
             Life::Up => 0,
             Life::Dying(left) => 1 + left,
@@ -252,7 +259,10 @@ impl Hash for State {
         let mut rest = Key(0);
         for byte in [
             life,
-            u8::from(reset_though_disarmed) << 2 | u8::from(open) << 6 | feeding as u8,
+            u8::from(drilled) << 3
+                | u8::from(reset_though_disarmed) << 2
+                | u8::from(open) << 6
+                | feeding as u8,
             fed,
             over,
             n,

@@ -39,6 +39,8 @@ impl Lease {
             ahead: scope.ahead,
             changes: 0,
             disarms: scope.disarms,
+            drills: scope.drills,
+            cancels: scope.cancels,
         };
         let mut state = State {
             node,
@@ -78,7 +80,7 @@ impl Lease {
             Action::Vouched(voter) => self.vouched(&mut s, usize::from(voter), 0),
             Action::VouchLate(voter) => keep(&mut s, Late::Vouch(voter, 0)),
             Action::Arrives(slot) => self.arrives(&mut s, usize::from(slot)),
-            Action::Checks => s.node.feeding = Feeding::Checked,
+            Action::Checks => Self::checks(&mut s),
             Action::Feeds => (s.node.fed, s.node.feeding) = (0, Feeding::Fed),
             Action::Rereads => self.reread(&mut s),
             Action::TimerFeeds => s.node.fed = 0,
@@ -94,7 +96,7 @@ impl Lease {
                 (s.node.open, s.node.feeding) = (false, Feeding::Idle);
                 s.node.fed = NEVER;
             }
-            Action::NodeAdopts => self.node_adopts(&mut s),
+            Action::NodeAdopts(n) => self.node_adopts(&mut s, n),
             Action::NodeReports => s.leader.heard = s.node.n,
             Action::RenewalLate => {
                 let (open, n) = (s.node.open, s.node.n);
@@ -123,6 +125,8 @@ impl Lease {
                 match entry {
                     Entry::Leaves(_) | Entry::Joins(..) | Entry::Set(_) => s.left.changes += 1,
                     Entry::Disarmed => s.left.disarms -= 1,
+                    Entry::Drill => s.left.drills -= 1,
+                    Entry::Cancelled => s.left.cancels -= 1,
                     Entry::Intent(_)
                     | Entry::Verify
                     | Entry::Fenced
@@ -146,12 +150,28 @@ impl Lease {
     }
 
     fn write(&self, s: &mut State, entry: Entry) {
+        self.forget_the_fence_before(s, entry);
         s.log.push(entry);
         s.controllers[usize::from(s.leader.who)].held = s.log.len();
         if self.breaks(Mutant::WaitFromProposal) && matches!(entry, Entry::Intent(_)) {
             s.leader.t0 = 0;
         }
         self.commit(s);
+    }
+
+    /// What was heard for one intent says nothing of the next.
+    fn forget_the_fence_before(&self, s: &mut State, entry: Entry) {
+        if !matches!(entry, Entry::Intent(_) | Entry::Drill) {
+            return;
+        }
+        let Leader { who, begun, heard, t0, promised, .. } = s.leader;
+        s.leader = Leader { who, begun, heard, ..FRESH };
+        if self.breaks(Mutant::PromiseOfAnother) {
+            s.leader.promised = promised;
+        }
+        if self.breaks(Mutant::T0OfAnother) {
+            s.leader.t0 = t0;
+        }
     }
 
     fn arrives(&self, s: &mut State, slot: usize) {

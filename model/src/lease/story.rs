@@ -27,7 +27,7 @@ impl Lease {
             Action::Killed => "the sentinel is killed; the kernel feeds once more".to_owned(),
             Action::Opens => "the sentinel opens the device".to_owned(),
             Action::Closes => "the sentinel closes the device with magic".to_owned(),
-            Action::NodeAdopts => format!("the node adopts n={}", before.node.n + 1),
+            Action::NodeAdopts(n) => format!("the node adopts n={n}"),
             Action::NodeReports => format!("the leader hears n={} of the node", before.node.n),
             Action::RenewalLate => "a renewal of the node is held up".to_owned(),
             Action::Arms(..) => "the leader writes Armed".to_owned(),
@@ -74,6 +74,8 @@ fn arrival(late: Late) -> String {
 fn said(entry: Entry) -> String {
     match entry {
         Entry::Intent(floor) => format!("FenceIntent floor={floor}"),
+        Entry::Drill => "FenceIntent of a drill".to_owned(),
+        Entry::Cancelled => "Cancel".to_owned(),
         Entry::Verify => "VERIFY".to_owned(),
         Entry::Fenced => "Fenced by E2".to_owned(),
         Entry::Leaves(v) => format!("Disarmed {}", VOTER[usize::from(v)]),

@@ -37,6 +37,7 @@ macro_rules! kinds {
                         | Kind::OperatorConfirms
                         | Kind::OperatorReleases
                         | Kind::Noop
+                        | Kind::OperatorDrills
                 )
             }
         }
@@ -88,6 +89,7 @@ kinds![
     OperatorConfirms,
     OperatorReleases,
     Noop,
+    OperatorDrills,
 ];
 
 /// The dice of one seed.
@@ -101,6 +103,8 @@ pub struct Dice {
     throws: usize,
     done: Vec<Step>,
     pace: u64,
+    /// What comes first, before anything is drawn.
+    first: Option<Kind>,
 }
 
 impl Dice {
@@ -130,7 +134,13 @@ impl Dice {
     pub fn with(world: &World, mut rng: ChaCha8Rng, on: Vec<Kind>, pace: u64) -> Self {
         let next = world.now() + Duration::from_secs(rng.random_range(1..pace.max(2)));
         let (undo, done) = (Vec::new(), Vec::new());
-        Self { rng, on, next, undo, thrown: BTreeMap::new(), throws: 0, done, pace }
+        let thrown = BTreeMap::new();
+        Self { rng, on, next, undo, thrown, throws: 0, done, pace, first: None }
+    }
+
+    /// The same, with this as the first throw.
+    pub fn that_begin_with(self, kind: Kind) -> Self {
+        Self { first: Some(kind), ..self }
     }
 
     /// When something is to be done next.
@@ -156,6 +166,7 @@ impl Dice {
         }
         self.next = now + Duration::from_millis(self.rng.random_range(500..self.pace * 2000));
         let kind = self.on[self.rng.random_range(0..self.on.len())];
+        let kind = self.first.take().unwrap_or(kind);
         *self.thrown.entry(kind).or_default() += 1;
         let throw = self.draw(world, kind);
         let begins = Step { at: now, throw: self.throws, kind, acts: throw.acts };

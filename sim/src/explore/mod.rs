@@ -55,6 +55,10 @@ const LONG_RECORDS_AT: u64 = 9;
 const LONG_RECORDS: Patience =
     Patience { lives: Duration::from_secs(40), leads: Duration::from_secs(60) };
 
+/// In one dense seed of so many a node has no VM at first, and the first throw is a drill of it.
+const DRILLS_EVERY: u64 = 16;
+const DRILLS_AT: u64 = 6;
+
 /// What an exploration is like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exploration {
@@ -89,6 +93,8 @@ pub struct Failed {
     pub steps: Vec<Step>,
 }
 
+/// What a release waits for when a VM was left behind that some node may run.
+const ALL_AGENTS: &str = "all agents to say where its VMs run";
 /// Oracle of a cluster that does not come to an end.
 const NOTHING_STUCK: &str = "nothing_stuck";
 
@@ -99,8 +105,13 @@ impl Exploration {
     /// The first property that was broken, with the command that runs the seed again.
     pub fn run(&self) -> Result<Totals, Box<Failed>> {
         let (mut run, rng) = self.begin()?;
-        let mut dice =
-            if self.dense { Dice::dense(&run.world, rng) } else { Dice::new(&run.world, rng) };
+        let mut dice = match self.dense {
+            true if self.drills() => {
+                Dice::dense(&run.world, rng).that_begin_with(Kind::OperatorDrills)
+            }
+            true => Dice::dense(&run.world, rng),
+            false => Dice::new(&run.world, rng),
+        };
         match self.with_dice(&mut run, &mut dice) {
             Ok(()) => Ok(Totals::of(&run, &dice)),
             Err(broken) => Err(self.failed(&broken, &run, dice.steps())),
@@ -136,8 +147,15 @@ impl Exploration {
                 plan.without_bmc = (1..=nodes).collect();
             }
             plan.waits.new_leader = Duration::from_secs(20);
-            plan.waits.left_alone = Duration::from_secs(60);
+            // Short, so that a node is fenced again; or as it is, so that one is left alone.
+            if self.seed.is_multiple_of(2) {
+                plan.waits.left_alone = Duration::from_secs(60);
+            }
             plan.waits.storm_over = Duration::from_secs(30);
+            // Nodes are back sooner, and may be fenced three times.
+            if self.seed.is_multiple_of(3) {
+                plan.waits.effect = Duration::from_secs(15);
+            }
             if rng.random_bool(0.03) {
                 plan.controllers = 1;
             }
@@ -156,11 +174,16 @@ impl Exploration {
         let (plan, rng) = self.plan_and_rng();
         let nodes = plan.nodes;
         let mut run = Run::settled(plan).map_err(|why| self.never_began(&why.to_string()))?;
-        for n in 0..nodes * 2 {
-            run.world.place_vm(&format!("vm-{}", n + 1), n % nodes + 1);
+        let used = if self.drills() { nodes - 1 } else { nodes };
+        for n in 0..used * 2 {
+            run.world.place_vm(&format!("vm-{}", n + 1), n % used + 1);
         }
         cloud::label(&mut run);
         Ok((run, rng))
+    }
+
+    fn drills(&self) -> bool {
+        self.dense && self.seed % DRILLS_EVERY == DRILLS_AT
     }
 
     fn with_dice(&self, run: &mut Run, dice: &mut Dice) -> Result<(), Violation> {
@@ -260,13 +283,13 @@ fn unfinished(world: &World) -> Option<String> {
         let in_doubt = in_doubt || hangs;
         // And one for which no evidence can be had: whoever was paged looks, and gives the word.
         let without = |i: &Incident| i.state == State::Fencing && is_blocked(world, i.id.0);
-        // As long as it runs what it will, the others' releases may wait for a census that it never answers.
+        let release = release_waits(world, incident.id.0);
+        // As long as it runs what it will, another's release may wait for a census that it never answers.
         let blocked = without(incident)
-            || incident.state == State::Recovered && registry.open_incidents().any(without);
+            || release.as_deref() == Some(ALL_AGENTS) && registry.open_incidents().any(without);
         if !waits && !in_doubt && !blocked && incident.frozen.is_none() {
-            let waits = release_waits(world, incident.id.0);
             let waits =
-                waits.map_or(String::new(), |what| format!(", its release waits for {what}"));
+                release.map_or(String::new(), |what| format!(", its release waits for {what}"));
             return Some(format!(
                 "incident {} of {name} is {}{waits}",
                 incident.id, incident.state

@@ -20,6 +20,8 @@ pub struct Totals {
     pub events: u64,
     /// FenceIntents.
     pub intents: u64,
+    /// Drills that began, by what was tried.
+    pub drills: BTreeMap<&'static str, u64>,
     /// Fences by class of evidence.
     pub evidence: BTreeMap<&'static str, u64>,
     /// POSTs.
@@ -77,6 +79,10 @@ impl Totals {
             }
             let Some(fence) = incident.fence() else { continue };
             totals.intents += 1;
+            if let Some(drill) = fence.drill {
+                let tried = if drill.watchdog { "watchdog" } else { "BMC" };
+                *totals.drills.entry(tried).or_default() += 1;
+            }
             if let Some(evidence) = &fence.evidence {
                 *totals.evidence.entry(evidence.class()).or_default() += 1;
             }
@@ -113,6 +119,7 @@ impl Totals {
         sum(&mut self.progress, &other.progress);
         sum(&mut self.actions, &other.actions);
         sum(&mut self.evidence, &other.evidence);
+        sum(&mut self.drills, &other.drills);
         sum(&mut self.faults, &other.faults);
         sum(&mut self.refusals, &other.refusals);
         sum(&mut self.judged, &other.judged);
@@ -185,6 +192,7 @@ impl fmt::Display for Totals {
         writeln!(f, "  states of incidents: {}", row(&self.states))?;
         writeln!(f, "  VMs of incidents: {}", row(&self.progress))?;
         writeln!(f, "  actions: {}", row(&self.actions))?;
+        writeln!(f, "  drills: {}", row(&self.drills))?;
         writeln!(f, "  faults: {}", row(&self.faults))?;
         write!(f, "  judged: {}", row(&self.judged))
     }

@@ -30,6 +30,7 @@ pub(super) enum VmDeed {
     Refused,
     Deleted,
     Migrated,
+    Evacuated,
     Set { state: String, task: Option<String> },
     DiesAtStart,
     StartedOn(u16),
@@ -44,6 +45,7 @@ impl VmDeed {
             VmDeed::Refused => Deed::NovaRefuses(vm),
             VmDeed::Deleted => Deed::DeleteVm(vm),
             VmDeed::Migrated => Deed::UserMigrates(vm),
+            VmDeed::Evacuated => Deed::UserEvacuates(vm),
             VmDeed::Set { state, task } => Deed::SetVm(vm, state.clone(), task.clone()),
             VmDeed::DiesAtStart => Deed::GuestDies(vm),
             VmDeed::StartedOn(node) => Deed::GuestByHand(vm, *node),
@@ -121,8 +123,11 @@ pub(super) fn network(plan: &Plan, name: &str) -> Read<Network> {
 }
 
 fn crash(plan: &Plan, words: &[&str]) -> Read<Vec<Deed>> {
-    let [name] = words else { return Err(usage("crash NODE")) };
-    Ok(vec![Deed::Crash(node(name, plan.nodes)?)])
+    match words {
+        [name] => Ok(vec![Deed::Crash(node(name, plan.nodes)?)]),
+        [name, "dumps", span] => Ok(vec![Deed::Dump(node(name, plan.nodes)?, duration(span)?)]),
+        _ => Err(usage("crash NODE [dumps 40s]")),
+    }
 }
 
 fn power(plan: &Plan, words: &[&str]) -> Read<Vec<Deed>> {

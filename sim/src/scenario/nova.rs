@@ -10,7 +10,8 @@ use crate::world::Plan;
 const NOVA: &str = "nova down|slow=5s|loses=N|fails=N|late=N:90s|loses-messages|ok, \
                     nova fails-claim|fails-after-spawn|refuses|dies-at-start VM, or \
                     nova disable|enable|force-down|force-up NODE";
-const USER: &str = "user deletes|migrates VM, user starts VM on NODE, or user sets VM STATE [TASK]";
+const USER: &str =
+    "user deletes|migrates|evacuates VM, user starts VM on NODE, or user sets VM STATE [TASK]";
 
 /// Reads a command that begins with `nova` or `user`.
 pub(super) fn doer(plan: &Plan, first: &str, words: &[&str]) -> Read<Doer> {
@@ -59,6 +60,7 @@ fn user(plan: &Plan, words: &[&str]) -> Read<Doer> {
     match words {
         ["deletes", vm] => of_vm(vm, VmDeed::Deleted),
         ["migrates", vm] => of_vm(vm, VmDeed::Migrated),
+        ["evacuates", vm] => of_vm(vm, VmDeed::Evacuated),
         ["starts", vm, "on", on] => of_vm(vm, VmDeed::StartedOn(node(on, plan.nodes)?)),
         ["sets", vm, state] => of_vm(vm, VmDeed::Set { state: (*state).to_owned(), task: None }),
         ["sets", vm, state, task] => {

@@ -187,6 +187,8 @@ fn cluster(words: &[&str]) -> Result<Plan, String> {
             }
             "reckoned_by" => plan.reckoned_by = Some(profile(word, value)?),
             "grace" => plan.waits.grace = duration(value)?,
+            "dump_begins" => plan.waits.dump_begins = duration(value)?,
+            "dump_ends" => plan.waits.dump_ends = duration(value)?,
             "profile" => {
                 plan.profile = profile(word, value)?;
             }
@@ -209,7 +211,7 @@ fn cluster(words: &[&str]) -> Result<Plan, String> {
                 }
                 return Err(format!(
                     "`{word}`: allowed are controllers, nodes, domains, profile, reckoned_by, seed, grace, without_bmc, second_level, two_outlets, \
-                     without_watchdog, broken_watchdog, softdog, watchdog_test=required, snapshots, records, cells, reserved, in_flight, \
+                     without_watchdog, broken_watchdog, softdog, watchdog_test=required, dump_begins, dump_ends, snapshots, records, cells, reserved, in_flight, \
                      in_flight_per_source, in_flight_per_destination, starts_per_minute, hold_after"
                 ));
             }

@@ -4,6 +4,7 @@ mod agents;
 mod build;
 mod compute;
 mod controllers;
+mod crash;
 mod disks;
 mod links;
 mod power;
@@ -128,6 +129,8 @@ enum Happening {
     Peer { from: u8, to: u8, term: u64, message: Box<PeerMessage> },
     /// A crash kernel speaks.
     Beacon { node: u16, boots: u32 },
+    /// A crash kernel says that it writes a dump, until it has.
+    Dump { node: u16, boots: u32, until: Duration },
     /// A BMC acts on a question.
     BmcActs { to: Asker, node: u16, level: u8, ask: Ask, expect: Option<Identity> },
     /// A controller hears of its question to a BMC.
@@ -343,6 +346,7 @@ impl World {
                 self.bmc_acts(to, (node, level), ask, expect);
             }
             Happening::Beacon { node, boots } => self.beacon(node, boots),
+            Happening::Dump { node, boots, until } => self.dumping(node, boots, until),
             Happening::BmcAnswers { to, reply } => self.bmc_answers(to, reply),
             Happening::NovaAnswers { to, writes, reply } => self.nova_answers(to, writes, *reply),
             Happening::Nova => self.nova_due(),

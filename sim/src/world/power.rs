@@ -1,29 +1,21 @@
 //! Power: BMCs that switch it, watchdogs that reset, feeds that fail, and boots.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use controller::effect::Network;
 use fencing::BootId;
 use fencing::bmc::{Ask, Identity, Reply};
-use fencing::lease::Message;
-use fencing::sign::Signer;
 use mutants::{Mutant, is_on};
 use rand::RngExt;
 
-use super::{Asker, Body, Happening, World};
+use super::{Asker, Happening, World};
 use crate::bmc::{Behaviour, Exchange, HALF_WAY};
 use crate::fact::Fact;
 use crate::fault::Sabotage;
 use crate::node::{BOOT_TIME, Kind, Power};
-use crate::place::{Place, Port, node_id};
+use crate::place::Place;
 
 /// A power cycle is off for this long.
 const CYCLE_PAUSE: Duration = Duration::from_secs(10);
-/// From a crash to the first beacon.
-const CRASH_KERNEL_STARTS: Duration = Duration::from_secs(3);
-/// Between two beacons.
-const BEACON_EVERY: Duration = Duration::from_secs(1);
 
 impl World {
     /// Somebody presses the button: the node boots.
@@ -73,37 +65,6 @@ impl World {
             node.troubled = now;
         }
         self.see_compute(number);
-    }
-
-    /// The kernel of a node crashes: programs and guests end, and its crash kernel says so once a second until the node is
-    /// reset. The watchdog goes on counting.
-    pub fn crash(&mut self, number: u16) {
-        self.hang(number);
-        let Some(node) = self.node_mut(number).filter(|node| node.hung) else { return };
-        node.crashed = true;
-        node.guests.clear();
-        let boots = node.boots;
-        self.compute_lost(number);
-        self.tell("hardware", &format!("{} crashed", Place::Node(number)));
-        self.later(CRASH_KERNEL_STARTS, Happening::Beacon { node: number, boots });
-    }
-
-    /// A crash kernel speaks.
-    pub(super) fn beacon(&mut self, number: u16, boots: u32) {
-        let place = Place::Node(number);
-        let Some(node) = self.node(number).filter(|n| n.crashed && n.boots == boots) else {
-            return;
-        };
-        let message = Message::Crashed { node: node_id(number), boot: node.boot() };
-        for network in (0..self.plan.networks()).map(Network) {
-            for controller in 1..=self.plan.controllers {
-                let to = Place::Controller(controller).address(network, Port::Lease);
-                let signer = Signer::Node(node_id(number));
-                let body = Body::Lease(signer, Arc::new(message.clone()));
-                self.send(place, network, to, body);
-            }
-        }
-        self.later(BEACON_EVERY, Happening::Beacon { node: number, boots });
     }
 
     /// A kernel that hung goes on.

@@ -13,6 +13,11 @@ impl World {
         self.request(&Request::Delete(vm));
     }
 
+    /// An operator evacuates a VM, and leaves it to Nova where to.
+    pub(crate) fn evacuate_by_hand(&mut self, server: Uuid) {
+        self.request(&Request::Evacuate { server, destination: None, leave_off: false });
+    }
+
     /// Says what a VM is, and in which anti-affinity groups.
     pub fn label_vm(&mut self, vm: Uuid, labels: Labels, groups: &[String]) {
         self.cloud.label(vm, labels);

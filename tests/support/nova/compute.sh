@@ -38,7 +38,7 @@ start() { # N
     pid_of "compute-$1" >/dev/null && return
     [ -f "$log" ] && seen=$(stat -c %s "$log")
     launch_compute "$1"
-    await "compute-$1" 120 ready_since "$log" "$seen"
+    await "compute-$1" 300 ready_since "$log" "$seen"
 }
 ready_since() { # LOG OFFSET
     tail -c "+$(($2 + 1))" "$1" | grep -q 'update_resources is initialized'

@@ -22,12 +22,12 @@ computes=()
 for file in "$RUN"/compute-*.pid; do
     [ -f "$file" ] && computes+=("$(basename "$file" .pid)")
 done
-end_all "${computes[@]}"
+end_all "${computes[@]}" masakari-api masakari-engine
 end_all nova-api scheduler conductor glance placement neutron keystone
 end_all rabbit mariadb
 end_all epmd
 say "all ended"
 if [ -n "$wipe" ]; then
     rm -rf "${DIR:?}"/{mariadb,etc,log,run,state,env,password} \
-        "${DIR:?}"/{credential-id,credential-secret,databases-made,schemas-made}
+        "${DIR:?}"/{holdfast-id,holdfast-secret,env-between,databases-made,schemas-made}
 fi

@@ -1,6 +1,6 @@
 """Puts into a running lab what its APIs can make: furnish.py catalog|cloud DIR
 
-catalog  the service user, services, endpoints, an application credential
+catalog  the service user, services, endpoints, Holdfast's role, user and application credential
 cloud    an image, two flavors; then waits until every compute is usable
 
 DIR is the lab's directory; where everything is stands in its file `env`.
@@ -55,7 +55,7 @@ def ensure(session, base, kind, wanted, **more):
 
 def catalog(env, directory):
     keystone = env["AUTH_URL"]
-    session, admin = log_in(env, "admin", "admin")
+    session, _ = log_in(env, "admin", "admin")
     password = (directory / "password").read_text()
     project = ensure(session, keystone, "project", {"name": "service"}, domain_id="default")
     user = ensure(
@@ -77,17 +77,49 @@ def catalog(env, directory):
                 session,
                 keystone,
                 "endpoint",
-                {"service_id": service, "interface": interface},
+                {"service_id": service, "interface": interface, "region_id": "RegionOne"},
                 url=f"http://{place.hostname}:{place.port + offset}{path}",
-                region_id="RegionOne",
             )
-    make_credential(session, keystone, admin, directory)
+    between(session, env)
+    holdfast(session, env, directory)
+
+
+def between(session, env):
+    """A region whose Nova is whatever listens at the address BETWEEN: a test that
+    wants to see, hold or lose what our controllers send. Nobody listens else."""
+    keystone, region = env["AUTH_URL"], env["BETWEEN_REGION"]
+    ensure(session, keystone, "region", {"id": region})
+    service = ensure(session, keystone, "service", {"type": "compute"})
+    for interface in ("public", "internal"):
+        ensure(
+            session,
+            keystone,
+            "endpoint",
+            {"service_id": service, "interface": interface, "region_id": region},
+            url=f"http://{env['BETWEEN']}/v2.1",
+        )
+
+
+def holdfast(session, env, directory):
+    """The user whose application credential the controllers have: one role, in one project,
+    and all rights of that role come from Nova's policy (packaging/openstack)."""
+    keystone = env["AUTH_URL"]
+    password = (directory / "password").read_text()
+    project = ensure(session, keystone, "project", {"name": "service"}, domain_id="default")
+    user = ensure(
+        session, keystone, "user", {"name": "holdfast"}, domain_id="default", password=password
+    )
+    role = ensure(session, keystone, "role", {"name": "holdfast"})
+    session.put(f"{keystone}/projects/{project}/users/{user}/roles/{role}").raise_for_status()
+    # Nobody makes one for somebody else.
+    session, user = log_in(env, "holdfast", "service")
+    make_credential(session, keystone, user, directory)
 
 
 def make_credential(session, keystone, user, directory):
     """Keystone tells the secret once, so it is kept in a file, and a lab that
     has lost the file gets a new credential."""
-    secret = directory / "credential-secret"
+    secret = directory / "holdfast-secret"
     if secret.exists():
         return
     url = f"{keystone}/users/{user}/application_credentials"
@@ -96,7 +128,7 @@ def make_credential(session, keystone, user, directory):
     answer = session.post(url, json={"application_credential": {"name": "holdfast"}})
     answer.raise_for_status()
     made = answer.json()["application_credential"]
-    (directory / "credential-id").write_text(made["id"])
+    (directory / "holdfast-id").write_text(made["id"])
     secret.write_text(made["secret"])
 
 

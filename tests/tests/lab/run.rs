@@ -146,6 +146,11 @@ pub(crate) struct Running {
 impl Running {
     /// What `hactl WORDS --json` prints of this lab.
     pub(crate) fn hactl(&self, words: &[&str]) -> Value {
+        self.try_hactl(words).unwrap_or_else(|said| panic!("{words:?}: {said}"))
+    }
+
+    /// The same, while there may be nobody who answers; then what was said instead.
+    pub(crate) fn try_hactl(&self, words: &[&str]) -> Result<Value, String> {
         let output = Command::new(program())
             .args(words)
             .arg("--json")
@@ -153,8 +158,8 @@ impl Running {
             .env("HOLDFAST_TOKEN_FILE", self.dir.join("token"))
             .output()
             .expect("hactl runs");
-        let said = String::from_utf8_lossy(&output.stderr);
-        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{words:?}: {said}"))
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        serde_json::from_slice(&output.stdout).map_err(|_| said)
     }
 }
 

@@ -18,6 +18,19 @@ pub(crate) struct Raw {
     image: String,
 }
 
+/// A server in a list.
+pub(crate) struct Row {
+    pub(crate) id: Uuid,
+    pub(crate) status: String,
+    pub(crate) host: String,
+}
+
+impl Row {
+    pub(crate) fn active_on(&self, host: &str) -> bool {
+        self.status == "ACTIVE" && self.host == host
+    }
+}
+
 impl Raw {
     pub(crate) async fn new(auth_url: &str, user: &str, password: &str) -> Raw {
         controller::nova::client::ensure_tls_provider();
@@ -68,8 +81,54 @@ impl Raw {
         }
     }
 
+    /// Boots as many servers at once, and waits until all run.
+    pub(crate) async fn boot_many(&self, count: usize, host: &str) -> Vec<Uuid> {
+        let server = json!({"name": "many", "imageRef": self.image, "flavorRef": "1",
+            "networks": "none", "host": host, "min_count": count, "max_count": count});
+        let before = self.servers().await;
+        self.ask(Method::POST, "servers", 74, json!({"server": server})).await;
+        let began = Instant::now();
+        loop {
+            let rows = self.rows().await;
+            let new: Vec<_> = rows.iter().filter(|row| !before.contains(&row.id)).collect();
+            if new.len() == count && new.iter().all(|row| row.active_on(host)) {
+                return new.iter().map(|row| row.id).collect();
+            }
+            assert!(began.elapsed() < BOOTED_WITHIN, "not all booted");
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// All servers, where they are and what they are.
+    pub(crate) async fn rows(&self) -> Vec<Row> {
+        let path = "servers/detail?all_tenants=1";
+        let body = self.ask(Method::GET, path, 74, Value::Null).await;
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let rows = body["servers"].as_array().unwrap().iter().map(|row| Row {
+            id: row["id"].as_str().unwrap().parse().unwrap(),
+            status: text(&row["status"]),
+            host: text(&row["OS-EXT-SRV-ATTR:host"]),
+        });
+        rows.collect()
+    }
+
+    /// What the story was prepared with.
+    pub(crate) fn token(&self) -> &str {
+        &self.token
+    }
+
     pub(crate) async fn delete(&self, server: Uuid) {
         self.ask(Method::DELETE, &format!("servers/{server}"), 74, Value::Null).await;
+    }
+
+    /// An action on a server, such as `{"pause": null}`.
+    pub(crate) async fn order(&self, server: Uuid, action: Value) {
+        self.ask(Method::POST, &format!("servers/{server}/action"), 74, action).await;
+    }
+
+    /// A server as Nova shows it.
+    pub(crate) async fn server(&self, server: Uuid) -> Value {
+        self.ask(Method::GET, &format!("servers/{server}"), 74, Value::Null).await["server"].clone()
     }
 
     pub(crate) async fn servers(&self) -> Vec<Uuid> {

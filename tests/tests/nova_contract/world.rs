@@ -16,6 +16,8 @@ use crate::raw::Raw;
 pub(crate) struct World {
     pub(crate) raw: Raw,
     pub(crate) settings: Settings,
+    /// What the file `env` of a real one says.
+    pub(crate) env: BTreeMap<String, String>,
     machines: Machines,
 }
 
@@ -56,6 +58,7 @@ impl World {
         World {
             raw: Raw::new(&nova.auth_url(), &user, &password).await,
             settings: by_password(&nova.auth_url(), "RegionOne", &user, &password),
+            env: BTreeMap::new(),
             machines: Machines::Standin(nova),
         }
     }
@@ -74,6 +77,7 @@ impl World {
             raw: Raw::new(auth_url, user, password.trim()).await,
             settings: by_password(auth_url, region, user, password.trim()),
             machines: Machines::Real { _lock: lock },
+            env: env.clone(),
         };
         for host in ["compute-1", "compute-2", "compute-3"] {
             world.start(host);

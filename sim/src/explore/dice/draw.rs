@@ -11,7 +11,7 @@ use super::{Dice, Kind};
 use crate::bmc::Behaviour;
 use crate::explore::script::{self, Act};
 use crate::fault::Deed;
-use crate::node::Power;
+use crate::node::{Machine, Power};
 use crate::place::{Place, node_id};
 use crate::seat::{DiskFault, Point, Trap};
 use crate::wire::Way;
@@ -79,7 +79,10 @@ impl Dice {
                 while_(vec![Deed::Cut(place, network, Some(way))], short, heal)
             }
             Kind::CutOne => while_(vec![Deed::Cut(place, network, None)], short, heal),
-            Kind::CutAll => apart(world, place, short * 2),
+            Kind::CutAll => {
+                let place = self.just_back(world).map_or(place, Place::Node);
+                apart(world, place, short * 2)
+            }
             Kind::Lossy => {
                 let permille = self.rng.random_range(50..950);
                 while_(vec![Deed::Lossy(place, network, permille)], short, heal)
@@ -174,6 +177,7 @@ impl Dice {
             Kind::Noop => {
                 Throw::ordered(Request::Noop { on: true }, short, Request::Noop { on: false })
             }
+            Kind::OperatorDrills => self.drill(world, long),
         }
     }
 
@@ -237,16 +241,36 @@ impl Dice {
         Throw::ordered(switch(true), span, switch(false))
     }
 
-    /// A node that was fenced a moment ago and serves again, if there is one: it is left alone, whatever happens to it.
+    /// A node that serves again and was fenced a moment ago, or twice, if there is one: whatever happens to it, it is left
+    /// alone.
     fn just_back(&mut self, world: &World) -> Option<u16> {
         let registry = world.registry()?;
         let back = |number: &u16| {
             let id = node_id(*number);
-            registry.fences_within(id, 3) > 0 && !registry.is_out(id)
+            let fenced = registry.fences_within(id, 3) > 0 || registry.fences_within(id, 60) > 1;
+            fenced && !registry.is_out(id)
         };
         let back: Vec<u16> = world.nodes.iter().map(|node| node.number).filter(back).collect();
         let place = (!back.is_empty()).then(|| self.rng.random_range(0..back.len()))?;
         back.get(place).copied()
+    }
+
+    /// An operator disables a node on which nothing runs, tries its BMC or its watchdog, and switches it on again later.
+    fn drill(&mut self, world: &World, span: Duration) -> Throw {
+        let out = |number| world.registry().is_some_and(|known| known.is_out(node_id(number)));
+        let empty = |node: &&Machine| node.compute_runs() && node.guests.is_empty();
+        let empty = world.nodes.iter().filter(empty).map(|node| node.number);
+        let empty: Vec<u16> = empty.filter(|number| !out(*number)).collect();
+        if empty.is_empty() {
+            return Throw::once(Vec::new());
+        }
+        let number = empty[self.rng.random_range(0..empty.len())];
+        let (node, person) = (Place::Node(number).to_string(), "dice".to_owned());
+        let drill = Request::Drill { node, watchdog: self.rng.random_bool(0.6), person };
+        let disable = Act::Deed(Deed::Compute(number, Some(false), None));
+        let back = [Deed::PowerOn(number), Deed::Compute(number, Some(true), None)];
+        let acts = vec![disable, Act::Order(drill)];
+        Throw { acts, span: span / 2, undo: Some(script::deeds(back.to_vec())) }
     }
 
     /// An operator has a node fenced that serves, and switches it on again later.

@@ -79,7 +79,13 @@ fn is_ready(world: &World, incident: &Incident) -> bool {
         && clean
         && !asks_a_human(world, incident)
         && !is_queued(world, incident)
-        && everybody_answers(world)
+        && (!needs_all(incident) || everybody_answers(world))
+}
+
+/// A VM was left behind after Nova was asked to move it: all nodes have to say that they do not run it.
+fn needs_all(incident: &Incident) -> bool {
+    let left = |progress: &Progress| matches!(progress, Progress::Parked { .. });
+    incident.vms.values().any(|vm| left(&vm.progress) && vm.attempts + vm.voids > 0)
 }
 
 fn asks_a_human(world: &World, incident: &Incident) -> bool {
@@ -101,7 +107,7 @@ fn is_queued(world: &World, incident: &Incident) -> bool {
     })
 }
 
-/// A census of all nodes may be needed, and a boot that is not proven off must answer it. One that is gone and that nothing
+/// A census of all nodes: a boot that is not proven off must answer it. One that is gone and that nothing
 /// proves off never will: whoever was paged for it gives the word.
 fn everybody_answers(world: &World) -> bool {
     let Some(registry) = world.registry() else { return false };

@@ -1,0 +1,133 @@
+//! `cargo xtask bench-masakari`: twenty servers on a host that dies, and the seconds until the first and the last are
+//! ACTIVE elsewhere: with Masakari, which is told of the failure at once, and with Holdfast, which finds out by itself
+//! and switches the machine off by a BMC that takes four seconds. The same real Nova, with its own defaults.
+//!
+//! A program without the usual harness: it prints a table, and fails where the goal is missed.
+
+// A panic is how it fails, and clippy does not know the functions of an integration test for tests.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::panic)]
+
+#[allow(dead_code, reason = "the scenarios use more of it")]
+#[path = "../nova_scenarios/between.rs"]
+mod between;
+mod masakari;
+#[allow(dead_code, reason = "the contract test uses more of it")]
+#[path = "../nova_contract/raw.rs"]
+mod raw;
+#[allow(dead_code, reason = "the lab's own test uses more of it")]
+#[path = "../lab/run.rs"]
+mod run;
+#[allow(dead_code, reason = "the scenarios use more of it")]
+#[path = "../nova_scenarios/stage.rs"]
+mod stage;
+#[allow(dead_code, reason = "the contract test uses more of it")]
+#[path = "../nova_contract/world.rs"]
+mod world;
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use controller::nova::client::Client;
+use masakari::Masakari;
+use raw::Raw;
+use stage::{SOURCE, Stage};
+use uuid::Uuid;
+use world::World;
+
+const SERVERS: usize = 20;
+const HOSTS: u8 = 4;
+/// What a BMC takes to switch a machine off, as a good one does.
+const BMC_TAKES: &str = "4s";
+/// Of Masakari's time, for the first server and for the last.
+const GOAL: f64 = 1.0 / 20.0;
+const LONGEST: Duration = Duration::from_secs(900);
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// Seconds from the loss of the host.
+#[derive(Clone, Copy, Debug)]
+struct Times {
+    first: f64,
+    last: f64,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let only = std::env::args().nth(1);
+    let only = only.as_deref();
+    let holdfast = if only != Some("masakari") { Some(holdfast().await) } else { None };
+    let masakari = if only != Some("holdfast") { Some(masakari().await) } else { None };
+    println!(
+        "{SERVERS} servers, {} live hosts; seconds from the loss of theirs until ACTIVE elsewhere",
+        HOSTS - 1
+    );
+    println!("{:<10} {:>8} {:>8}", "", "first", "last");
+    for (name, times) in [("Masakari", masakari), ("Holdfast", holdfast)] {
+        if let Some(times) = times {
+            println!("{name:<10} {:>8.1} {:>8.1}", times.first, times.last);
+        }
+    }
+    let (Some(masakari), Some(holdfast)) = (masakari, holdfast) else { return ExitCode::SUCCESS };
+    let (first, last) = (holdfast.first / masakari.first, holdfast.last / masakari.last);
+    println!(
+        "{:<10} {:>8} {:>8}",
+        "ratio",
+        format!("1/{:.1}", 1.0 / first),
+        format!("1/{:.1}", 1.0 / last)
+    );
+    let met = first <= GOAL && last <= GOAL;
+    println!("goal 1/{:.0}: {}", 1.0 / GOAL, if met { "met" } else { "MISSED" });
+    if met { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Masakari is told in the moment in which the host dies.
+async fn masakari() -> Times {
+    let world = World::real().await;
+    let nova = Client::new(world.settings.clone()).unwrap();
+    nova.start().await.unwrap();
+    stage::tidy(&world, &nova, HOSTS).await;
+    let masakari = Masakari::start(world.raw.token(), HOSTS).await;
+    let servers = world.raw.boot_many(SERVERS, SOURCE).await;
+    world.kill(SOURCE);
+    let died = Instant::now();
+    masakari.host_failed(SOURCE).await;
+    let times = watch(&world.raw, &servers, died).await;
+    drop(masakari);
+    stage::tidy(&world, &nova, HOSTS).await;
+    times
+}
+
+/// Nobody tells Holdfast anything.
+async fn holdfast() -> Times {
+    let mut stage = Stage::with(&[], HOSTS, BMC_TAKES).await;
+    let servers = stage.world.raw.boot_many(SERVERS, SOURCE).await;
+    stage.dies();
+    let times = watch(&stage.world.raw, &servers, stage.died).await;
+    for phase in stage.incident().into_iter().flat_map(|incident| incident.phases) {
+        println!("  {} {}", phase.at_ms, phase.state);
+    }
+    stage::tidy(&stage.world, &stage.nova, HOSTS).await;
+    times
+}
+
+/// Looks until every server is ACTIVE elsewhere.
+async fn watch(raw: &Raw, servers: &[Uuid], died: Instant) -> Times {
+    let mut moved: Vec<(Uuid, f64)> = Vec::new();
+    loop {
+        for row in raw.rows().await {
+            let is_new = servers.contains(&row.id) && moved.iter().all(|(id, _)| *id != row.id);
+            if is_new && row.status == "ACTIVE" && row.host != SOURCE {
+                moved.push((row.id, died.elapsed().as_secs_f64()));
+            }
+        }
+        if moved.len() == servers.len() {
+            let (first, last) = (moved[0].1, moved[moved.len() - 1].1);
+            println!(
+                "  {} servers moved, the first after {first:.1} s, the last after {last:.1} s",
+                moved.len()
+            );
+            return Times { first, last };
+        }
+        assert!(died.elapsed() < LONGEST, "{} of {} moved", moved.len(), servers.len());
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
