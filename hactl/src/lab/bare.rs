@@ -113,6 +113,7 @@ mod tests {
     #[test]
     fn a_bare_cluster_has_as_many_nodes_as_are_asked_for_and_no_bmc() {
         let dir = std::env::temp_dir().join(format!("hf-bare-{}", std::process::id()));
+        fs::create_dir_all(&dir).expect("made");
         let plan = Plan::bare(&dir, 100, Profile::Balanced).expect("a plan");
         files::write(&plan, |_| NovaAccess::none()).expect("written");
         let inventory = fs::read_to_string(dir.join("inventory.toml")).expect("there");

@@ -18,7 +18,7 @@ const GROWTH: f64 = 1.5;
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Args {
     /// Nodes, for one run each
-    #[arg(long, value_delimiter = ',', default_values_t = [60, 200, 1000], value_parser = clap::value_parser!(u16).range(9..=5000))]
+    #[arg(long, value_delimiter = ',', default_values_t = [60, 200, 1000], value_parser = clap::value_parser!(u16).range(9..=4000))]
     nodes: Vec<u16>,
     /// Nodes that lose their power, one after the other
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..))]
