@@ -120,6 +120,8 @@ pub enum Fact {
         why: String,
         /// Who could have vouched for it, by the log that its sentinel had adopted, itself included.
         voters: BTreeSet<(NodeId, BootId)>,
+        /// Whether its sentinel, if one ran, knew this boot as armed: nobody can vouch for another (rule 4).
+        armed: bool,
     },
     /// A fence event made a sentinel reset its node.
     Obeyed {

@@ -153,7 +153,7 @@ impl Exploration {
             }
             plan.waits.storm_over = Duration::from_secs(30);
             // Nodes are back sooner, and may be fenced three times.
-            if self.seed.is_multiple_of(3) {
+            if !self.seed.is_multiple_of(3) {
                 plan.waits.effect = Duration::from_secs(15);
             }
             if rng.random_bool(0.03) {

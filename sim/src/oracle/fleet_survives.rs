@@ -7,7 +7,7 @@ use crate::fact::Fact;
 use crate::place::{Place, node_id, node_number};
 use crate::world::World;
 
-/// S23: whatever happens to the controllers, a node that nobody fences, and that with half of its peers has been well
+/// S23: whatever happens to the controllers, an armed node that nobody fences, and that with half of its peers has been well
 /// for long enough, is not reset.
 #[derive(Debug, Default)]
 pub(super) struct FleetSurvives {
@@ -24,8 +24,12 @@ impl Oracle for FleetSurvives {
     }
 
     fn judge(&mut self, world: &World, fact: &Fact) -> Result<(), String> {
-        let Fact::Reset { node, boot, why, voters } = fact else { return Ok(()) };
+        let Fact::Reset { node, boot, why, voters, armed } = fact else { return Ok(()) };
         self.judged += 1;
+        // Between the opening of its device and its arming a node lives by the controllers alone; nothing runs there yet.
+        if !armed {
+            return Ok(());
+        }
         let Some(machine) = world.node(*node) else { return Ok(()) };
         let Some(registry) = world.registry() else { return Ok(()) };
         let well = |troubled: Duration| {

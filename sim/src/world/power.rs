@@ -12,7 +12,7 @@ use crate::bmc::{Behaviour, Exchange, HALF_WAY};
 use crate::fact::Fact;
 use crate::fault::Sabotage;
 use crate::node::{BOOT_TIME, Kind, Power};
-use crate::place::Place;
+use crate::place::{Place, node_id};
 
 /// A power cycle is off for this long.
 const CYCLE_PAUSE: Duration = Duration::from_secs(10);
@@ -46,14 +46,15 @@ impl World {
             return;
         };
         let boot = node.boot();
-        let adopted = node.sentinel.core.as_ref().map(|core| core.adopted().voters());
-        let voters = adopted.unwrap_or_default();
+        let adopted = node.sentinel.core.as_ref().map(|core| core.adopted());
+        let armed = adopted.is_none_or(|adopted| adopted.is_armed(node_id(number), boot));
+        let voters = adopted.map(|adopted| adopted.voters()).unwrap_or_default();
         node.lose_power(Power::Booting);
         let boots = node.boots;
         self.compute_lost(number);
         self.later(BOOT_TIME, Happening::BootDone { node: number, boots });
         self.ghost.resets += 1;
-        self.facts.push(Fact::Reset { node: number, boot, why: why.to_owned(), voters });
+        self.facts.push(Fact::Reset { node: number, boot, why: why.to_owned(), voters, armed });
         self.tell(by, &format!("{} {why}", Place::Node(number)));
     }
 
