@@ -114,6 +114,7 @@ mutants! {
     M78: "a leader hands over although its own sweep is sound", "one_leader";
     M79: "a fence rests on what observers said a while ago", "observer_sanity";
     M80: "a BMC that was found to lie is believed", "evidence_rules";
+    M81: "an order of somebody else is not waited for", "evacuate_once";
 }
 
 #[cfg(feature = "switchable")]
