@@ -82,7 +82,7 @@ fn draw(out: &mut String, panel: &Panel, offset: f64) {
     let _ = writeln!(
         out,
         "<text x=\"{:.1}\" y=\"{:.1}\">nodes, logarithmic</text>",
-        WIDTH - RIGHT + 12.0,
+        WIDTH - RIGHT + 28.0,
         floor + 18.0
     );
     for (place, line) in panel.lines.iter().enumerate() {
