@@ -41,7 +41,9 @@ impl Oracle for FencedInTime {
         let Some(registry) = world.registry() else { return Ok(()) };
         let leads = has_majority(world) && world.leader().is_some() && !registry.is_noop();
         let free = |incident: &&Incident| {
-            incident.state == State::Fencing && leads && can_be_switched_off(world, incident)
+            // A drill of the watchdog leaves the BMC alone, and waits for the next boot.
+            let by_bmc = incident.state == State::Fencing && !incident.is_watchdog_drill();
+            by_bmc && leads && can_be_switched_off(world, incident)
         };
         let now: Vec<&Incident> = registry.open_incidents().filter(free).collect();
         self.free.retain(|id, _| now.iter().any(|incident| incident.id == *id));
