@@ -6,6 +6,8 @@
 // A panic is how a test fails, and clippy does not know the functions of an integration test for tests.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
 
+#[path = "lab/bmc.rs"]
+mod bmc;
 #[allow(dead_code, reason = "the contract test uses more of it")]
 #[path = "nova_contract/raw.rs"]
 mod raw;
@@ -16,7 +18,6 @@ mod run;
 #[path = "nova_contract/world.rs"]
 mod world;
 
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use controller::nova::client::Client;
@@ -68,7 +69,7 @@ async fn the_servers_of_a_dead_node_come_back_and_so_does_the_node() {
     ]);
 
     world.kill("compute-2");
-    power(&lab, "off");
+    bmc::power(&lab.dir, "node-2", "off");
     let died = Instant::now();
     wait("the recovery", RECOVERED_WITHIN, async || state(&lab) == "recovered").await;
     println!("recovered {:.1} s after the power was cut", died.elapsed().as_secs_f64());
@@ -82,7 +83,7 @@ async fn the_servers_of_a_dead_node_come_back_and_so_does_the_node() {
     let service = service(&nova).await;
     assert!(service.forced_down && !service.up && !service.enabled, "{service:?}");
 
-    power(&lab, "on");
+    bmc::power(&lab.dir, "node-2", "on");
     wait("the gate of the node's new boot", RETURNED_WITHIN, async || {
         lab.dir.join("node-2/run/gate").exists()
     })
@@ -104,25 +105,6 @@ fn state(lab: &Running) -> String {
     let incidents = lab.hactl(&["incidents"]);
     let newest = incidents.as_array().and_then(|all| all.first().cloned());
     newest.and_then(|incident| incident["state"].as_str().map(str::to_owned)).unwrap_or_default()
-}
-
-/// Switches the machine of node-2 by its BMC.
-fn power(lab: &Running, to: &str) {
-    let inventory: toml::Table =
-        std::fs::read_to_string(lab.dir.join("inventory.toml")).unwrap().parse().unwrap();
-    let nodes = inventory["node"].as_array().unwrap();
-    let node = nodes.iter().find(|node| node["name"].as_str() == Some("node-2")).unwrap();
-    let address: std::net::SocketAddr = node["bmc"]["address"].as_str().unwrap().parse().unwrap();
-    let output = Command::new("ipmitool")
-        .args(["-I", "lanplus", "-C", "17", "-L", "OPERATOR", "-U"])
-        .arg(node["bmc"]["user"].as_str().unwrap())
-        .arg("-f")
-        .arg(node["bmc"]["password_file"].as_str().unwrap())
-        .args(["-H", &address.ip().to_string(), "-p", &address.port().to_string()])
-        .args(["chassis", "power", to])
-        .output()
-        .expect("ipmitool is there: cargo xtask setup");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 async fn all(nova: &Client, servers: &[Uuid]) -> Vec<ServerRecord> {

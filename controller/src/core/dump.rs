@@ -25,7 +25,6 @@ impl Controller {
         let mut known = self.registry.nodes().iter().filter(|(_, node)| at(node));
         if let (Some((node, _)), None) = (known.next(), known.next()) {
             self.dumps.insert(*node, self.now);
-            self.next_look = self.now;
         }
     }
 

@@ -311,7 +311,7 @@ impl Controller {
                 self.grace_until = self.grace_until.min(self.now + left);
                 let (now, peer) = (self.now, member_id(self.settings.cluster, from));
                 if let Some(sight) = self.sights.get_mut(network.place()) {
-                    sight.peer_swept(now, peer, asked, missed);
+                    sight.sweep_ended(now, peer, asked, missed);
                 }
             }
             PeerMessage::OldBootHeard { node, boot } => self.old_boot_heard(node, boot, out),

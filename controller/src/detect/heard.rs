@@ -78,7 +78,7 @@ impl Sight {
                     self.answered(now, NodeId(member), boot, out, seen);
                 }
                 sweep::Effect::Finished { asked, missed } => {
-                    self.peer_swept(now, self.me, asked, missed);
+                    self.sweep_ended(now, self.me, asked, missed);
                     seen.push(Seen::Swept { asked, missed });
                     self.see_dark(now, seen);
                 }

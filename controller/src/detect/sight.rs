@@ -219,9 +219,9 @@ impl Sight {
         self.with_witness(now, witness::Event::Pong { nonce, id, boot }, out);
     }
 
-    /// Another controller's sweep is over.
-    pub fn peer_swept(&mut self, now: Duration, peer: Uuid, asked: u32, missed: u32) {
-        self.swept.insert(peer, Swept { at: now, asked, missed });
+    /// A sweep is over, another controller's or this one's.
+    pub fn sweep_ended(&mut self, now: Duration, controller: Uuid, asked: u32, missed: u32) {
+        self.swept.insert(controller, Swept { at: now, asked, missed });
     }
 
     /// Whether this controller leads: only a leader asks.

@@ -1,7 +1,9 @@
-//! The port on which crash kernels tell, with `fence_kdump_send` of fence-agents, that they write a dump. Nothing is signed.
+//! The port on which crash kernels tell, with `fence_kdump_send` of fence-agents, that they write a dump. Nothing is
+//! signed, so whoever floods it must not keep renewals out of the queue that they share: few packets get there.
 
-use std::net::SocketAddr;
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
 
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
@@ -14,6 +16,9 @@ const MAGIC: u32 = 0x1b30_2a40;
 const VERSION: u32 = 1;
 /// After an error of the socket, so that one which stays is no busy loop.
 const AFTER_ERROR: Duration = Duration::from_millis(20);
+/// In this time each address is handed on once, and so many addresses at most. Senders repeat themselves every ten seconds.
+const ONCE_IN: Duration = Duration::from_secs(5);
+const MOST: usize = 64;
 
 /// Takes the port.
 ///
@@ -31,11 +36,13 @@ pub(super) async fn open(address: SocketAddr) -> Result<UdpSocket, RunError> {
 pub(super) async fn listen(socket: UdpSocket, queue: mpsc::Sender<Incoming>) {
     // One byte more than a packet has, so that a longer one is noticed and not cut.
     let mut buffer = [0; 9];
+    let mut lately = Lately { since: Instant::now(), from: BTreeSet::new() };
     loop {
         match socket.recv_from(&mut buffer).await {
             Ok((length, from)) => {
-                if buffer.get(..length).is_some_and(is_dump) {
-                    let from = from.ip().to_canonical();
+                let from = from.ip().to_canonical();
+                let dumps = buffer.get(..length).is_some_and(is_dump);
+                if dumps && lately.takes(Instant::now(), from) {
                     let _ = queue.try_send(Incoming::Event(Event::Dumping { from }));
                 }
             }
@@ -44,6 +51,22 @@ pub(super) async fn listen(socket: UdpSocket, queue: mpsc::Sender<Incoming>) {
                 tokio::time::sleep(AFTER_ERROR).await;
             }
         }
+    }
+}
+
+/// Addresses that were handed on a moment ago.
+struct Lately {
+    since: Instant,
+    from: BTreeSet<IpAddr>,
+}
+
+impl Lately {
+    /// Whether a packet from there is handed on now.
+    fn takes(&mut self, now: Instant, from: IpAddr) -> bool {
+        if now.saturating_duration_since(self.since) >= ONCE_IN {
+            (self.since, self.from) = (now, BTreeSet::new());
+        }
+        self.from.len() < MOST && self.from.insert(from)
     }
 }
 
@@ -86,6 +109,18 @@ mod tests {
         assert_eq!(event, Event::Dumping { from: [127, 0, 0, 1].into() });
         assert!(sent.await.expect("it ran").expect("it began").success());
         listening.abort();
+    }
+
+    #[test]
+    fn a_flood_hands_on_a_few_and_the_next_moment_takes_others() {
+        let began = Instant::now();
+        let mut lately = Lately { since: began, from: BTreeSet::new() };
+        let many = || (0..1000_u32).map(|n| IpAddr::from(n.to_be_bytes()));
+        let first = many().next().expect("an address");
+        assert!(lately.takes(began, first));
+        assert!(!lately.takes(began, first), "once");
+        assert_eq!(many().filter(|from| lately.takes(began, *from)).count(), MOST - 1);
+        assert!(lately.takes(began + ONCE_IN, first));
     }
 
     #[test]

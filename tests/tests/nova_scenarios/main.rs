@@ -11,6 +11,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::panic)]
 
 mod between;
+#[path = "../lab/bmc.rs"]
+mod bmc;
 mod hand;
 mod leader;
 mod outage;

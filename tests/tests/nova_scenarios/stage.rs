@@ -91,22 +91,7 @@ impl Stage {
 
     /// Switches the machine by its BMC.
     pub(crate) fn power(&self, to: &str) {
-        let text = std::fs::read_to_string(self.lab.dir.join("inventory.toml")).unwrap();
-        let inventory: toml::Table = text.parse().unwrap();
-        let nodes = inventory["node"].as_array().unwrap();
-        let node = nodes.iter().find(|node| node["name"].as_str() == Some("node-2")).unwrap();
-        let address: std::net::SocketAddr =
-            node["bmc"]["address"].as_str().unwrap().parse().unwrap();
-        let output = Command::new("ipmitool")
-            .args(["-I", "lanplus", "-C", "17", "-L", "OPERATOR", "-U"])
-            .arg(node["bmc"]["user"].as_str().unwrap())
-            .arg("-f")
-            .arg(node["bmc"]["password_file"].as_str().unwrap())
-            .args(["-H", &address.ip().to_string(), "-p", &address.port().to_string()])
-            .args(["chassis", "power", to])
-            .output()
-            .expect("ipmitool is there: cargo xtask setup");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        crate::bmc::power(&self.lab.dir, "node-2", to);
     }
 
     /// The newest incident of node-2; `None` also while no controller answers.
