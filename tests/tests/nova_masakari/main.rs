@@ -10,6 +10,9 @@
 #[allow(dead_code, reason = "the scenarios use more of it")]
 #[path = "../nova_scenarios/between.rs"]
 mod between;
+#[allow(dead_code, reason = "the lab's own test uses more of it")]
+#[path = "../lab/bmc.rs"]
+mod bmc;
 mod masakari;
 #[allow(dead_code, reason = "the contract test uses more of it")]
 #[path = "../nova_contract/raw.rs"]
