@@ -5,7 +5,13 @@
 //! A program without the usual harness: it prints a table, and fails where the goal is missed.
 
 // A panic is how it fails, and clippy does not know the functions of an integration test for tests.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::panic
+)]
 
 #[allow(dead_code, reason = "the scenarios use more of it")]
 #[path = "../nova_scenarios/between.rs"]
@@ -28,8 +34,9 @@ mod stage;
 mod world;
 
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use api::Incident;
 use controller::nova::client::Client;
 use masakari::Masakari;
 use raw::Raw;
@@ -104,12 +111,24 @@ async fn holdfast() -> Times {
     let mut stage = Stage::with(&[], HOSTS, BMC_TAKES).await;
     let servers = stage.world.raw.boot_many(SERVERS, SOURCE).await;
     stage.dies();
+    let died_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
     let times = watch(&stage.world.raw, &servers, stage.died).await;
-    for phase in stage.incident().into_iter().flat_map(|incident| incident.phases) {
-        println!("  {} {}", phase.at_ms, phase.state);
-    }
+    tell(&stage.incident().unwrap(), died_ms);
     stage::tidy(&stage.world, &stage.nova, HOSTS).await;
     times
+}
+
+/// Where the time went, by the incident.
+fn tell(incident: &Incident, died_ms: u128) {
+    for phase in &incident.phases {
+        let after = (u128::from(phase.at_ms).saturating_sub(died_ms)) as f64 / 1000.0;
+        println!("  {after:>6.1} s  {}", phase.state);
+    }
+    let mut took: Vec<f64> =
+        incident.vms.iter().filter_map(|vm| Some(vm.took_ms? as f64 / 1000.0)).collect();
+    took.sort_by(f64::total_cmp);
+    let took: Vec<String> = took.iter().map(|took| format!("{took:.1}")).collect();
+    println!("  each from its order to its end, s: {}", took.join(" "));
 }
 
 /// Looks until every server is ACTIVE elsewhere.
