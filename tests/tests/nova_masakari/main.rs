@@ -33,10 +33,13 @@ mod stage;
 #[path = "../nova_contract/world.rs"]
 mod world;
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use api::Incident;
+use between::Seen;
 use controller::nova::client::Client;
 use masakari::Masakari;
 use raw::Raw;
@@ -51,7 +54,8 @@ const BMC_TAKES: &str = "4s";
 /// Of Masakari's time, for the first server and for the last.
 const GOAL: f64 = 1.0 / 20.0;
 const LONGEST: Duration = Duration::from_secs(900);
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// Each look keeps nova-api busy for a good part of a second.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Seconds from the loss of the host.
 #[derive(Clone, Copy, Debug)]
@@ -114,6 +118,7 @@ async fn holdfast() -> Times {
     let died_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
     let times = watch(&stage.world.raw, &servers, stage.died).await;
     tell(&stage.incident().unwrap(), died_ms);
+    println!("  asked of Nova meanwhile: {}", asked(&stage.between.seen()));
     stage::tidy(&stage.world, &stage.nova, HOSTS).await;
     times
 }
@@ -129,6 +134,25 @@ fn tell(incident: &Incident, died_ms: u128) {
     took.sort_by(f64::total_cmp);
     let took: Vec<String> = took.iter().map(|took| format!("{took:.1}")).collect();
     println!("  each from its order to its end, s: {}", took.join(" "));
+}
+
+/// Requests by method and kind of path, most frequent first.
+fn asked(seen: &[Seen]) -> String {
+    let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
+    for request in seen {
+        let path = request.path.split('?').next().unwrap_or_default();
+        let words = path
+            .split('/')
+            .filter(|word| !word.is_empty())
+            .map(|word| if Uuid::parse_str(word).is_ok() { "ID" } else { word });
+        let path: Vec<&str> = words.collect();
+        *kinds.entry(format!("{} {}", request.method, path.join("/"))).or_default() += 1;
+    }
+    let mut kinds: Vec<(String, usize)> = kinds.into_iter().collect();
+    kinds.sort_by_key(|(_, times)| Reverse(*times));
+    let kinds: Vec<String> =
+        kinds.iter().map(|(kind, times)| format!("{times} x {kind}")).collect();
+    kinds.join(", ")
 }
 
 /// Looks until every server is ACTIVE elsewhere.
