@@ -14,6 +14,7 @@
 #![deny(unsafe_code)]
 
 mod id;
+mod recall;
 
 pub mod bmc;
 pub mod census;
@@ -27,3 +28,4 @@ pub mod sign;
 pub mod watchdog;
 
 pub use id::{BootId, ControllerId, Epoch, IncidentId, NodeId};
+pub use recall::keep_verifications;
