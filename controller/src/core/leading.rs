@@ -214,6 +214,8 @@ pub(super) struct Work {
     pub(super) vm_not_before: BTreeMap<Uuid, Duration>,
     /// Since when no node could take its VMs.
     pub(super) nowhere_since: Option<Duration>,
+    /// When the services were read by which that was last counted without a look at a VM.
+    pub(super) nowhere_by: Option<Duration>,
     /// When this leader first saw the node waiting to come back.
     pub(super) return_since: Option<Duration>,
     /// What the release waits for.

@@ -93,6 +93,13 @@ impl Controller {
         let moving: Vec<_> = moving.into_iter().filter_map(|id| self.incident(id)).collect();
         self.list_is_fresh(List::Hypervisors, ROOM_FOR);
         let mut flow = self.flow(&moving);
+        for incident in &moving {
+            let cell = flow.cells.get(&self.cell_of(incident)).is_some_and(|n| *n >= pace.cell);
+            let source = flow.sources.get(&incident.id).is_some_and(|n| *n >= pace.source);
+            if cell || source || flow.cloud >= pace.cloud {
+                self.count_nowhere(incident, out);
+            }
+        }
         if flow.cloud >= pace.cloud {
             return;
         }

@@ -82,7 +82,7 @@ impl Controller {
         let Some(source) = self.host(incident) else { return Place::Nowhere };
         let services = self.work(incident.id).and_then(|work| work.services.clone());
         let Some((_, services)) = services else { return Place::Busy };
-        let able = self.able(incident, &source, &services);
+        let able: Vec<&str> = self.able(incident, &source, &services).collect();
         if able.is_empty() {
             return Place::Nowhere;
         }
@@ -107,17 +107,17 @@ impl Controller {
     }
 
     /// Hosts that Nova would use, in the source's cell, without an incident or maintenance of their own.
-    fn able<'a>(
+    pub(super) fn able<'a>(
         &self,
         incident: &Incident,
         source: &str,
         services: &'a [ServiceRecord],
-    ) -> Vec<&'a str> {
+    ) -> impl Iterator<Item = &'a str> {
         let troubled: BTreeSet<String> =
             self.registry.open_incidents().filter_map(|open| self.host(open)).collect();
         let cell = |node: &Node| node.record.cell.clone();
         let own_cell = self.registry.node(incident.node).map(cell).unwrap_or_default();
-        let fits = |service: &&ServiceRecord| {
+        let fits = move |service: &&ServiceRecord| {
             let node = self.node_of_host(&service.host).map(|(_, node)| node);
             let in_cell = node.map_or(own_cell.is_empty(), |node| cell(node) == own_cell);
             let in_work = node.is_some_and(|node| node.maintenance.is_some());
@@ -129,7 +129,7 @@ impl Controller {
                 && in_cell
                 && !in_work
         };
-        services.iter().filter(fits).map(|service| service.host.as_str()).collect()
+        services.iter().filter(fits).map(|service| service.host.as_str())
     }
 
     /// The node of ours that Nova knows by this name.

@@ -265,13 +265,49 @@ impl Controller {
             self.park(id, vm, why, out);
             return;
         }
+        self.tell_nowhere(incident, out);
+        self.pause_vm(id, vm);
+    }
+
+    /// The same time goes on while no VM is looked at since the windows are full: what fills them may never end, and is
+    /// given up only later. A node that has become able meanwhile ends it, as a look would.
+    pub(super) fn count_nowhere(&mut self, incident: &Incident, out: &mut Vec<Effect>) {
+        let (now, id) = (self.now, incident.id);
+        let waits = incident.vms.values().any(|vm| vm.progress == Progress::Waiting);
+        if !waits
+            || incident.frozen.is_some()
+            || migration_kind(incident) != MigrationKind::Evacuation
+        {
+            return;
+        }
+        let Some(source) = self.host(incident) else { return };
+        let work = self.leading.as_ref().and_then(|leading| leading.works.get(&id));
+        let Some((work, (at, services))) = work.and_then(|w| Some((w, w.services.as_ref()?)))
+        else {
+            return;
+        };
+        // It is asked ten times a second, and answered by lists that are read every ten seconds.
+        if work.nowhere_by == Some(*at) {
+            return;
+        }
+        let (at, nowhere) = (*at, self.able(incident, &source, services).next().is_none());
+        let Some(work) = self.work(id) else { return };
+        work.nowhere_by = Some(at);
+        work.nowhere_since = nowhere.then(|| work.nowhere_since.unwrap_or(now));
+        // Where hosts are reserved, the look at the first VM takes one.
+        if nowhere && self.settings.recovery.reserved.is_empty() {
+            self.tell_nowhere(incident, out);
+        }
+    }
+
+    fn tell_nowhere(&mut self, incident: &Incident, out: &mut Vec<Effect>) {
+        let name = self.name(incident.node);
         let text = format!(
             "{name} no destination: no other nova-compute is up, enabled and without incident; its VMs wait for one"
         );
-        if self.work(id).is_some_and(|work| work.told.insert(text.clone())) {
+        if self.work(incident.id).is_some_and(|work| work.told.insert(text.clone())) {
             out.push(Effect::page("nova", text));
         }
-        self.pause_vm(id, vm);
     }
 
     /// The one POST was answered, or not.
