@@ -37,8 +37,6 @@ use self::redfish::server::Redfish;
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const LONG: Duration = Duration::from_secs(60);
-/// Longer than two tries of E1.
-const PATIENCE: Duration = Duration::from_secs(20);
 const S17: &[CipherSuite] = &[CipherSuite::S17];
 
 fn behind(device: Device, proxies: &[&Proxy]) -> Level {
@@ -103,23 +101,29 @@ async fn redfish_goes_by_way_of_a_node_with_its_certificate_checked_here() {
 
 #[tokio::test]
 async fn a_proxy_that_lies_is_no_evidence_and_the_next_one_proves_it() {
+    let mut all = tokio::task::JoinSet::new();
     for lie in [Lie::Silence, Lie::Ends, Lie::Echoes, Lie::Babbles] {
-        let bmc = StandIn::start(1).await;
-        let liar = Liar::start(lie).await;
-        let device = Device::Ipmi(ipmi::target(bmc.addr, S17));
-        let alone = behind(device.clone(), &[&liar.proxy]);
-        let ways_to_liar = ways(&[&liar.proxy]);
-        let patience = Duration::from_secs(4);
-        let outcome =
-            fence_by(patience, &alone, bmc.guid, patience, || false, Some(&ways_to_liar)).await;
-        assert!(outcome.evidence.is_none() && bmc.node.power(), "{lie:?}: {outcome:?}");
-
-        let agent = Agent::start(2, HERE, bmc.addr);
-        let both = behind(device, &[&liar.proxy, &agent.proxy]);
-        let ways = ways(&[&liar.proxy, &agent.proxy]);
-        let outcome = fence_by(ANSWERS, &both, bmc.guid, LONG, || false, Some(&ways)).await;
-        assert!(outcome.evidence.is_some() && !bmc.node.power(), "{lie:?}: {outcome:?}");
+        all.spawn(lied_to(lie));
     }
+    all.join_all().await;
+}
+
+async fn lied_to(lie: Lie) {
+    let bmc = StandIn::start(1).await;
+    let liar = Liar::start(lie).await;
+    let device = Device::Ipmi(ipmi::target(bmc.addr, S17));
+    let alone = behind(device.clone(), &[&liar.proxy]);
+    let ways_to_liar = ways(&[&liar.proxy]);
+    let patience = Duration::from_secs(4);
+    let outcome =
+        fence_by(patience, &alone, bmc.guid, patience, || false, Some(&ways_to_liar)).await;
+    assert!(outcome.evidence.is_none() && bmc.node.power(), "{lie:?}: {outcome:?}");
+
+    let agent = Agent::start(2, HERE, bmc.addr);
+    let both = behind(device, &[&liar.proxy, &agent.proxy]);
+    let ways = ways(&[&liar.proxy, &agent.proxy]);
+    let outcome = fence_by(ANSWERS, &both, bmc.guid, LONG, || false, Some(&ways)).await;
+    assert!(outcome.evidence.is_some() && !bmc.node.power(), "{lie:?}: {outcome:?}");
 }
 
 #[tokio::test]
