@@ -105,6 +105,8 @@ pub enum Effect {
         node: NodeId,
         /// Which level of its fencing, from 1 on.
         level: u8,
+        /// Nodes that may be asked to carry it, where the level is one that controllers do not reach.
+        via: Vec<NodeId>,
         /// What.
         ask: Ask,
         /// Identity that must answer, or no off is sent.

@@ -346,6 +346,7 @@ mod tests {
                 sentinel: Vec::new(),
                 gossip: Vec::new(),
                 bmc: vec![fencing::bmc::LevelKind::Power(1)],
+                via: Vec::new(),
             };
             let node = node(n);
             commit(&mut registry, Command::Enrol { node, record: Box::new(record) });

@@ -275,3 +275,55 @@ fn a_storage_counts_only_where_every_vm_lives_on_it_and_alone_in_its_level() {
     let problems = write(&format!("{bmc}{}", storage(1, all))).unwrap_err();
     assert!(problems.to_string().contains("a storage and another device"), "{problems}");
 }
+
+#[test]
+fn a_bmc_may_lie_behind_nodes_that_offer_to_carry_and_behind_no_others() {
+    let folder = Folder::new("via");
+    let config = Config::load(&folder.0.join("controller.toml")).unwrap();
+    let node = |number: u8, rest: &str| {
+        format!(
+            "[[node]]\nname = \"node-{number}\"\nid = \"{}\"\nhost = \"node-{number}\"\ndomain = \"rack-{number}\"\n\
+             key = \"{}\"\nsentinel = [\"10.5.0.{number}:7947\"]\n\
+             gossip = [\"10.5.0.{number}:7946\"]\n{rest}\n",
+            uuid::Uuid::from_u128(number.into()),
+            fencing::sign::KeyPair::from_seed([number; 32]).public(),
+        )
+    };
+    let bmc = |via: &str| {
+        format!(
+            "[node.bmc]\naddress = \"10.9.0.11\"\nuser = \"holdfast\"\npassword_file = \"bmc.password\"\nvia = {via}"
+        )
+    };
+    let write = |first: &str| {
+        let offers = |number: u8| node(number, &format!("proxy = \"10.5.0.{number}:8704\""));
+        let text = format!("{}{}{}{}", node(1, first), offers(2), offers(3), node(4, ""));
+        std::fs::write(&config.inventory_file, text).unwrap();
+        config.inventory_again()
+    };
+    let inventory = write(&bmc("[\"node-3\", \"node-2\"]")).unwrap_or_else(|why| panic!("{why}"));
+    let level = &inventory.bmcs.values().next().unwrap()[0];
+    let [Device::Proxied(proxied)] = level.devices().collect::<Vec<_>>()[..] else {
+        panic!("{level:?}")
+    };
+    let tried: Vec<_> =
+        proxied.proxies().iter().map(|p| (p.name.as_str(), p.address.to_string())).collect();
+    assert_eq!(tried, [("node-3", "10.5.0.3:8704".into()), ("node-2", "10.5.0.2:8704".into())]);
+    let via = &inventory.nodes.values().find(|node| node.name == "node-1").unwrap().via;
+    assert_eq!((via.len(), via[0].len()), (1, 2));
+
+    let refused = [
+        ("[\"node-1\", \"node-2\"]", "node-1 is to be switched off by way of itself"),
+        ("[\"node-4\"]", "node-4 carries nothing"),
+        ("[\"node-9\"]", "there is no node node-9"),
+        ("[\"node-2\", \"node-2\"]", "node-2 is named twice"),
+        ("[]", "`via` names 1 to 4 nodes"),
+    ];
+    for (via, why) in refused {
+        let problems = write(&bmc(via)).unwrap_err().to_string();
+        assert!(problems.contains(why), "{via}: {problems}");
+    }
+    let agent = "[node.bmc]\ntype = \"fence-agent\"\nprogram = \"/usr/sbin/fence_apc_snmp\"\npower_verified = true\n\
+                 password_file = \"bmc.password\"\nparameters = { ip = \"10.9.0.15\", plug = \"3\" }\nvia = \"node-2\"";
+    let problems = write(agent).unwrap_err().to_string();
+    assert!(problems.contains("a program cannot be carried by a node"), "{problems}");
+}

@@ -15,6 +15,7 @@ use fencing::{BootId, ControllerId, NodeId};
 use uuid::Uuid;
 
 use crate::preflight::Preflight;
+use crate::proxy::subnet::Subnet;
 
 pub use keys::NodeKeys;
 
@@ -56,6 +57,8 @@ pub struct Config {
     pub watchdog: Option<Watchdog>,
     /// Where the list of running domains comes from.
     pub domains: Domains,
+    /// Which BMCs the controllers may ask by way of this node, if any.
+    pub proxy: Option<Proxy>,
     /// Where it is looked what would start guests by itself; nowhere in a lab.
     pub preflight: Option<Preflight>,
     /// Whether a sentinel runs on this node. Where none does the agent answers witness pings, and the gate stays shut.
@@ -90,6 +93,17 @@ pub struct Controller {
     pub gossip: Vec<SocketAddr>,
     /// Where it takes renewals, by network.
     pub lease: Vec<SocketAddr>,
+}
+
+/// What this node carries for controllers that do not reach the BMC network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proxy {
+    /// Where the agent takes orders of controllers.
+    pub listen: SocketAddr,
+    /// Networks of BMCs; nothing else is ever spoken to.
+    pub allow: Vec<Subnet>,
+    /// Ports of BMCs: 623 and 443, unless others are named.
+    pub ports: Vec<u16>,
 }
 
 /// The watchdog device.

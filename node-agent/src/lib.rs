@@ -10,6 +10,7 @@
 //!                               ^      | state: boot, n, gate          a unix socket, a file in run_dir
 //!                  fence event  |      v
 //!  members     <---- gossip ---->  agent <--> libvirt                  one group per network
+//!  controllers <---- tcp ------->  proxy <--> BMCs                     in the agent, where [proxy] allows it
 //! ```
 #![forbid(unsafe_code)]
 
@@ -18,6 +19,7 @@ pub mod config;
 pub mod agent;
 pub mod beacon;
 pub mod preflight;
+pub mod proxy;
 pub mod record;
 pub mod sentinel;
 

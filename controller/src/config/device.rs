@@ -13,6 +13,7 @@ use fencing::bmc::{BmcTarget, CipherSuite, Device, Identity, Level, Privilege, S
 
 use super::inventory::{Seen, address_once};
 use super::problem::Page;
+use super::proxy;
 use super::secret;
 use super::table::{At, Table, host_name, path, some};
 
@@ -121,11 +122,16 @@ fn device(
         "storage" => Ok(Kind::Storage),
         _ => Err("there are ipmi, redfish, fence-agent and storage"),
     });
-    match kind.map_or(Kind::Ipmi, |kind| kind.value) {
+    let via = proxy::via(table, seen, page);
+    let device = match kind.map_or(Kind::Ipmi, |kind| kind.value) {
         Kind::Ipmi => ipmi(table, folder, seen, page).map(Device::Ipmi),
         Kind::Redfish => redfish(table, folder, seen, page).map(Device::Redfish),
         Kind::Agent => agent(table, folder, seen, page).map(Device::Agent),
         Kind::Storage => storage(table, folder, seen, page).map(Device::Storage),
+    }?;
+    match via? {
+        None => Some(device),
+        Some(via) => proxy::behind(device, via, page),
     }
 }
 

@@ -11,6 +11,7 @@ use fencing::{ControllerId, NodeId};
 use uuid::Uuid;
 
 use super::problem::{Page, Problems, Text};
+use super::proxy::{self, Offer};
 use super::table::{At, Table, host_name, parse, some, uuid};
 use super::{Config, Controller, device};
 use crate::registry::Enrolment;
@@ -78,6 +79,10 @@ pub(super) struct Seen {
     pub(super) services: BTreeSet<SocketAddr>,
     /// Systems of such services, and agents with their parameters.
     pub(super) devices: BTreeMap<String, Range<usize>>,
+    /// What may stand in `via`, by name.
+    pub(super) proxies: BTreeMap<String, Offer>,
+    /// The node that is being read.
+    pub(super) reading: String,
 }
 
 /// Reads the text of an inventory; `taken` are the controllers' addresses.
@@ -96,6 +101,7 @@ pub(super) fn read(
     let nodes = top.tables("node", "[[node]]", &mut page);
     top.finish(&mut page);
     let mut seen = Seen { taken, ..Seen::default() };
+    seen.proxies = nodes.iter().filter_map(proxy::offer).collect();
     let mut inventory = Inventory::default();
     for mut table in nodes {
         let found = node(&mut table, networks, folder, &mut seen, &mut page);
@@ -135,6 +141,8 @@ fn node(
     );
     let sentinel = table.addresses("sentinel", networks, page);
     let gossip = table.addresses("gossip", networks, page);
+    proxy::address(table, seen, page);
+    seen.reading = name.as_ref().map(|name| name.value.clone()).unwrap_or_default();
     let devices = table.one_or_more("bmc", "[node.bmc]", page);
     let bmc = device::levels(devices, folder, seen, page);
     once(&mut seen.names, name.as_ref(), "name", page);
@@ -157,6 +165,7 @@ fn node(
         sentinel: plain(sentinel?),
         gossip: plain(gossip?),
         bmc: bmc.iter().map(Level::kind).collect(),
+        via: bmc.iter().map(Level::proxies).collect(),
     };
     Some((NodeId(id?.value), enrolment, bmc))
 }

@@ -7,6 +7,7 @@ mod inventory;
 mod kdump;
 mod policy;
 mod problem;
+mod proxy;
 mod record;
 mod recovery;
 mod secret;

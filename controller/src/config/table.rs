@@ -61,6 +61,12 @@ impl<'a> Table<'a> {
         self.table.iter().find(|(name, _)| name.get_ref() == key).map(|(_, value)| value)
     }
 
+    /// A text that is looked at before its table is read; `None` also where it is something else.
+    pub(super) fn peek(&self, key: &str) -> Option<&'a str> {
+        let found = self.table.iter().find(|(name, _)| name.get_ref() == key);
+        found.and_then(|(_, value)| value.get_ref().as_str())
+    }
+
     /// A key that must be there.
     fn needed(
         &mut self,
@@ -155,17 +161,23 @@ impl<'a> Table<'a> {
         example: &str,
         page: &mut Page<'_>,
     ) -> Vec<String> {
+        self.list_at(key, example, page).into_iter().map(|at| at.value).collect()
+    }
+
+    /// As [`Table::list`], each with its place.
+    pub(super) fn list_at(
+        &mut self,
+        key: &'static str,
+        example: &str,
+        page: &mut Page<'_>,
+    ) -> Vec<At<String>> {
         let Some(value) = self.value(key) else { return Vec::new() };
         let one = std::slice::from_ref(value);
         let values: Vec<_> = match value.get_ref().as_array() {
             Some(list) => list.iter().collect(),
             None => one.iter().collect(),
         };
-        values
-            .into_iter()
-            .filter_map(|value| text(key, value, example, page, some))
-            .map(|at| at.value)
-            .collect()
+        values.into_iter().filter_map(|value| text(key, value, example, page, some)).collect()
     }
 
     /// `true` or `false`.

@@ -67,7 +67,7 @@ impl Controller {
         for (node, level, expect) in due {
             let ticket = self.ask_as(Asked::BmcCheck(node, level));
             let (ask, not_after) = (Ask::Read, now + BMC_ANSWERS);
-            self.send_as_leader(Effect::Bmc { ticket, node, level, ask, expect, not_after });
+            self.ask_level(ticket, (node, level), ask, expect, not_after);
         }
     }
 
@@ -237,6 +237,9 @@ impl Controller {
         };
         if let Some(why) = &known.distrusted {
             return Some((format!("not believed: {why}"), format!("repair it, then {enroll}")));
+        }
+        if let Some(trouble) = self.trouble_of_proxies(node, level) {
+            return Some(trouble);
         }
         let checked = self.leading.as_ref().and_then(|l| l.checked.get(&(id, level)));
         let why = checked.and_then(|checked| checked.trouble.clone())?;

@@ -63,7 +63,7 @@ impl Controller {
             let ticket = self.ask_as(Asked::BmcIdentity(node, level));
             let not_after = now + BMC_ANSWERS;
             let (ask, expect) = (Ask::Read, None);
-            self.send_as_leader(Effect::Bmc { ticket, node, level, ask, expect, not_after });
+            self.ask_level(ticket, (node, level), ask, expect, not_after);
         }
         none
     }

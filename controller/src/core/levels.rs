@@ -76,7 +76,7 @@ impl Controller {
         };
         self.note_step(incident.id, step(level, what));
         let ticket = self.ask_as(Asked::Bmc(incident.id, level));
-        self.send_as_leader(Effect::Bmc { ticket, node, level, ask, expect, not_after });
+        self.ask_level(ticket, (node, level), ask, expect, not_after);
     }
 
     /// A BMC was asked.
@@ -137,7 +137,7 @@ impl Controller {
             let expect = self.registry.node(node).and_then(|known| known.believed(level));
             let ticket = self.ask_as(Asked::BmcAgain(id, level));
             let (ask, not_after) = (Ask::Read, now + BMC_ANSWERS);
-            self.send_as_leader(Effect::Bmc { ticket, node, level, ask, expect, not_after });
+            self.ask_level(ticket, (node, level), ask, expect, not_after);
         }
     }
 

@@ -35,6 +35,7 @@ mod orders;
 mod outbox;
 mod pace;
 mod place;
+mod proxies;
 mod recover;
 mod renewals;
 mod replicate;

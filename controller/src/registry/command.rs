@@ -153,6 +153,8 @@ pub struct Enrolment {
     pub gossip: Vec<SocketAddr>,
     /// What each level of its fencing proves, the first level first; empty where the inventory names none.
     pub bmc: Vec<LevelKind>,
+    /// Nodes by way of which each level is asked; none, or no entry, where the controllers reach it.
+    pub via: Vec<Vec<NodeId>>,
 }
 
 /// A row that applied, with what it rests on.

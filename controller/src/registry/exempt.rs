@@ -37,10 +37,11 @@ impl Registry {
 
     pub(super) fn arm_wanted(&mut self, index: u64, id: NodeId) -> Outcome {
         let node = self.known(id)?;
-        node.disarmed = false;
-        if node.maintenance.is_none() {
-            node.until = None;
+        if node.maintenance.is_some() {
+            return Err(Rejected("the node is in maintenance: end that, and it is armed again"));
         }
+        node.disarmed = false;
+        node.until = None;
         node.rearm_floor = index;
         self.lease.record(index, Change::ArmWanted { node: id });
         Ok(())
@@ -60,7 +61,7 @@ impl Registry {
         node.rearm_floor = at.index;
         if work.reason.is_some() {
             self.unarm(id);
-            self.lease.record(at.index, Change::Disarmed { node: id });
+            self.lease.record(at.index, Change::Maintained { node: id });
         } else {
             node.disarmed = false;
             self.lease.record(at.index, Change::ArmWanted { node: id });
@@ -77,7 +78,12 @@ impl Registry {
             nodes.into_iter().for_each(|node| self.unarm(node));
             self.lease.record(index, Change::AllDisarmed);
         } else {
-            self.nodes.values_mut().for_each(|node| node.disarmed = false);
+            self.nodes.values_mut().for_each(|node| {
+                node.disarmed = false;
+                if node.maintenance.is_none() {
+                    node.until = None;
+                }
+            });
             self.lease.record(index, Change::AllArmWanted);
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use fencing::bmc::{Identity, LevelKind};
 use fencing::lease::LeaseTimes;
 use fencing::watchdog::Class;
-use fencing::{BootId, IncidentId};
+use fencing::{BootId, IncidentId, NodeId};
 use serde::{Deserialize, Serialize};
 
 use super::command::Enrolment;
@@ -138,6 +138,12 @@ impl Node {
     /// What a level proves.
     pub fn kind(&self, level: u8) -> Option<LevelKind> {
         self.record.bmc.get(usize::from(level).checked_sub(1)?).copied()
+    }
+
+    /// Nodes by way of which a level is asked; empty where the controllers reach it.
+    pub fn via(&self, level: u8) -> &[NodeId] {
+        let place = usize::from(level).checked_sub(1);
+        place.and_then(|place| self.record.via.get(place)).map_or(&[], Vec::as_slice)
     }
 
     /// What was ever shown of the device with which this boot is armed; another kind or another timeout is another

@@ -54,6 +54,7 @@ impl Log {
                 sentinel: Vec::new(),
                 gossip: Vec::new(),
                 bmc: vec![fencing::bmc::LevelKind::Power(1)],
+                via: Vec::new(),
             };
             let command = Command::Enrol { node: node(n.into()), record: Box::new(record) };
             log.commit(command).expect("enrolled");

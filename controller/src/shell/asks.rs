@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use fencing::bmc::proxy::Ways;
 use fencing::bmc::{self, Ask, Failure, Identity, Level};
 use tokio::sync::{Semaphore, mpsc};
 
@@ -38,7 +39,7 @@ impl Asks {
     pub(super) fn bmc(
         &self,
         ticket: Ticket,
-        level: Option<Level>,
+        (level, ways): (Option<Level>, Ways),
         ask: Ask,
         expect: Option<Identity>,
         not_after: Duration,
@@ -50,7 +51,9 @@ impl Asks {
                 Some(level) => {
                     let _place = places.acquire().await;
                     match left(origin, not_after) {
-                        Some(left) => level.ask(ask, expect, left.min(BMC_DEADLINE)).await,
+                        Some(left) => {
+                            level.ask_by(ask, expect, left.min(BMC_DEADLINE), Some(&ways)).await
+                        }
                         None => unasked("it was too late to ask; nothing was sent"),
                     }
                 }
@@ -104,6 +107,7 @@ fn unsent(call: &Call, why: &str) -> Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fencing::bmc::proxy::Caller;
     use fencing::bmc::{BmcTarget, CipherSuite, Device, Privilege, Secret};
 
     #[tokio::test]
@@ -120,7 +124,13 @@ mod tests {
             privilege: Privilege::Operator,
         };
         let late = Duration::from_secs(9);
-        asks.bmc(Ticket(1), Some(Device::Ipmi(target).into()), Ask::Off, None, late);
+        let caller = Caller {
+            cluster: uuid::Uuid::nil(),
+            me: fencing::ControllerId(1),
+            key: fencing::sign::KeyPair::from_seed([1; 32]),
+        };
+        let ways = Ways { caller: Arc::new(caller), usable: Vec::new() };
+        asks.bmc(Ticket(1), (Some(Device::Ipmi(target).into()), ways), Ask::Off, None, late);
         let service = uuid::Uuid::nil();
         let call = Call::ForceDown { service, disable: None };
         asks.nova(Ticket(2), None, call.clone(), late);

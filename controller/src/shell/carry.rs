@@ -1,5 +1,8 @@
 //! Carrying effects out, in their order.
 
+use std::sync::Arc;
+
+use fencing::bmc::proxy::Ways;
 use fencing::sign::{self, Signer};
 use gossip::witness::Probe;
 
@@ -45,12 +48,13 @@ impl Shell {
                     let _ = socket.try_send_to(&bytes, to);
                 }
             }
-            Effect::Bmc { ticket, node, level, ask, expect, not_after } => {
+            Effect::Bmc { ticket, node, level, via, ask, expect, not_after } => {
                 let levels = self.inventory.bmcs.get(&node);
                 let place = usize::from(level).checked_sub(1);
                 let level =
                     levels.zip(place).and_then(|(levels, place)| levels.get(place)).cloned();
-                self.asks.bmc(ticket, level, ask, expect, not_after);
+                let ways = Ways { caller: Arc::clone(&self.caller), usable: via };
+                self.asks.bmc(ticket, (level, ways), ask, expect, not_after);
             }
             Effect::Nova { ticket, call, not_after } => {
                 self.asks.nova(ticket, self.nova.clone(), call, not_after);

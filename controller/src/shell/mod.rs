@@ -30,6 +30,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use fencing::ControllerId;
+use fencing::bmc::proxy::Caller;
 use gossip::seal::Envelope;
 use tokio::net::UdpSocket;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -136,6 +137,8 @@ struct Shell {
     lease: Vec<(Arc<UdpSocket>, Envelope)>,
     peers: BTreeMap<ControllerId, Waiting>,
     asks: Asks,
+    /// Who asks proxies of BMCs.
+    caller: Arc<Caller>,
     nova: Option<Client>,
     inventory: Inventory,
     answers: BTreeMap<Ticket, oneshot::Sender<Result<api::Done, api::Failure>>>,

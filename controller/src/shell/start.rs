@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use fencing::ControllerId;
 use fencing::sign::Opener;
+use fencing::bmc::proxy::Caller;
 use gossip::seal::Envelope;
 use gossip::udp::Wire;
 use tokio::net::{TcpListener, UdpSocket};
@@ -77,6 +78,11 @@ pub(super) async fn start(config: Config) -> Result<Shell, RunError> {
         may_not_renew: false,
         boot,
         asks: Asks::new(origin, sender),
+        caller: Arc::new(Caller {
+            cluster: config.cluster,
+            me: config.id,
+            key: config.key.clone(),
+        }),
         inventory: config.inventory.clone(),
         core,
         store,

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::agent::{self, AgentTarget, StorageHook};
+use super::proxy::{self, Proxied, Ways};
 use super::redfish::{self, RedfishTarget};
 use super::{Ask, BmcTarget, Identity, Reply, storage, udp};
 
@@ -18,6 +19,8 @@ pub enum Device {
     Agent(AgentTarget),
     /// A storage that keeps the node out; it switches nothing off.
     Storage(StorageHook),
+    /// A BMC that controllers reach only by way of nodes.
+    Proxied(Proxied),
 }
 
 impl fmt::Display for Device {
@@ -26,6 +29,7 @@ impl fmt::Display for Device {
             Self::Ipmi(target) => write!(f, "ipmi {}", target.addr),
             Self::Redfish(target) => write!(f, "redfish {}", target.addr),
             Self::Storage(hook) => write!(f, "storage hook {}", hook.program().display()),
+            Self::Proxied(proxied) => write!(f, "{proxied}"),
             Self::Agent(target) => write!(f, "fence agent {}", target.program().display()),
         }
     }
@@ -37,10 +41,22 @@ impl fmt::Display for Device {
 ///
 /// It never fails to return a [`Reply`]. No reply to an off is evidence of anything.
 pub async fn ask(device: &Device, ask: Ask, expect: Option<Identity>, deadline: Duration) -> Reply {
+    ask_by(device, ask, expect, deadline, None).await
+}
+
+/// As [`ask()`], where there may be proxies; without `ways` a device behind some is not asked.
+pub async fn ask_by(
+    device: &Device,
+    ask: Ask,
+    expect: Option<Identity>,
+    deadline: Duration,
+    ways: Option<&Ways>,
+) -> Reply {
     match device {
         Device::Ipmi(target) => udp::ask(target, ask, expect, deadline).await,
         Device::Redfish(target) => redfish::ask(target, ask, expect, deadline).await,
         Device::Agent(target) => agent::ask(target, ask, expect, deadline).await,
+        Device::Proxied(proxied) => proxy::through(proxied, ask, expect, deadline, ways).await,
         Device::Storage(hook) => storage::ask(hook, ask, expect, deadline).await,
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Identity;
 use super::agent::AgentFailure;
+use super::proxy::ProxyFailure;
 use super::redfish::RedfishFailure;
 
 /// The steps of one question, in their order on the wire.
@@ -140,6 +141,12 @@ pub enum Failure {
     /// By a fence agent; its variants say what became of it.
     #[error(transparent)]
     Agent(#[from] AgentFailure),
+    /// By way of a proxy, which did not carry the question.
+    #[error(transparent)]
+    Proxy(#[from] ProxyFailure),
+    /// By way of several proxies, each with what came of it. An off may have been executed.
+    #[error("{}", by_proxies(.0))]
+    ByProxies(Vec<(String, Failure)>),
     /// One of several devices that only together take the power away. The others may be off.
     #[error("{device}: {failure}")]
     OneOf {
@@ -148,6 +155,11 @@ pub enum Failure {
         /// Why.
         failure: Box<Failure>,
     },
+}
+
+fn by_proxies(tried: &[(String, Failure)]) -> String {
+    let one = |(name, failure): &(String, Failure)| format!("by way of {name}: {failure}");
+    tried.iter().map(one).collect::<Vec<_>>().join("; ")
 }
 
 fn silence(step: Step) -> &'static str {

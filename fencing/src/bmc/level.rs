@@ -1,6 +1,7 @@
 //! Several devices that only together take the power from a node, such as the outlets of both of its
 //! feeds: all are switched off, then all are read, and one that is not off is a node that is not off.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -8,8 +9,10 @@ use sha2::{Digest, Sha256};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::proxy::Ways;
 use super::storage::StorageFence as _;
-use super::{Ask, Device, Failure, Identity, Power, Reply, ask};
+use super::{Ask, Device, Failure, Identity, Power, Reply, ask_by};
+use crate::NodeId;
 
 /// The devices of a node, at least one.
 #[derive(Clone, Debug)]
@@ -45,7 +48,7 @@ impl Level {
         let small = |number: usize| u8::try_from(number).unwrap_or(u8::MAX);
         match &self.first {
             Device::Storage(hook) => LevelKind::Storage(small(hook.addresses().len())),
-            Device::Ipmi(_) | Device::Redfish(_) | Device::Agent(_) => {
+            Device::Ipmi(_) | Device::Redfish(_) | Device::Agent(_) | Device::Proxied(_) => {
                 LevelKind::Power(small(self.others.len() + 1))
             }
         }
@@ -56,14 +59,35 @@ impl Level {
         std::iter::once(&self.first).chain(&self.others)
     }
 
-    /// Asks all devices at once, as [`ask()`] asks one. The identity of several is the digest of all of
-    /// theirs; before an off all are read, and none is switched off unless that digest is `expect`.
+    /// Nodes by way of which some of them are asked; empty where controllers reach all.
+    pub fn proxies(&self) -> Vec<NodeId> {
+        let of = |device: &Device| match device {
+            Device::Proxied(proxied) => proxied.proxies().iter().map(|proxy| proxy.node).collect(),
+            Device::Ipmi(_) | Device::Redfish(_) | Device::Agent(_) | Device::Storage(_) => vec![],
+        };
+        let nodes: BTreeSet<NodeId> = self.devices().flat_map(of).collect();
+        nodes.into_iter().collect()
+    }
+
+    /// As [`Level::ask_by`], without proxies: a device behind some is not asked.
     pub async fn ask(&self, question: Ask, expect: Option<Identity>, deadline: Duration) -> Reply {
+        self.ask_by(question, expect, deadline, None).await
+    }
+
+    /// Asks all devices at once, as [`ask_by`] asks one. The identity of several is the digest of all of
+    /// theirs; before an off all are read, and none is switched off unless that digest is `expect`.
+    pub async fn ask_by(
+        &self,
+        question: Ask,
+        expect: Option<Identity>,
+        deadline: Duration,
+        ways: Option<&Ways>,
+    ) -> Reply {
         if self.others.is_empty() {
-            return ask(&self.first, question, expect, deadline).await;
+            return ask_by(&self.first, question, expect, deadline, ways).await;
         }
         let limit = Instant::now() + deadline;
-        let reads = self.each(Ask::Read, &[], deadline).await;
+        let reads = self.each(Ask::Read, &[], deadline, ways).await;
         match question {
             Ask::Read => self.all_read(reads),
             Ask::Off => {
@@ -77,7 +101,7 @@ impl Level {
                     return Reply::Failed(Failure::WrongIdentity { expected, read });
                 }
                 let left = limit.saturating_duration_since(Instant::now());
-                let offs = self.each(Ask::Off, &who, left).await;
+                let offs = self.each(Ask::Off, &who, left, ways).await;
                 self.all_sent(offs, identity)
             }
         }
@@ -89,11 +113,16 @@ impl Level {
         question: Ask,
         expect: &[Option<Identity>],
         deadline: Duration,
+        ways: Option<&Ways>,
     ) -> Vec<Reply> {
         let mut asks = JoinSet::new();
         for (place, device) in self.devices().cloned().enumerate() {
             let expect = expect.get(place).copied().flatten();
-            asks.spawn(async move { (place, ask(&device, question, expect, deadline).await) });
+            let ways = ways.cloned();
+            asks.spawn(async move {
+                let reply = ask_by(&device, question, expect, deadline, ways.as_ref()).await;
+                (place, reply)
+            });
         }
         let mut replies = asks.join_all().await;
         replies.sort_by_key(|(place, _)| *place);

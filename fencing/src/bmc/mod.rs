@@ -11,6 +11,7 @@
 //!     |                    | packet, message, rakp, crypto: the codec, shared with the stand-in BMC
 //!     |---- redfish ----> redfish::Exchange (core: answers in, requests and Reply out)
 //!     '---- agent ------> a program of fence-agents: key=value in, exit code and words out
+//!  proxy::through()        the first two by way of a node, where controllers do not reach the BMC
 //!  Level::ask()           all devices that only together take the power away
 //! ```
 
@@ -23,11 +24,12 @@ mod udp;
 
 pub mod agent;
 pub mod ipmi;
+pub mod proxy;
 pub mod redfish;
 pub mod storage;
 
 pub use answer::{Ask, Identity, Power, Refusal, Reply};
-pub use device::{Device, ask};
+pub use device::{Device, ask, ask_by};
 pub use failure::{Failure, Step};
 pub use level::{Level, LevelKind};
 pub use target::{BmcTarget, CipherSuite, Privilege, Secret};

@@ -58,7 +58,7 @@ pub enum Change {
         /// The node.
         node: NodeId,
     },
-    /// An operator ended a disarm of all nodes.
+    /// An operator ended all disarms, of all nodes and of single ones. Nodes in maintenance stay as they are.
     AllArmWanted,
     /// The disarm of all nodes is over; nodes that were disarmed by themselves stay so.
     AllHeldOver,
@@ -68,6 +68,11 @@ pub enum Change {
         node: NodeId,
         /// The boot that is to end.
         boot: BootId,
+    },
+    /// A node in maintenance: as `Disarmed`, but an `arm` of all nodes does not free its sentinel.
+    Maintained {
+        /// The node.
+        node: NodeId,
     },
 }
 
@@ -107,6 +112,7 @@ pub struct Adopted {
     open: BTreeMap<NodeId, BootId>,
     drills: BTreeSet<NodeId>,
     held: BTreeSet<NodeId>,
+    maintained: BTreeSet<NodeId>,
     all_held: bool,
     controllers: BTreeMap<ControllerId, Vec<SocketAddr>>,
 }
@@ -126,7 +132,7 @@ impl Adopted {
             Change::Armed { node, boot, times, addresses } => {
                 self.close(*node);
                 self.admitted.remove(node);
-                self.held.remove(node);
+                self.free(*node);
                 let arming = Arming { boot: *boot, times: *times, addresses: addresses.clone() };
                 self.armed.insert(*node, arming);
             }
@@ -138,6 +144,10 @@ impl Adopted {
             Change::Disarmed { node } => {
                 self.disarm(*node);
                 self.held.insert(*node);
+            }
+            Change::Maintained { node } => {
+                self.disarm(*node);
+                self.maintained.insert(*node);
             }
             Change::AllDisarmed => {
                 let in_service: Vec<NodeId> = self
@@ -159,9 +169,7 @@ impl Adopted {
             }
             Change::Cancelled { node } => self.close(*node),
             Change::Controllers { set } => self.controllers = set.clone(),
-            Change::ArmWanted { node } => {
-                self.held.remove(node);
-            }
+            Change::ArmWanted { node } => self.free(*node),
             Change::AllHeldOver => self.all_held = false,
             Change::AllArmWanted => {
                 self.held.clear();
@@ -173,6 +181,11 @@ impl Adopted {
     fn close(&mut self, node: NodeId) {
         self.open.remove(&node);
         self.drills.remove(&node);
+    }
+
+    fn free(&mut self, node: NodeId) {
+        self.held.remove(&node);
+        self.maintained.remove(&node);
     }
 
     fn disarm(&mut self, node: NodeId) {
@@ -218,10 +231,10 @@ impl Adopted {
         self.drills.contains(&node)
     }
 
-    /// Whether the node was disarmed and nobody has asked to arm it since: its sentinel leaves the device closed, over
+    /// Whether the node was disarmed, or is in maintenance, and nobody has ended that since: its sentinel leaves the device closed, over
     /// reboots too, so that a lost lease resets nobody while the operator works.
     pub fn is_held(&self, node: NodeId) -> bool {
-        self.all_held || self.held.contains(&node)
+        self.all_held || self.held.contains(&node) || self.maintained.contains(&node)
     }
 
     /// Addresses of a voter's sentinel, one per network.
@@ -249,6 +262,8 @@ impl Adopted {
             false => Change::Intent { node, boot },
         });
         let held = self.held.iter().map(|&node| Change::Disarmed { node });
+        let maintained = self.maintained.iter().map(|&node| Change::Maintained { node });
+        let held = held.chain(maintained);
         let all_held = self.all_held.then_some(Change::AllDisarmed);
         let first = std::iter::once(controllers).chain(held).chain(all_held);
         first.chain(armed).chain(admitted).chain(open).collect()
@@ -286,6 +301,23 @@ mod tests {
         state.apply(&armed(1, 11));
         assert!(state.may_run_guests(node(1), boot(11)));
         assert!(!state.may_run_guests(node(1), boot(10)));
+    }
+
+    #[test]
+    fn a_node_in_maintenance_is_held_until_that_is_over_whatever_else_is_armed() {
+        let mut state = Adopted::default();
+        state.apply(&armed(1, 10));
+        state.apply(&armed(2, 20));
+        state.apply(&Change::Maintained { node: node(1) });
+        state.apply(&Change::Disarmed { node: node(2) });
+        state.apply(&Change::AllDisarmed);
+        state.apply(&Change::AllArmWanted);
+        assert!(state.is_held(node(1)) && !state.is_held(node(2)));
+        let mut copy = Adopted::default();
+        state.as_changes().iter().for_each(|change| copy.apply(change));
+        assert_eq!(copy, state);
+        state.apply(&Change::ArmWanted { node: node(1) });
+        assert!(!state.is_held(node(1)));
     }
 
     #[test]

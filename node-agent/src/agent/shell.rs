@@ -19,6 +19,7 @@ use super::core::{Effect, Event};
 use super::life::Life;
 use super::{domains, life, words};
 use crate::config::{Config, ConfigError};
+use crate::proxy;
 
 /// Packets that wait for the core, or for a socket; more are lost, as on any network.
 const QUEUE: usize = 1024;
@@ -120,6 +121,7 @@ async fn serve(config: Config) -> Result<(), AgentError> {
     {
         tracing::warn!(%error, "the sentinel's last words will not be kept");
     }
+    carry_for_controllers(&config).await;
     tracing::info!(node = %config.name, %boot, starts, domains = %config.domains, "agent starts");
 
     let hands = Hands { config, boot, events, gossip, pings, sentinel };
@@ -153,6 +155,22 @@ async fn serve(config: Config) -> Result<(), AgentError> {
             tracing::info!("agent has left");
             return Ok(());
         }
+    }
+}
+
+/// Where `[proxy]` says so. A node whose proxy cannot listen is a witness all the same; that its BMCs are not reached is
+/// told by `hactl check`.
+async fn carry_for_controllers(config: &Config) {
+    let Some(wanted) = &config.proxy else { return };
+    let setup = proxy::door::Setup {
+        cluster: config.cluster,
+        node: config.node,
+        keys: config.controllers.iter().map(|known| (known.id, known.key)).collect(),
+        allow: wanted.allow.clone(),
+        ports: wanted.ports.clone(),
+    };
+    if let Err(error) = proxy::shell::listen(wanted.listen, setup).await {
+        tracing::error!(address = %wanted.listen, %error, "no questions to BMCs are carried: correct [proxy]");
     }
 }
 

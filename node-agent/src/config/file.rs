@@ -13,8 +13,9 @@ use serde::{Deserialize, Deserializer};
 use uuid::Uuid;
 
 use crate::preflight::Preflight;
+use crate::proxy::subnet::Subnet;
 
-use super::{Config, Controller, Domains, KERNEL_BOOT_ID, MOST_NETWORKS, Network, Watchdog};
+use super::{Config, Controller, Domains, KERNEL_BOOT_ID, MOST_NETWORKS, Network, Proxy, Watchdog};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -39,6 +40,7 @@ struct File {
     watchdog: Option<FileWatchdog>,
     domains: Option<FileDomains>,
     record: Option<String>,
+    proxy: Option<FileProxy>,
     preflight: Option<FilePreflight>,
 }
 
@@ -89,6 +91,14 @@ struct FileWatchdog {
     timeout: Option<Duration>,
     #[serde(default)]
     allow_e2: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileProxy {
+    listen: SocketAddr,
+    allow: Vec<String>,
+    ports: Option<Vec<u16>>,
 }
 
 #[derive(Deserialize)]
@@ -169,6 +179,7 @@ pub(super) fn parse(text: &str) -> Result<Config, Wrong> {
             .map(|watchdog| self::watchdog(text, watchdog, times))
             .transpose()?,
         domains: domains(text, file.domains)?,
+        proxy: file.proxy.map(|proxy| self::proxy(text, proxy)).transpose()?,
         preflight: preflight(file.preflight, file.boot_id_file.is_none()),
         sentinel: file.sentinel,
         record: match file.record.as_deref().map(::record::size) {
@@ -352,6 +363,28 @@ fn watchdog(text: &str, file: FileWatchdog, times: LeaseTimes) -> Result<Watchdo
         return wrong(text, "[watchdog]", "a device takes whole seconds: set W in [lease] so");
     }
     Ok(Watchdog { path: file.path, kind: file.kind, timeout, allow_e2: file.allow_e2 })
+}
+
+/// Where BMCs answer: IPMI, and Redfish.
+const BMC_PORTS: [u16; 2] = [623, 443];
+
+fn proxy(text: &str, file: FileProxy) -> Result<Proxy, Wrong> {
+    let mut allow = Vec::new();
+    for network in &file.allow {
+        match network.parse::<Subnet>() {
+            Ok(subnet) => allow.push(subnet),
+            Err(error) => return wrong(text, "allow", format!("allow {network:?} {error}")),
+        }
+    }
+    if allow.is_empty() || file.listen.port() == 0 {
+        let what = "name the networks of the BMCs, such as allow = [\"10.9.0.0/24\"], and a port in listen";
+        return wrong(text, "[proxy]", what);
+    }
+    let ports = file.ports.unwrap_or_else(|| BMC_PORTS.to_vec());
+    if ports.is_empty() || ports.contains(&0) {
+        return wrong(text, "ports", "ports are those of the BMCs: leave them out for 623 and 443");
+    }
+    Ok(Proxy { listen: file.listen, allow, ports })
 }
 
 fn domains(text: &str, file: Option<FileDomains>) -> Result<Domains, Wrong> {

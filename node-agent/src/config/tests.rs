@@ -127,3 +127,24 @@ fn node_keys_are_lines_of_node_and_key() {
         assert!(error.contains(want), "{error}");
     }
 }
+
+#[test]
+fn a_node_carries_to_the_networks_that_it_names_and_is_no_open_relay() {
+    let load = |proxy: &str| {
+        Config::parse(&format!("{EXAMPLE}\n[proxy]\n{proxy}\n"), Path::new("node.toml"))
+    };
+    let config = load("listen = \"10.0.0.11:8704\"\nallow = [\"10.9.0.0/24\"]").expect("it loads");
+    let proxy = config.proxy.expect("it carries");
+    assert_eq!(proxy.ports, [623, 443]);
+    assert!(proxy.allow[0].contains([10, 9, 0, 11].into()));
+    for (proxy, why) in [
+        ("listen = \"10.0.0.11:8704\"\nallow = [\"0.0.0.0/0\"]", "is too wide"),
+        ("listen = \"10.0.0.11:8704\"\nallow = [\"10.9.0.1/24\"]", "write 10.9.0.0/24"),
+        ("listen = \"10.0.0.11:8704\"\nallow = []", "name the networks of the BMCs"),
+        ("listen = \"10.0.0.11:0\"\nallow = [\"10.9.0.0/24\"]", "a port in listen"),
+        ("listen = \"10.0.0.11:8704\"\nallow = [\"10.9.0.0/24\"]\nports = []", "leave them out"),
+    ] {
+        let error = load(proxy).expect_err("refused").to_string();
+        assert!(error.contains(why), "{error}");
+    }
+}

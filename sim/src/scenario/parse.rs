@@ -1,5 +1,6 @@
 //! The language: what a line may be, and what is said about one that is not.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -193,6 +194,7 @@ fn cluster(words: &[&str]) -> Result<Plan, String> {
                 plan.profile = profile(word, value)?;
             }
             "second_level" => plan.second_level = nodes(value)?,
+            "via" => plan.via = via(value)?,
             "two_outlets" => plan.two_outlets = nodes(value)?,
             "without_bmc" => plan.without_bmc = nodes(value)?,
             "watchdog_test" if value == "required" => plan.watchdog_test = true,
@@ -210,7 +212,7 @@ fn cluster(words: &[&str]) -> Result<Plan, String> {
                     continue;
                 }
                 return Err(format!(
-                    "`{word}`: allowed are controllers, nodes, domains, profile, reckoned_by, seed, grace, without_bmc, second_level, two_outlets, \
+                    "`{word}`: allowed are controllers, nodes, domains, profile, reckoned_by, seed, grace, without_bmc, second_level, via, two_outlets, \
                      without_watchdog, broken_watchdog, softdog, watchdog_test=required, dump_begins, dump_ends, snapshots, records, cells, reserved, in_flight, \
                      in_flight_per_source, live_migrations_per_source, in_flight_per_destination, starts_per_minute, hold_after"
                 ));
@@ -234,6 +236,19 @@ fn profile(word: &str, value: &str) -> Result<Profile, String> {
 
 fn nodes(list: &str) -> Result<Vec<u16>, String> {
     list.split(',').map(|name| deeds::node(name, 1000)).collect()
+}
+
+/// `node-2:node-3+node-4,node-5:node-3`.
+fn via(list: &str) -> Result<BTreeMap<u16, Vec<u16>>, String> {
+    let one = |text: &str| {
+        let (name, proxies) = text
+            .split_once(':')
+            .ok_or_else(|| format!("`{text}`: write via=node-2:node-3+node-4"))?;
+        let proxies: Result<_, String> =
+            proxies.split('+').map(|name| deeds::node(name, 1000)).collect();
+        Ok((deeds::node(name, 1000)?, proxies?))
+    };
+    list.split(',').map(one).collect()
 }
 
 fn command(plan: &Plan, first: &str, words: &[&str]) -> Result<Command, String> {

@@ -1,5 +1,6 @@
 //! How a world is made, and brought to rest.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use action_matrix::Matrix;
@@ -50,6 +51,8 @@ pub struct Plan {
     pub without_bmc: Vec<u16>,
     /// Nodes with a second level of fencing.
     pub second_level: Vec<u16>,
+    /// Nodes whose first level of fencing the controllers reach only by way of these others.
+    pub via: BTreeMap<u16, Vec<u16>>,
     /// Nodes whose second level is the outlets of two feeds.
     pub two_outlets: Vec<u16>,
     /// Nodes without a watchdog.
@@ -92,6 +95,7 @@ impl Plan {
             watchdog_test: false,
             without_bmc: Vec::new(),
             second_level: Vec::new(),
+            via: BTreeMap::new(),
             two_outlets: Vec::new(),
             without_watchdog: Vec::new(),
             broken_watchdog: Vec::new(),
@@ -118,6 +122,11 @@ impl Plan {
         let outlets = self.two_outlets.contains(&number).then_some(2);
         let second = outlets.or(self.second_level.contains(&number).then_some(1));
         first.into_iter().chain(second).map(LevelKind::Power).collect()
+    }
+
+    /// Proxies of a node's first level; none where the controllers reach it.
+    pub(super) fn via_of(&self, number: u16) -> &[u16] {
+        self.via.get(&number).map_or(&[], Vec::as_slice)
     }
 
     /// How many networks there are.
@@ -274,6 +283,7 @@ impl World {
                 sentinel: place.addresses(networks, Port::Lease),
                 gossip: place.addresses(networks, Port::Gossip),
                 bmc: self.plan.levels_of(number),
+                via: vec![self.plan.via_of(number).iter().copied().map(node_id).collect()],
             };
             (node_id(number), record)
         });

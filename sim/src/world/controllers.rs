@@ -9,6 +9,7 @@ use controller::core::{Controller, Lives};
 use controller::effect::{Effect, Network};
 use controller::event::Event;
 use controller::registry::Progress;
+use fencing::bmc::proxy::ProxyFailure;
 use fencing::bmc::{Ask, Failure, Identity, Reply};
 use fencing::lease::Message;
 use fencing::sign::Signer;
@@ -24,6 +25,9 @@ use crate::seat::{Point, Trap};
 
 /// One way between two controllers.
 pub(super) const PEER_FLIGHT: Duration = Duration::from_micros(400);
+
+/// A controller waits so long for a proxy that does not answer.
+const PROXY_SILENT: Duration = Duration::from_secs(2);
 
 impl World {
     /// Starts a controller's process.
@@ -236,7 +240,7 @@ impl World {
                 let signer = Signer::Controller(controller_id(number));
                 self.send(place, network, to, Body::Lease(signer, Arc::new(message)));
             }
-            Effect::Bmc { ticket, node, level, ask, expect, not_after } => {
+            Effect::Bmc { ticket, node, level, via, ask, expect, not_after } => {
                 let Some(seat) = self.seat(number) else { return };
                 let to = Asker { controller: number, starts: seat.starts, ticket };
                 let late = seat.clock.read(now) > not_after;
@@ -246,7 +250,12 @@ impl World {
                     return;
                 }
                 self.facts.push(Fact::BmcAsked { controller: number, node, ask });
-                self.ask_bmc(to, (node_number(node), level), ask, expect);
+                let place = (node_number(node), level);
+                if level == 1 && !self.plan.via_of(place.0).is_empty() {
+                    self.ask_by_proxy(to, place, &via, ask, expect);
+                } else {
+                    self.ask_bmc(to, place, ask, expect);
+                }
             }
             Effect::Nova { ticket, call, not_after } => {
                 let Some(seat) = self.seat(number) else { return };
@@ -361,6 +370,40 @@ impl World {
                 self.later(GIVES_UP, Happening::BmcAnswers { to, reply });
             }
         }
+    }
+
+    /// One after the other, until one carries. Those that are down cost their time; what they carry goes on as any question.
+    fn ask_by_proxy(
+        &mut self,
+        to: Asker,
+        (node, level): (u16, u8),
+        via: &[fencing::NodeId],
+        ask: Ask,
+        expect: Option<Identity>,
+    ) {
+        let mut spent = Duration::ZERO;
+        for number in via.iter().copied().map(node_number) {
+            let agent_runs =
+                self.node(number).is_some_and(|machine| machine.power == Power::Running);
+            let (here, there) = (Place::Controller(to.controller), Place::Node(number));
+            let reaches = self.wire.is_open(here, there, MANAGEMENT)
+                && self.wire.is_open(there, here, MANAGEMENT);
+            if agent_runs && reaches {
+                let powered = self.node(node).is_some_and(|machine| machine.power != Power::NoFeed);
+                let delay = self.bmc(node, level).and_then(crate::bmc::Bmc::delay);
+                let Some(delay) = delay.filter(|_| powered) else { break };
+                let acts = Happening::BmcActs { to, node, level, ask, expect };
+                self.tell(
+                    "proxy",
+                    &format!("{there} carries a question to the BMC of {}", Place::Node(node)),
+                );
+                return self.later(spent + delay, acts);
+            }
+            spent += PROXY_SILENT;
+        }
+        let none = ProxyFailure::NoneUp("in this story".to_owned());
+        let reply = Reply::Failed(Failure::Proxy(none));
+        self.later(spent.max(GIVES_UP), Happening::BmcAnswers { to, reply });
     }
 
     pub(super) fn bmc_answers(&mut self, to: Asker, reply: Reply) {

@@ -6,6 +6,7 @@ pub(crate) mod agent;
 
 use std::time::{Duration, Instant};
 
+use fencing::bmc::proxy::Ways;
 use fencing::bmc::{Ask, Identity, Level, Reply};
 use fencing::e1::PowerOff;
 use tokio::time::sleep;
@@ -45,6 +46,18 @@ pub(crate) async fn fence_within(
     patience: Duration,
     speaks: impl Fn() -> bool,
 ) -> Outcome {
+    fence_by(answers, level, enrolled, patience, speaks, None).await
+}
+
+/// As [`fence_within`], by way of proxies.
+pub(crate) async fn fence_by(
+    answers: Duration,
+    level: &Level,
+    enrolled: Identity,
+    patience: Duration,
+    speaks: impl Fn() -> bool,
+    ways: Option<&Ways>,
+) -> Outcome {
     let start = Instant::now();
     let mut power = PowerOff::new(Duration::ZERO, enrolled);
     let mut offs = 0;
@@ -59,7 +72,7 @@ pub(crate) async fn fence_within(
         };
         offs += u32::from(ask == Ask::Off);
         let left = patience.saturating_sub(start.elapsed()).max(Duration::from_secs(1));
-        let reply = level.ask(ask, Some(enrolled), left.min(answers)).await;
+        let reply = level.ask_by(ask, Some(enrolled), left.min(answers), ways).await;
         if speaks() {
             power.node_heard(start.elapsed());
         }

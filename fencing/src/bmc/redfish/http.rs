@@ -4,13 +4,14 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
-use reqwest::{Client, Response, Url};
+use reqwest::{Client, Proxy, Response, Url};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use super::resource::{FORCE_OFF, clip};
 use super::{Answer, Auth, Body, Exchange, Method, Next, Plan, RedfishFailure, RedfishTarget};
 use super::{Request, Stage};
+use crate::bmc::proxy::Tunnel;
 use crate::bmc::{Ask, Failure, Identity, Reply, Secret};
 
 /// To connect, TLS included: BMCs take a second and more for their part of it.
@@ -37,8 +38,19 @@ pub async fn ask(
     expect: Option<Identity>,
     deadline: Duration,
 ) -> Reply {
+    ask_by(target, ask, expect, deadline, None).await
+}
+
+/// As [`ask`], by way of a proxy where there is a tunnel to one. TLS goes through it, to the BMC.
+pub(in crate::bmc) async fn ask_by(
+    target: &RedfishTarget,
+    ask: Ask,
+    expect: Option<Identity>,
+    deadline: Duration,
+    tunnel: Option<&Tunnel>,
+) -> Reply {
     let limit = Instant::now() + deadline;
-    let reply = match Line::new(target) {
+    let reply = match Line::new(target, tunnel) {
         Ok(line) => line.converse(ask, expect, limit).await,
         Err(why) => Reply::Failed(Failure::Unusable(why.into())),
     };
@@ -54,7 +66,7 @@ struct Line<'a> {
 }
 
 impl<'a> Line<'a> {
-    fn new(target: &'a RedfishTarget) -> Result<Self, String> {
+    fn new(target: &'a RedfishTarget, tunnel: Option<&Tunnel>) -> Result<Self, String> {
         let mut builder = Client::builder()
             .tls_backend_preconfigured(target.trust.config()?)
             .connect_timeout(CONNECT)
@@ -64,6 +76,11 @@ impl<'a> Line<'a> {
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .user_agent(concat!("holdfast/", env!("CARGO_PKG_VERSION")));
+        if let Some(tunnel) = tunnel {
+            let word = HeaderValue::from_str(tunnel.word()).map_err(|error| error.to_string())?;
+            let proxy = Proxy::all(tunnel.url()).map_err(|error| chain(&error))?;
+            builder = builder.proxy(proxy.custom_http_auth(word));
+        }
         let base = match &target.name {
             // The name is for the certificate alone: where it is we know.
             Some(name) => {

@@ -24,5 +24,6 @@ mod trust;
 pub use exchange::{Answer, Auth, Body, Exchange, Method, Next, Plan, Request};
 pub use failure::{RedfishFailure, Stage};
 pub use http::ask;
+pub(in crate::bmc) use http::ask_by;
 pub use target::{LogIn, RedfishTarget};
 pub use trust::{Trust, Unusable};

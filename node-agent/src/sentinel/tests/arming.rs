@@ -104,6 +104,21 @@ fn a_disarmed_node_opens_its_device_again_when_somebody_wants_it_armed() {
 }
 
 #[test]
+fn a_node_in_maintenance_leaves_its_device_closed_when_all_others_are_armed() {
+    let mut bench = Bench::armed(3);
+    bench.commit(&[Change::Maintained { node: ME }]);
+    bench.run(20.0);
+    let opened = |bench: &Bench| bench.times_of(|effect| *effect == Effect::OpenWatchdog).len();
+    assert_eq!((opened(&bench), bench.did(&Effect::MagicClose)), (1, true));
+    bench.commit(&[Change::AllDisarmed, Change::AllArmWanted]);
+    bench.run(22.0);
+    assert_eq!((opened(&bench), bench.last_renewal().3), (1, WatchdogState::Closed));
+    bench.commit(&[Change::ArmWanted { node: ME }]);
+    bench.run(24.0);
+    assert_eq!((opened(&bench), bench.last_renewal().3), (2, OPEN));
+}
+
+#[test]
 fn a_restarted_sentinel_opens_the_device_only_under_a_lease_of_its_own() {
     // M62: closing by a kill and opening again are feeds that no lease stands behind.
     let saved = Bench::armed(2).core.saved();
