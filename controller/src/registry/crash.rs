@@ -129,3 +129,113 @@ impl Registry {
         self.crashes.retain(|vm, crash| crash.over.is_none() || !vms.contains(vm));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use fencing::ControllerId;
+    use fencing::lease::Profile;
+    use fencing::sign::KeyPair;
+    use fencing::watchdog::Class;
+
+    use super::*;
+    use crate::registry::{Command, Enrolment, Entry};
+
+    const NODE: NodeId = NodeId(Uuid::from_u128(1));
+    const BOOT: BootId = BootId(Uuid::from_u128(10));
+    const VM: Uuid = Uuid::from_u128(7);
+
+    fn commit(registry: &mut Registry, command: Command) -> Outcome {
+        let index = registry.index() + 1;
+        registry.apply(1, index, &Entry { at_ms: index, by: ControllerId(1), command })
+    }
+
+    /// A node that serves, and the VM that it lacks.
+    fn missing() -> Registry {
+        let mut registry = Registry::default();
+        let record = Enrolment {
+            name: "node-1".into(),
+            host: "compute-1".into(),
+            domain: "rack-1".into(),
+            cell: String::new(),
+            key: KeyPair::from_seed([1; 32]).public(),
+            sentinel: Vec::new(),
+            gossip: Vec::new(),
+            bmc: Vec::new(),
+        };
+        let (times, class) = (Profile::Fast.times(), Class::Hardware);
+        for command in [
+            Command::Enrol { node: NODE, record: Box::new(record) },
+            Command::Armed { node: NODE, boot: BOOT, times, class, n: 0 },
+            missed(BOOT),
+        ] {
+            commit(&mut registry, command).expect("it fits");
+        }
+        registry
+    }
+
+    fn missed(boot: BootId) -> Command {
+        Command::Missed { node: NODE, boot, vm: VM, name: "db-1".into() }
+    }
+
+    fn reboot(registry: &mut Registry) -> Outcome {
+        commit(registry, Command::Reboot { vm: VM })
+    }
+
+    #[test]
+    fn a_vm_that_is_missing_again_keeps_its_reboots() {
+        let mut registry = missing();
+        assert_eq!(
+            commit(&mut registry, missed(BOOT)),
+            Err(Rejected("the VM is on record as missing"))
+        );
+        reboot(&mut registry).expect("it is missing");
+        commit(&mut registry, Command::Minute).expect("always");
+        let how = "runs on node-1".to_owned();
+        commit(&mut registry, Command::Accounted { vm: VM, how }).expect("it is missing");
+        assert_eq!(reboot(&mut registry), Err(Rejected("the VM is not missing")));
+        commit(&mut registry, missed(BOOT)).expect("it is missing again");
+        let crash = &registry.crashes()[&VM];
+        assert_eq!((crash.reboots_since(1, 1), crash.reboots_since(1, 0)), (1, 0));
+        assert!(crash.over.is_none() && crash.reboot_index.is_none());
+    }
+
+    #[test]
+    fn hands_off_means_no_reboot() {
+        let work =
+            |reason| Command::Maintenance { node: NODE, reason, minutes: None, migrate: None };
+        let all = Command::DisarmAll { reason: Some("work".into()), minutes: None };
+        for command in [Command::Noop { on: true }, all, work(Some("work".to_owned()))] {
+            let mut registry = missing();
+            commit(&mut registry, command).expect("it fits");
+            assert_eq!(reboot(&mut registry), Err(Rejected("hands off")));
+            assert!(registry.crashes()[&VM].reboots.is_empty());
+        }
+    }
+
+    #[test]
+    fn another_boot_of_the_node_is_asked_about_anew() {
+        let mut registry = missing();
+        let other = BootId(Uuid::from_u128(11));
+        assert_eq!(
+            commit(&mut registry, missed(other)),
+            Err(Rejected("another boot of the node serves"))
+        );
+        let (times, class) = (Profile::Fast.times(), Class::Hardware);
+        let armed = Command::Armed { node: NODE, boot: other, times, class, n: 0 };
+        commit(&mut registry, armed).expect("it boots");
+        assert_eq!(reboot(&mut registry), Err(Rejected("the node is not in service as it was")));
+        commit(&mut registry, missed(other)).expect("the new boot lacks it too");
+        reboot(&mut registry).expect("it is missing");
+    }
+
+    #[test]
+    fn only_records_that_are_over_are_reaped() {
+        let mut registry = missing();
+        commit(&mut registry, Command::Reaped { vms: vec![VM] }).expect("always");
+        assert!(registry.crashes().contains_key(&VM));
+        let how = "is SHUTOFF in Nova".to_owned();
+        commit(&mut registry, Command::Accounted { vm: VM, how }).expect("it is missing");
+        commit(&mut registry, Command::Reaped { vms: vec![VM] }).expect("always");
+        assert!(registry.crashes().is_empty());
+    }
+}

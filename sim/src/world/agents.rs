@@ -21,6 +21,7 @@ impl World {
         let networks = networks.collect();
         let keys = self.controller_keys();
         let seed = self.seed_for(place, 2);
+        let reports = self.plan.recovery.actual.compare;
         let Some(node) = self.node_mut(number).filter(|node| node.power == Power::Running) else {
             return;
         };
@@ -32,7 +33,7 @@ impl World {
             starts: node.agent_starts,
             networks,
             keys,
-            reports: self.plan.recovery.actual.compare,
+            reports,
             seed: seed.wrapping_add(node.agent_starts),
         };
         let mut effects = Vec::new();

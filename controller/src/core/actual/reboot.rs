@@ -37,9 +37,10 @@ impl Controller {
     /// A confirmed finding: keeps its record, and reboots it where that is wanted.
     pub(super) fn follow_missing(&mut self, key: Key, finding: &Finding, out: &mut Vec<Effect>) {
         let Some(boot) = self.registry.node(key.node).and_then(Node::serving_boot) else { return };
-        let open = self.registry.crashes().get(&key.vm).filter(|crash| {
-            crash.over.is_none() && crash.node == key.node && crash.boot == boot
-        });
+        let open =
+            self.registry.crashes().get(&key.vm).filter(|crash| {
+                crash.over.is_none() && crash.node == key.node && crash.boot == boot
+            });
         let Some(crash) = open.cloned() else {
             let name = self.name_of_vm(key.vm);
             let missed = Command::Missed { node: key.node, boot, vm: key.vm, name };
