@@ -49,6 +49,8 @@ pub(super) struct Finding {
     pub(super) told: Option<String>,
     /// The census that must find it nowhere was asked from here on.
     pub(super) census_since: Option<Duration>,
+    /// Since when that census lacks answers.
+    pub(super) silent_since: Option<Duration>,
     /// When nova-compute was found ready to reboot it.
     pub(super) compute_up: Option<Duration>,
 }
@@ -61,6 +63,7 @@ impl Finding {
             not_before: Duration::ZERO,
             told: None,
             census_since: None,
+            silent_since: None,
             compute_up: None,
         }
     }

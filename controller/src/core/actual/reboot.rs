@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use fencing::NodeId;
 use mutants::{Mutant, is_on};
 use uuid::Uuid;
 
@@ -117,17 +118,19 @@ impl Controller {
         let since = finding.census_since.filter(|at| !stale(*at)).unwrap_or(now);
         self.note(key, |finding| finding.census_since = Some(since));
         let Some(census) = self.census_of_all(since) else {
-            if !is_on(Mutant::M86) {
-                self.tell_silent(finding, crash, out);
-                return;
+            if is_on(Mutant::M86) {
+                self.reboot(key, out);
+            } else {
+                self.tell_silent(key, crash, out);
             }
-            self.reboot(key, out);
             return;
         };
+        self.note(key, |finding| finding.silent_since = None);
         let runs_on = census.iter().find(|(_, domains)| domains.contains(&key.vm));
         if let Some((node, _)) = runs_on.filter(|_| !is_on(Mutant::M86)) {
             let text = format!("{} runs on {}: it is not rebooted", crash.name, self.name(*node));
             self.tell_actual_once(text, out);
+            self.note(key, |finding| finding.begin_anew(now));
             return;
         }
         if finding.confirmed.is_none_or(|at| at < since) {
@@ -144,9 +147,10 @@ impl Controller {
     }
 
     /// A node whose agent is silent may run anything.
-    fn tell_silent(&mut self, finding: &Finding, crash: &Crash, out: &mut Vec<Effect>) {
-        let asked = finding.confirmed.unwrap_or(finding.since);
-        if self.now.saturating_sub(asked) >= GROUNDS_FRESH * 2 {
+    fn tell_silent(&mut self, key: Key, crash: &Crash, out: &mut Vec<Effect>) {
+        let (now, mut since) = (self.now, self.now);
+        self.note(key, |finding| since = *finding.silent_since.get_or_insert(now));
+        if now.saturating_sub(since) >= GROUNDS_FRESH * 2 {
             let text = format!(
                 "{} is not rebooted before the agents of all nodes say that it runs nowhere: see `hactl vms`",
                 crash.name
@@ -235,22 +239,27 @@ impl Controller {
         }
     }
 
-    /// How a VM that was missing is accounted for now.
+    /// How a VM that was missing is accounted for now. One that runs elsewhere while Nova still has it where it was missed
+    /// is not.
     fn account(&self, vm: Uuid, crash: &Crash) -> Option<String> {
         let actual = &self.leading.as_ref()?.actual;
-        for (id, node) in self.registry.nodes() {
-            let Some(boot) = node.serving_boot() else { continue };
-            let list = actual.lists.fresh(self.now, *id, boot);
-            if list.is_some_and(|list| list.domains.contains_key(&vm)) {
-                return Some(format!("runs on {}", self.name(*id)));
-            }
+        let runs_on = |id: NodeId| {
+            let boot = self.registry.node(id).and_then(Node::serving_boot);
+            let list = boot.and_then(|boot| actual.lists.fresh(self.now, id, boot));
+            list.is_some_and(|list| list.domains.contains_key(&vm))
+        };
+        let owned = actual.owners.on(crash.node).map(|(_, owned)| owned.get(&vm));
+        if !runs_on(crash.node)
+            && let Some(server) = owned
+        {
+            return match server {
+                Some(server) if server.should_run || server.busy => None,
+                Some(server) => Some(format!("is {} in Nova", server.status)),
+                None => Some(format!("is no longer on {} in Nova", self.name(crash.node))),
+            };
         }
-        let (_, owned) = actual.owners.on(crash.node)?;
-        match owned.get(&vm) {
-            Some(server) if server.should_run || server.busy => None,
-            Some(server) => Some(format!("is {} in Nova", server.status)),
-            None => Some(format!("is no longer on {} in Nova", self.name(crash.node))),
-        }
+        let on = self.registry.nodes().keys().copied().find(|id| runs_on(*id))?;
+        Some(format!("runs on {}", self.name(on)))
     }
 
     /// A VM's name, where anything here knows it.
