@@ -15,6 +15,7 @@
 #![deny(unsafe_code)]
 
 mod id;
+mod recall;
 
 pub mod bmc;
 pub mod census;
@@ -29,3 +30,4 @@ pub mod sign;
 pub mod watchdog;
 
 pub use id::{BootId, ControllerId, Epoch, IncidentId, NodeId};
+pub use recall::keep_verifications;

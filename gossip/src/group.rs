@@ -6,6 +6,7 @@
 //! | exchange of the full state | a lost message is found within a minute, a healed partition soon |
 //! | broadcasts that are repeated and expire | one alone misses a member now and then |
 //! | renewal at a bounded rate | "the group says I am dead" is answered, never obeyed |
+//! | short names | two identities in full are most of a packet |
 //! | local health | who cannot reach others probes more slowly before it blames them |
 //!
 //! A program that was stopped for a while finds all its timers late. Then all are put off by the
@@ -14,6 +15,7 @@
 mod codec;
 mod exchange;
 mod inbound;
+mod names;
 mod outbound;
 mod renewal;
 mod side;
@@ -140,6 +142,8 @@ pub struct Counters {
     pub forged_broadcasts: u64,
     /// Suspicions that were refuted before they ended.
     pub stale_suspicions: u64,
+    /// Brief packets from members whose name was not known.
+    pub strangers: u64,
     /// Times we came back under a new generation.
     pub renewals: u64,
     /// Times the program stood still.
@@ -190,7 +194,7 @@ impl Group {
         let swim = Swim::new(me, config.swim(sized_for), inner, codec::Codec);
         Self {
             swim,
-            side: Side::new(rng),
+            side: Side::new(me, rng),
             config,
             spread: Spread::default(),
             check: None,
@@ -394,6 +398,7 @@ impl Group {
             self.side.forget.values().filter(|(at, _)| *at <= now).map(|(_, m)| *m).collect();
         for member in due {
             self.side.forget.remove(&member.id);
+            self.side.names.forget(&member);
             let timer = foca::Timer::RemoveDown(member);
             self.with_swim(now, out, |swim, run| swim.handle_timer(timer, run));
         }

@@ -4,7 +4,7 @@
 //! have a tail, and it tells a controller whether its own link is good: one whose last sweep missed
 //! more than 30 % has no voice there. It judges nothing by itself.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -79,6 +79,8 @@ pub enum Effect {
 }
 
 struct Target {
+    /// By ids as numbers: these are compared faster than bytes.
+    id: u128,
     ping: SocketAddr,
     nonce: u64,
     answered: bool,
@@ -94,14 +96,16 @@ struct Due {
     at: Duration,
     sequence: u64,
     member: u128,
+    /// Where it stood among the targets: it still does, unless one was added or removed meanwhile.
+    stood: usize,
     tried: u8,
 }
 
 /// Sweeps one network.
 pub struct Sweep {
     rng: ChaCha8Rng,
-    /// By id, in the order of ids; numbers are compared faster than bytes.
-    targets: BTreeMap<u128, Target>,
+    /// In the order of ids.
+    targets: Vec<Target>,
     /// First tries of this sweep, in their order.
     firsts: VecDeque<Due>,
     /// Further tries and, after the last of them, findings. Each is due a fixed time after it was put in: the first in is
@@ -109,6 +113,8 @@ pub struct Sweep {
     again: VecDeque<Due>,
     sequence: u64,
     ends: Option<Duration>,
+    /// What is due first; it is asked for much more often than it changes.
+    next: Option<Duration>,
     counts: (u32, u32),
 }
 
@@ -119,50 +125,73 @@ impl Sweep {
     pub fn new(seed: u64) -> Self {
         Self {
             rng: ChaCha8Rng::seed_from_u64(seed),
-            targets: BTreeMap::new(),
+            targets: Vec::new(),
             firsts: VecDeque::new(),
             again: VecDeque::new(),
             sequence: 0,
             ends: None,
+            next: None,
             counts: (0, 0),
         }
     }
 
     /// Adds a member from the next sweep on, or changes its address from its next ping on.
     pub fn add(&mut self, now: Duration, member: Uuid, ping: SocketAddr) {
-        let target = self.targets.entry(member.as_u128()).or_insert(Target {
-            ping,
-            nonce: 0,
-            answered: false,
-            asked: false,
-            silent_since: None,
-        });
-        target.ping = ping;
+        let id = member.as_u128();
+        match self.place(id) {
+            Ok(place) => {
+                if let Some(target) = self.targets.get_mut(place) {
+                    target.ping = ping;
+                }
+            }
+            Err(place) => {
+                let (nonce, silent_since) = (0, None);
+                let (answered, asked) = (false, false);
+                let target = Target { id, ping, nonce, answered, asked, silent_since };
+                self.targets.insert(place, target);
+            }
+        }
         self.ends.get_or_insert(now);
+        self.note_next();
     }
 
     /// Removes a member at once.
     pub fn remove(&mut self, member: Uuid) {
-        self.targets.remove(&member.as_u128());
+        if let Ok(place) = self.place(member.as_u128()) {
+            self.targets.remove(place);
+        }
     }
 
     /// When to call [`Sweep::handle`] with a timeout, and why. `None` before the first member.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<(Duration, &'static str)> {
-        let ends = self.ends?;
-        Some((self.next().map_or(ends, |due| due.at.min(ends)), "sweep"))
+        Some((self.next?, "sweep"))
     }
 
     /// Takes an event in.
     pub fn handle(&mut self, now: Duration, event: Event, out: &mut Vec<Effect>) {
         match event {
             Event::Pong { nonce, id, boot } => self.pong(nonce, id, boot, out),
-            Event::Timeout => self.fire(now, out),
+            Event::Timeout => {
+                self.fire(now, out);
+                self.note_next();
+            }
         }
     }
 
+    /// Where a member stands, or would stand.
+    fn place(&self, id: u128) -> Result<usize, usize> {
+        self.targets.binary_search_by(|target| target.id.cmp(&id))
+    }
+
+    fn note_next(&mut self) {
+        let first = self.first().map(|due| due.at);
+        self.next = self.ends.map(|ends| first.map_or(ends, |at| at.min(ends)));
+    }
+
     fn pong(&mut self, nonce: u64, id: Uuid, boot: Uuid, out: &mut Vec<Effect>) {
-        let Some(target) = self.targets.get_mut(&id.as_u128()) else { return };
+        let Ok(place) = self.place(id.as_u128()) else { return };
+        let Some(target) = self.targets.get_mut(place) else { return };
         if target.asked && !target.answered && target.nonce == nonce {
             target.answered = true;
             target.silent_since = None;
@@ -176,7 +205,7 @@ impl Sweep {
             self.begin(now);
         }
         while let Some(due) = self.pop(now) {
-            self.step(now, due.member, due.tried, out);
+            self.step(now, due, out);
         }
         if self.ends.is_some_and(|ends| ends <= now) {
             let (asked, missed) = self.counts;
@@ -187,7 +216,7 @@ impl Sweep {
         }
     }
 
-    fn next(&self) -> Option<&Due> {
+    fn first(&self) -> Option<&Due> {
         match (self.firsts.front(), self.again.front()) {
             (Some(first), Some(again)) => Some(first.earlier(again)),
             (first, again) => first.or(again),
@@ -195,12 +224,17 @@ impl Sweep {
     }
 
     fn pop(&mut self, now: Duration) -> Option<Due> {
-        let due = *self.next().filter(|due| due.at <= now)?;
+        let due = *self.first().filter(|due| due.at <= now)?;
         if due.tried == 0 { self.firsts.pop_front() } else { self.again.pop_front() }
     }
 
-    fn step(&mut self, now: Duration, id: u128, tried: u8, out: &mut Vec<Effect>) {
-        let Some(target) = self.targets.get_mut(&id).filter(|target| target.asked) else { return };
+    fn step(&mut self, now: Duration, due: Due, out: &mut Vec<Effect>) {
+        let (id, tried) = (due.member, due.tried);
+        let stands = self.targets.get(due.stood).is_some_and(|target| target.id == id);
+        let Ok(stood) = (if stands { Ok(due.stood) } else { self.place(id) }) else { return };
+        let Some(target) = self.targets.get_mut(stood).filter(|target| target.asked) else {
+            return;
+        };
         if tried == 0 {
             target.nonce = self.rng.next_u64();
             let gone = target.silent_since.is_some_and(|s| now.saturating_sub(s) > LONG_GONE);
@@ -213,7 +247,7 @@ impl Sweep {
             out.push(Effect::Ping { to: target.ping, nonce: target.nonce });
             self.sequence += 1;
             let (at, tried) = (now + TRY_EVERY, tried + 1);
-            self.again.push_back(Due { at, sequence: self.sequence, member: id, tried });
+            self.again.push_back(Due { at, sequence: self.sequence, member: id, stood, tried });
             return;
         }
         let since = *target.silent_since.get_or_insert(now);
@@ -231,16 +265,16 @@ impl Sweep {
         self.again.clear();
         self.counts = (0, 0);
         self.ends = Some(now + SWEEP);
-        let mut order: Vec<_> = self.targets.keys().copied().collect();
+        let mut order: Vec<usize> = (0..self.targets.len()).collect();
         order.shuffle(&mut self.rng);
         let members = u32::try_from(order.len()).unwrap_or(u32::MAX).max(1);
-        for (slot, id) in (0u32..).zip(order) {
-            if let Some(target) = self.targets.get_mut(&id) {
-                (target.asked, target.answered) = (true, false);
-            }
+        for (slot, stood) in (0u32..).zip(order) {
+            let Some(target) = self.targets.get_mut(stood) else { continue };
+            (target.asked, target.answered) = (true, false);
+            let member = target.id;
             self.sequence += 1;
             let at = now + SPREAD.mul_f64(f64::from(slot) / f64::from(members));
-            self.firsts.push_back(Due { at, sequence: self.sequence, member: id, tried: 0 });
+            self.firsts.push_back(Due { at, sequence: self.sequence, member, stood, tried: 0 });
         }
     }
 }

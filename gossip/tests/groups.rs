@@ -252,7 +252,10 @@ fn an_answer_that_waited_while_we_stood_still_is_in_time() {
     now += 20 * SECOND;
     // The first group pings, and is stopped before it reads the answer.
     let mut ping = Vec::new();
-    while !ping.iter().any(|e| matches!(e, Effect::Send { bytes, .. } if bytes[0] == 1)) {
+    while !ping
+        .iter()
+        .any(|e| matches!(e, Effect::Send { bytes, .. } if [1, 5].contains(&bytes[0])))
+    {
         now = groups[0].poll_timeout().unwrap().0;
         ping.clear();
         groups[0].handle(now, Event::Timeout, &mut ping);
@@ -370,7 +373,7 @@ proptest! {
         group.join(now, &[address(0)], &mut out);
         thread_local!(static PACKETS: Vec<Vec<u8>> = packets());
         let packets = PACKETS.with(Clone::clone);
-        for kind in 0..6 {
+        for kind in 0..8 {
             let mut noise = noise.clone();
             noise.insert(0, kind);
             group.handle(now, Event::Packet { from: address(1), bytes: &noise }, &mut out);

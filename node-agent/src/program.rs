@@ -2,12 +2,16 @@
 
 use std::error::Error;
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::aside::Aside;
 use crate::config::Config;
@@ -51,7 +55,10 @@ pub fn main<T, E: Error + 'static>(
         Log::Aside => Aside::start(std::io::stderr()).ok(),
     };
     match &aside {
-        Some(aside) => log_to(aside.clone()),
+        Some(aside) => {
+            let aside = aside.clone();
+            log_to(move || aside.clone());
+        }
         None => log_to_stderr(),
     }
     let code = run_with(options, run);
@@ -83,19 +90,19 @@ fn run_with<T, E: Error + 'static>(
 
 /// The log goes to stderr, `RUST_LOG` filters it.
 pub fn log_to_stderr() {
+    log_to(std::io::stderr);
+}
+
+fn log_to(writer: impl for<'a> MakeWriter<'a> + Send + Sync + 'static) {
+    // Targets and levels alone: the sentinel's memory is locked, and a filter by regular expressions takes half a megabyte.
+    let filter = std::env::var("RUST_LOG").ok().and_then(|text| text.parse().ok());
+    let filter = filter.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
+    let lines = tracing_subscriber::fmt::layer()
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(writer)
+        .with_filter(filter);
     // Fails only where a log is set up already, as in a test or the lab.
-    let _ =
-        tracing_subscriber::fmt().with_env_filter(filter()).with_writer(std::io::stderr).try_init();
-}
-
-fn log_to(aside: Aside) {
-    let writer = move || aside.clone();
-    let _ = tracing_subscriber::fmt().with_env_filter(filter()).with_writer(writer).try_init();
-}
-
-fn filter() -> tracing_subscriber::EnvFilter {
-    tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"))
+    let _ = tracing_subscriber::registry().with(lines).try_init();
 }
 
 fn check(config: &Config) -> Result<String, crate::config::ConfigError> {

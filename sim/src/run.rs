@@ -60,6 +60,7 @@ impl Run {
     }
 
     fn new(plan: Plan, past: Option<Vec<Violation>>) -> Self {
+        fencing::keep_verifications();
         Self { world: World::new(plan), oracles: oracle::all(), facts: Vec::new(), past }
     }
 

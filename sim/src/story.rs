@@ -35,10 +35,18 @@ impl Default for Hash {
     }
 }
 
+/// What eight zero bytes multiply it by: times are numbers of sixteen bytes, and the upper eight are always zero.
+const ZEROS: u64 = PRIME.wrapping_pow(8);
+const PRIME: u64 = 0x0100_0000_01b3;
+
 impl Hash {
+    fn add_zeros(&mut self) {
+        self.0 = self.0.wrapping_mul(ZEROS);
+    }
+
     fn add(&mut self, bytes: &[u8]) {
         for byte in bytes {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(PRIME);
         }
     }
 }
@@ -94,7 +102,8 @@ impl Story {
 
     /// Something that only the hash knows of.
     pub fn note(&mut self, at: Duration, bytes: &[u8]) {
-        self.hash.add(&at.as_nanos().to_be_bytes());
+        self.hash.add_zeros();
+        self.hash.add(&u64::try_from(at.as_nanos()).unwrap_or(u64::MAX).to_be_bytes());
         self.hash.add(bytes);
     }
 
@@ -232,6 +241,14 @@ mod tests {
         story.tell(Duration::ZERO, "a", &format!("well-known {id}, at={id}; {other}"));
         let expected = format!("a           well-known node-7, at=node-7; {other}");
         assert_eq!(story.lines().first().map(|line| line.text.as_str()), Some(expected.as_str()));
+    }
+
+    #[test]
+    fn eight_zeros_at_once_are_eight_zeros() {
+        let (mut one, mut other) = (Hash::default(), Hash::default());
+        one.add(&[0; 8]);
+        other.add_zeros();
+        assert_eq!(one.0, other.0);
     }
 
     #[test]

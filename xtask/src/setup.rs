@@ -12,8 +12,10 @@ use crate::place;
 use crate::steps::{Outcome, Steps, run};
 
 /// Debian packages, each with a file by which its presence is seen.
-const PACKAGES: [(&str, &str); 6] = [
+const PACKAGES: [(&str, &str); 8] = [
     ("curl", "/usr/bin/curl"),
+    ("iproute2", "/usr/sbin/ip"),
+    ("nftables", "/usr/sbin/nft"),
     ("fence-agents", "/usr/sbin/fence_ipmilan"),
     ("openipmi", "/usr/bin/ipmi_sim"),
     ("ipmitool", "/usr/bin/ipmitool"),

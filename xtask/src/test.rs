@@ -26,11 +26,12 @@ pub(crate) fn command() -> anyhow::Result<()> {
     // With the tests their programs are built too; a `cargo build` beside it would build half of all crates once more,
     // with other features.
     steps.run("programs", place::cargo(&["test", "--workspace", "--no-run", "--quiet"]));
+    let explorations = sim_ci::Beside::begin();
     let mut totals = Totals::default();
     steps.step("tests", || tests(&mut totals));
     nova::end(&mut steps, nova_ran_before);
     let passed = |result: anyhow::Result<()>| result.map(|()| Outcome::Passed);
-    steps.step("explorations", || passed(sim_ci::with_built()));
+    steps.step("explorations", || passed(explorations.and_then(sim_ci::Beside::end)));
     steps.step("models", || passed(model::command(&[])));
     steps.step("mutants", || passed(mutants::command("", false)));
     conclude(&steps, &totals)

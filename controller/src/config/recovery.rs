@@ -26,6 +26,7 @@ pub(super) fn recovery(top: &mut Table<'_>, page: &mut Page<'_>) -> (Pace, Vec<S
     set("in_flight", &mut pace.cloud, 1..=1000);
     set("in_flight_per_cell", &mut pace.cell, 1..=1000);
     set("in_flight_per_source", &mut pace.source, 1..=200);
+    set("live_migrations_per_source", &mut pace.migrated, 1..=200);
     set("in_flight_per_destination", &mut pace.destination, 1..=50);
     set("starts_per_minute", &mut pace.per_minute, 1..=100_000);
     set("hold_after", &mut pace.hold_after, 1..=1_000_000);

@@ -102,7 +102,11 @@ impl Controller {
             let of_cell = flow.cells.get(&cell).copied().unwrap_or(0);
             let of_source = flow.sources.get(&incident.id).copied().unwrap_or(0);
             let meets = vm.before.apart.iter().any(|group| flow.apart.contains(group));
-            if of_cell >= pace.cell || of_source >= pace.source || meets {
+            let most_of_source = match migration_kind(incident) {
+                MigrationKind::Evacuation => pace.source,
+                MigrationKind::LiveMigration => pace.migrated,
+            };
+            if of_cell >= pace.cell || of_source >= most_of_source || meets {
                 continue;
             }
             if self.is_held(incident, flow.looking, out) {

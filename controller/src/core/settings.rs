@@ -127,8 +127,11 @@ pub struct Pace {
     pub cloud: usize,
     /// In one cell.
     pub cell: usize,
-    /// Off one node. A burst is no quicker: Nova takes them one after the other.
+    /// Evacuated off one node, which is off: Nova and the destinations are what is slow.
     pub source: usize,
+    /// Live-migrated off one node, which sends their memory: nova-compute takes one after the other unless it is told
+    /// otherwise, and what waits there is in doubt should the node fail meanwhile.
+    pub migrated: usize,
     /// To one host. Too many: it pages, and its disks are what is slow.
     pub destination: usize,
     /// Begun in a minute, in the whole cloud.
@@ -144,7 +147,8 @@ impl Default for Pace {
         Self {
             cloud: 48,
             cell: 48,
-            source: 6,
+            source: 24,
+            migrated: 6,
             destination: 4,
             per_minute: 600,
             hold_after: 1000,

@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fencing::NodeId;
-use fencing::sign::{self, PublicKey, Signer};
+use fencing::sign::{self, Opener, PublicKey, Signer};
 use gossip::seal::{Envelope, NONCE, OVERHEAD};
 use gossip::udp::Wire;
 use gossip::witness::Probe;
@@ -62,6 +62,8 @@ pub(super) struct LeasePort {
     /// The boot of this machine.
     pub(super) boot: Uuid,
     pub(super) keys: watch::Receiver<NodeKeys>,
+    /// Of all networks: a renewal comes over each of them.
+    pub(super) opener: Arc<Mutex<Opener>>,
     pub(super) queue: mpsc::Sender<Incoming>,
 }
 
@@ -110,7 +112,8 @@ impl LeasePort {
             // Controllers speak to each other over their own connection.
             Signer::Controller(_) => None,
         };
-        let (signer, message) = sign::open(self.cluster, &key, datagram)?;
+        let mut opener = self.opener.lock().unwrap_or_else(PoisonError::into_inner);
+        let (signer, message) = opener.open(self.cluster, &key, datagram)?;
         Some(Event::Lease { network, from, signer, message })
     }
 }

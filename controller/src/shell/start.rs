@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use fencing::ControllerId;
+use fencing::sign::Opener;
 use gossip::seal::Envelope;
 use gossip::udp::Wire;
 use tokio::net::{TcpListener, UdpSocket};
@@ -109,6 +110,7 @@ async fn open_ports(
     tasks: &mut JoinSet<()>,
 ) -> Result<(GossipPorts, LeasePorts), RunError> {
     let (mut gossip, mut lease) = (Vec::new(), Vec::new());
+    let opener = Arc::new(Mutex::new(Opener::default()));
     for (place, network) in config.networks.iter().enumerate() {
         let seal = |port| {
             Envelope::new(Arc::clone(&config.gossip_keys), config.cluster, &network.name, port)
@@ -136,6 +138,7 @@ async fn open_ports(
             id: member_id(config.cluster, config.id),
             boot,
             keys: keys.clone(),
+            opener: Arc::clone(&opener),
             queue: queue.clone(),
         };
         tasks.spawn(port.run());

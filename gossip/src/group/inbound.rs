@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::exchange::{self, Item, Opening, Record, Step, Told, Wire};
+use super::names::Read;
 use super::{Effect, Group};
 use crate::packet::{Kind, MAX_BROADCAST, MAX_PLAIN, MAX_TALK};
 
@@ -34,13 +35,33 @@ impl Group {
             Some((Kind::Swim, body)) if self.has_room() => {
                 self.with_swim(now, out, |swim, run| swim.handle_data(body, run));
             }
+            Some((Kind::Brief, body)) if self.has_room() => self.hear_brief(now, from, body, out),
             Some((Kind::Exchange, body)) if self.has_room() => self.hear_state(now, body, out),
-            Some((Kind::Swim | Kind::Exchange, _)) => self.side.counters.overfull += 1,
+            Some((Kind::Swim | Kind::Brief | Kind::Exchange, _)) => {
+                self.side.counters.overfull += 1
+            }
             Some((Kind::Spread, body)) => self.hear_spread(now, body, out),
             Some((Kind::Talk, body)) if body.len() <= MAX_TALK => {
                 out.push(Effect::Talk { from, bytes: body.to_vec() });
             }
-            Some((Kind::Talk, _)) | None => self.side.counters.malformed += 1,
+            Some((Kind::Stranger, body)) if self.side.names.hear_stranger(body) => {}
+            Some((Kind::Talk | Kind::Stranger, _)) | None => self.side.counters.malformed += 1,
+        }
+    }
+
+    fn hear_brief(&mut self, now: Duration, from: SocketAddr, body: &[u8], out: &mut Vec<Effect>) {
+        match self.side.names.read(body) {
+            Read::Whole(data) => {
+                self.with_swim(now, out, |swim, run| swim.handle_data(&data, run));
+            }
+            // Foca, too, drops what is not for the identity that it has.
+            Read::NotOurs => {}
+            // It is shorter than what it answers: nobody gains by having it sent elsewhere.
+            Read::Stranger(bytes) => {
+                self.side.counters.strangers += 1;
+                out.push(Effect::Send { to: from, bytes });
+            }
+            Read::Malformed => self.side.counters.malformed += 1,
         }
     }
 

@@ -54,6 +54,7 @@ impl Group {
         self.side.incarnation = 0;
         self.exchange_pause = self.config.exchange_every / 16;
         let next = self.me().renewed(self.renewal.seen, self.renewal.step);
+        self.side.names.renew(next);
         self.with_swim(now, out, |swim, run| {
             swim.change_identity(next, &mut *run)?;
             // Makes foca notice that members are there, and go on probing.

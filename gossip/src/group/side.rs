@@ -7,10 +7,10 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use uuid::Uuid;
 
+use super::names::Names;
 use super::timers::{Timer, Timers};
 use super::{Counters, Effect};
 use crate::identity::Member;
-use crate::packet::Kind;
 
 /// Highest score of local health: probes then take five times as long. Higher would delay hints
 /// about others too much while our own network is bad.
@@ -21,6 +21,8 @@ pub(super) struct Side {
     pub(super) timers: Timers,
     pub(super) rng: ChaCha8Rng,
     pub(super) counters: Counters,
+    /// Who is named briefly.
+    pub(super) names: Names,
     /// Our own incarnation, learned from what foca sends: it has no accessor.
     pub(super) incarnation: u16,
     /// Foca learned that the group believes us dead.
@@ -37,11 +39,12 @@ pub(super) struct Side {
 }
 
 impl Side {
-    pub(super) fn new(rng: ChaCha8Rng) -> Self {
+    pub(super) fn new(me: Member, rng: ChaCha8Rng) -> Self {
         Self {
             timers: Timers::default(),
             rng,
             counters: Counters::default(),
+            names: Names::new(me),
             incarnation: 0,
             defunct: false,
             changed: false,
@@ -110,6 +113,7 @@ impl foca::Runtime<Member> for Run<'_> {
             }
             foca::Notification::Rename(from, to) => {
                 self.side.changed = true;
+                self.side.names.forget(from);
                 self.out.push(Effect::Renamed { from: *from, to: *to });
             }
             foca::Notification::ProbeFailed(_, member) => {
@@ -118,18 +122,18 @@ impl foca::Runtime<Member> for Run<'_> {
                 self.out.push(Effect::ProbeFailed { member: *member });
             }
             foca::Notification::Defunct => self.side.defunct = true,
+            foca::Notification::DataReceived(header) => {
+                self.side.names.heard(&header.src, &header.dst);
+            }
             foca::Notification::DataSent(header) => self.side.incarnation = header.src_incarnation,
             foca::Notification::Active
             | foca::Notification::Idle
-            | foca::Notification::Rejoin(_)
-            | foca::Notification::DataReceived(_) => {}
+            | foca::Notification::Rejoin(_) => {}
         }
     }
 
     fn send_to(&mut self, to: Member, data: &[u8]) {
-        let mut bytes = Vec::with_capacity(data.len() + 1);
-        bytes.push(Kind::Swim as u8);
-        bytes.extend_from_slice(data);
+        let bytes = self.side.names.packet(&to, data);
         self.out.push(Effect::Send { to: to.addr, bytes });
     }
 

@@ -1,6 +1,6 @@
 //! Timers of a group, in order of time and then of the moment they were set.
 
-use std::cmp::{Ordering, Reverse};
+use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
@@ -42,55 +42,55 @@ impl Timer {
     }
 }
 
-#[derive(Debug)]
+/// When a timer fires, and where it waits: a timer is large, and a heap moves what it holds. Ordered by time, then by the
+/// moment it was set; no two have the same sequence number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Entry {
     at: Duration,
     sequence: u64,
-    timer: Timer,
+    slot: usize,
 }
-
-impl Ord for Entry {
-    fn cmp(&self, other: &Self) -> Ordering {
-        (self.at, self.sequence).cmp(&(other.at, other.sequence))
-    }
-}
-
-impl PartialOrd for Entry {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Entry {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Entry {}
 
 /// The heap. The sequence number makes equal deadlines fire in the order they were set.
 #[derive(Debug, Default)]
 pub(super) struct Timers {
     heap: BinaryHeap<Reverse<Entry>>,
+    slots: Vec<Option<Timer>>,
+    free: Vec<usize>,
     sequence: u64,
+    /// The first of them: it is asked for much more often than it changes.
+    next: Option<(Duration, &'static str)>,
 }
 
 impl Timers {
     pub(super) fn set(&mut self, at: Duration, timer: Timer) {
         self.sequence += 1;
-        self.heap.push(Reverse(Entry { at, sequence: self.sequence, timer }));
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() - 1
+        });
+        if self.next.is_none_or(|(first, _)| at < first) {
+            self.next = Some((at, timer.reason()));
+        }
+        if let Some(place) = self.slots.get_mut(slot) {
+            *place = Some(timer);
+        }
+        self.heap.push(Reverse(Entry { at, sequence: self.sequence, slot }));
     }
 
     pub(super) fn next(&self) -> Option<(Duration, &'static str)> {
-        self.heap.peek().map(|Reverse(entry)| (entry.at, entry.timer.reason()))
+        self.next
     }
 
     pub(super) fn pop_due(&mut self, now: Duration) -> Option<Timer> {
-        if self.heap.peek()?.0.at > now {
+        if self.next?.0 > now {
             return None;
         }
-        self.heap.pop().map(|Reverse(entry)| entry.timer)
+        let Reverse(entry) = self.heap.pop()?;
+        let timer = self.slots.get_mut(entry.slot).and_then(Option::take);
+        self.free.push(entry.slot);
+        self.note_next();
+        timer
     }
 
     /// Puts every timer off by `late`: see `Group::handle`.
@@ -100,10 +100,21 @@ impl Timers {
             entry.at += late;
         }
         self.heap = entries.into();
+        self.note_next();
     }
 
     pub(super) fn clear(&mut self) {
         self.heap.clear();
+        self.slots.clear();
+        self.free.clear();
+        self.next = None;
+    }
+
+    fn note_next(&mut self) {
+        self.next = self.heap.peek().and_then(|Reverse(entry)| {
+            let timer = self.slots.get(entry.slot)?.as_ref()?;
+            Some((entry.at, timer.reason()))
+        });
     }
 }
 
@@ -130,6 +141,7 @@ mod tests {
         timers.set(Duration::from_secs(2), Timer::Exchange);
         timers.put_off(Duration::from_secs(5));
         assert!(timers.pop_due(Duration::from_secs(5)).is_none());
+        assert_eq!(timers.next(), Some((Duration::from_secs(6), "ask seeds")));
         assert!(matches!(timers.pop_due(Duration::from_secs(7)), Some(Timer::Join)));
     }
 }

@@ -159,6 +159,8 @@ pub struct Agent {
     boot: BootId,
     keys: Vec<(ControllerId, PublicKey)>,
     lanes: Vec<Lane>,
+    /// When each lane wants to be woken: asked for after each event, of which most concern one lane.
+    dues: Vec<Option<(Duration, &'static str)>>,
     censuses: Vec<u64>,
     unanswered: u64,
     reports: Reports,
@@ -194,12 +196,14 @@ impl Agent {
         }
         // Agents that start together do not report together.
         let first = setup.reports.then(|| now + LOOK_EVERY.mul_f64(rng.random_range(0.1..1.0)));
+        let dues = lanes.iter().map(Lane::poll_timeout).collect();
         Self {
             cluster: setup.cluster,
             node: setup.node,
             boot: setup.boot,
             keys: setup.keys,
             lanes,
+            dues,
             censuses: Vec::new(),
             unanswered: 0,
             reports: Reports::new(first, setup.starts),
@@ -211,25 +215,31 @@ impl Agent {
         let mut upward = Vec::new();
         match event {
             Event::Gossip { network, from, bytes } => {
-                if let Some(lane) = self.lane(network) {
+                self.with_lane(network, |lane| {
                     lane.gossip(now, from, &bytes, effects, &mut upward);
-                }
+                });
             }
             Event::Ping { network, from, nonce } => {
                 effects.push(Effect::Pong { network, to: from, nonce });
             }
             Event::Pong { network, nonce, id, boot } => {
-                if let Some(lane) = self.lane(network) {
-                    lane.pong(now, nonce, id, boot, effects);
-                }
+                self.with_lane(network, |lane| lane.pong(now, nonce, id, boot, effects));
             }
             Event::Domains { nonce, network, to, domains } => {
                 self.answer_census(nonce, network, to, domains, effects);
             }
             Event::Use { domains } => self.report(now, domains, effects),
-            Event::Leave => self.lanes.iter_mut().for_each(|lane| lane.leave(now, effects)),
+            Event::Leave => {
+                self.lanes.iter_mut().for_each(|lane| lane.leave(now, effects));
+                self.dues = self.lanes.iter().map(Lane::poll_timeout).collect();
+            }
             Event::Timeout => {
-                self.lanes.iter_mut().for_each(|lane| lane.timeout(now, effects, &mut upward));
+                for (lane, due) in self.lanes.iter_mut().zip(&mut self.dues) {
+                    if due.is_some_and(|(at, _)| at <= now) {
+                        lane.timeout(now, effects, &mut upward);
+                        *due = lane.poll_timeout();
+                    }
+                }
                 if self.reports.is_due(now) {
                     effects.push(Effect::ListUse);
                 }
@@ -242,7 +252,7 @@ impl Agent {
 
     /// When the next [`Event::Timeout`] is due, and why.
     pub fn poll_timeout(&self) -> Option<(Duration, &'static str)> {
-        let lanes = self.lanes.iter().filter_map(Lane::poll_timeout);
+        let lanes = self.dues.iter().flatten().copied();
         lanes.chain(self.reports.poll_timeout()).min_by_key(|(at, _)| *at)
     }
 
@@ -261,8 +271,13 @@ impl Agent {
         self.unanswered
     }
 
-    fn lane(&mut self, network: u8) -> Option<&mut Lane> {
-        self.lanes.get_mut(usize::from(network))
+    /// Does something to a network's lane, and notes when it wants to be woken now.
+    fn with_lane(&mut self, network: u8, step: impl FnOnce(&mut Lane)) {
+        let place = usize::from(network);
+        if let (Some(lane), Some(due)) = (self.lanes.get_mut(place), self.dues.get_mut(place)) {
+            step(lane);
+            *due = lane.poll_timeout();
+        }
     }
 
     fn take(&mut self, upward: Upward, effects: &mut Vec<Effect>) {
@@ -306,7 +321,7 @@ impl Agent {
             return;
         };
         let (node, boot) = (self.node, self.boot);
-        let Some(lane) = self.lane(network) else { return };
+        let Some(lane) = self.lanes.get(usize::from(network)) else { return };
         let pieces: Vec<Vec<Uuid>> = if domains.is_empty() {
             vec![Vec::new()]
         } else {

@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use fencing::event::FenceEvent;
 use fencing::lease::Message;
-use fencing::sign::{self, KeyPair, PublicKey, Signer};
+use fencing::sign::{self, KeyPair, Opener, PublicKey, Signer};
 use fencing::watchdog::{self, Class, Kind};
 use fencing::{BootId, ControllerId};
 use gossip::seal::{Keyring, NONCE, OVERHEAD};
@@ -104,6 +104,7 @@ pub(super) struct Shell {
     key: KeyPair,
     node_keys: NodeKeys,
     controller_keys: BTreeMap<ControllerId, PublicKey>,
+    opener: Opener,
     networks: Vec<Listening>,
     local: UnixDatagram,
     agent: Agent,
@@ -160,6 +161,7 @@ impl Shell {
             key,
             node_keys,
             controller_keys,
+            opener: Opener::default(),
             networks,
             local,
             agent,
@@ -217,7 +219,8 @@ impl Shell {
             if self.pong(index, from, datagram) {
                 continue;
             }
-            let opened = sign::open(self.config.cluster, &|signer| self.key_of(signer), datagram);
+            let key = |signer| key_of(&self.node_keys, &self.controller_keys, signer);
+            let opened = self.opener.open(self.config.cluster, &key, datagram);
             if let Some((signer, message)) = opened {
                 let network = u8::try_from(index).unwrap_or(u8::MAX);
                 self.deliver(Event::Message { signer, network, from, message })?;
@@ -243,13 +246,6 @@ impl Shell {
             }
         }
         true
-    }
-
-    fn key_of(&self, signer: Signer) -> Option<PublicKey> {
-        match signer {
-            Signer::Node(node) => self.node_keys.key(node),
-            Signer::Controller(id) => self.controller_keys.get(&id).copied(),
-        }
     }
 
     fn read_local(&mut self) -> Result<(), SentinelError> {
@@ -429,6 +425,17 @@ impl Shell {
             tracing::warn!(%error, "the agent is not told");
         }
         Ok(())
+    }
+}
+
+fn key_of(
+    nodes: &NodeKeys,
+    controllers: &BTreeMap<ControllerId, PublicKey>,
+    signer: Signer,
+) -> Option<PublicKey> {
+    match signer {
+        Signer::Node(node) => nodes.key(node),
+        Signer::Controller(id) => controllers.get(&id).copied(),
     }
 }
 

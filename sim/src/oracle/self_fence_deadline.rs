@@ -1,6 +1,6 @@
 //! S4.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::Oracle;
@@ -13,7 +13,8 @@ use crate::world::World;
 /// `t > max(base_c + L, base_v + C) + 3W(1+e)` it is reset; after K more its disks are quiet.
 #[derive(Debug, Default)]
 pub(super) struct SelfFenceDeadline {
-    nodes: BTreeMap<u16, Stood>,
+    /// By their numbers.
+    nodes: Vec<Stood>,
     judged: u64,
 }
 
@@ -21,8 +22,8 @@ pub(super) struct SelfFenceDeadline {
 #[derive(Debug, Default)]
 struct Stood {
     boots: u32,
-    /// Send times of renewals and asks, by number.
-    sent: BTreeMap<u64, Duration>,
+    /// Numbers and send times of renewals and asks, in the order of the numbers: that is the order in which they are sent.
+    sent: VecDeque<(u64, Duration)>,
     /// Send time of the newest renewal that each controller acked.
     acked: BTreeMap<u8, Duration>,
     /// Send time of the newest ask that each voter vouched for.
@@ -45,17 +46,14 @@ impl Oracle for SelfFenceDeadline {
         match fact {
             Fact::Renewed { node, seq, .. } | Fact::Asked { node, seq } => {
                 let stood = self.stood(world, *node);
-                stood.sent.insert(*seq, world.now());
-                if stood.sent.len() > REMEMBERED {
-                    stood.sent.pop_first();
-                }
+                stood.send(*seq, world.now());
                 Ok(())
             }
             Fact::Acked { controller, node, boot, seq } => {
                 let number = node_number(*node);
                 if world.node(number).is_some_and(|node| node.boot() == *boot) {
                     let stood = self.stood(world, number);
-                    if let Some(at) = stood.sent.get(seq).copied() {
+                    if let Some(at) = stood.sent_at(*seq) {
                         let newest = stood.acked.entry(*controller).or_default();
                         *newest = at.max(*newest);
                     }
@@ -64,7 +62,7 @@ impl Oracle for SelfFenceDeadline {
             }
             Fact::Vouched { voter, node, seq } => {
                 let stood = self.stood(world, *node);
-                if let Some(at) = stood.sent.get(seq).copied() {
+                if let Some(at) = stood.sent_at(*seq) {
                     let newest = stood.vouched.entry(*voter).or_default();
                     *newest = at.max(*newest);
                 }
@@ -97,7 +95,11 @@ impl Oracle for SelfFenceDeadline {
 impl SelfFenceDeadline {
     fn stood(&mut self, world: &World, number: u16) -> &mut Stood {
         let boots = world.node(number).map_or(0, |node| node.boots);
-        let stood = self.nodes.entry(number).or_default();
+        let place = usize::from(number);
+        if self.nodes.len() <= place {
+            self.nodes.resize_with(place + 1, Stood::default);
+        }
+        let stood = &mut self.nodes[place];
         if stood.boots != boots {
             *stood = Stood { boots, ..Stood::default() };
         }
@@ -149,6 +151,32 @@ impl SelfFenceDeadline {
             ));
         }
         Ok(())
+    }
+}
+
+impl Stood {
+    fn send(&mut self, seq: u64, now: Duration) {
+        match self.sent.back() {
+            Some((newest, _)) if seq <= *newest => match self.place(seq) {
+                Ok(known) => self.sent[known].1 = now,
+                Err(place) => self.sent.insert(place, (seq, now)),
+            },
+            Some(_) | None => self.sent.push_back((seq, now)),
+        }
+        if self.sent.len() > REMEMBERED {
+            self.sent.pop_front();
+        }
+    }
+
+    fn sent_at(&self, seq: u64) -> Option<Duration> {
+        // Most are answered at once.
+        let newest = self.sent.back().filter(|(newest, _)| *newest == seq);
+        let known = newest.or_else(|| self.sent.get(self.place(seq).ok()?));
+        known.map(|(_, at)| *at)
+    }
+
+    fn place(&self, seq: u64) -> Result<usize, usize> {
+        self.sent.binary_search_by_key(&seq, |(seq, _)| *seq)
     }
 }
 

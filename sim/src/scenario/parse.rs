@@ -214,7 +214,7 @@ fn cluster(words: &[&str]) -> Result<Plan, String> {
                 return Err(format!(
                     "`{word}`: allowed are controllers, nodes, domains, profile, reckoned_by, seed, grace, without_bmc, second_level, two_outlets, \
                      without_watchdog, broken_watchdog, softdog, watchdog_test=required, dump_begins, dump_ends, snapshots, records, cells, reserved, in_flight, \
-                     in_flight_per_source, in_flight_per_destination, starts_per_minute, hold_after, \
+                     in_flight_per_source, live_migrations_per_source, in_flight_per_destination, starts_per_minute, hold_after, \
                      missing=report|reboot, holds, give_up, keep"
                 ));
             }

@@ -86,6 +86,7 @@ pub(super) fn key(plan: &mut Plan, key: &str, value: &str) -> Option<Result<(), 
     let place = match key {
         "in_flight" => &mut pace.cloud,
         "in_flight_per_source" => &mut pace.source,
+        "live_migrations_per_source" => &mut pace.migrated,
         "in_flight_per_destination" => &mut pace.destination,
         "starts_per_minute" => &mut pace.per_minute,
         "hold_after" => &mut pace.hold_after,

@@ -5,11 +5,20 @@
 //! A program without the usual harness: it prints a table, and fails where the goal is missed.
 
 // A panic is how it fails, and clippy does not know the functions of an integration test for tests.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::panic
+)]
 
 #[allow(dead_code, reason = "the scenarios use more of it")]
 #[path = "../nova_scenarios/between.rs"]
 mod between;
+#[allow(dead_code, reason = "the lab's own test uses more of it")]
+#[path = "../lab/bmc.rs"]
+mod bmc;
 mod masakari;
 #[allow(dead_code, reason = "the contract test uses more of it")]
 #[path = "../nova_contract/raw.rs"]
@@ -24,9 +33,13 @@ mod stage;
 #[path = "../nova_contract/world.rs"]
 mod world;
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use api::Incident;
+use between::Seen;
 use controller::nova::client::Client;
 use masakari::Masakari;
 use raw::Raw;
@@ -41,7 +54,8 @@ const BMC_TAKES: &str = "4s";
 /// Of Masakari's time, for the first server and for the last.
 const GOAL: f64 = 1.0 / 20.0;
 const LONGEST: Duration = Duration::from_secs(900);
-const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// Each look keeps nova-api busy for a good part of a second.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Seconds from the loss of the host.
 #[derive(Clone, Copy, Debug)]
@@ -101,12 +115,44 @@ async fn holdfast() -> Times {
     let mut stage = Stage::with(&[], HOSTS, BMC_TAKES).await;
     let servers = stage.world.raw.boot_many(SERVERS, SOURCE).await;
     stage.dies();
+    let died_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
     let times = watch(&stage.world.raw, &servers, stage.died).await;
-    for phase in stage.incident().into_iter().flat_map(|incident| incident.phases) {
-        println!("  {} {}", phase.at_ms, phase.state);
-    }
+    tell(&stage.incident().unwrap(), died_ms);
+    println!("  asked of Nova meanwhile: {}", asked(&stage.between.seen()));
     stage::tidy(&stage.world, &stage.nova, HOSTS).await;
     times
+}
+
+/// Where the time went, by the incident.
+fn tell(incident: &Incident, died_ms: u128) {
+    for phase in &incident.phases {
+        let after = (u128::from(phase.at_ms).saturating_sub(died_ms)) as f64 / 1000.0;
+        println!("  {after:>6.1} s  {}", phase.state);
+    }
+    let mut took: Vec<f64> =
+        incident.vms.iter().filter_map(|vm| Some(vm.took_ms? as f64 / 1000.0)).collect();
+    took.sort_by(f64::total_cmp);
+    let took: Vec<String> = took.iter().map(|took| format!("{took:.1}")).collect();
+    println!("  each from its order to its end, s: {}", took.join(" "));
+}
+
+/// Requests by method and kind of path, most frequent first.
+fn asked(seen: &[Seen]) -> String {
+    let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
+    for request in seen {
+        let path = request.path.split('?').next().unwrap_or_default();
+        let words = path
+            .split('/')
+            .filter(|word| !word.is_empty())
+            .map(|word| if Uuid::parse_str(word).is_ok() { "ID" } else { word });
+        let path: Vec<&str> = words.collect();
+        *kinds.entry(format!("{} {}", request.method, path.join("/"))).or_default() += 1;
+    }
+    let mut kinds: Vec<(String, usize)> = kinds.into_iter().collect();
+    kinds.sort_by_key(|(_, times)| Reverse(*times));
+    let kinds: Vec<String> =
+        kinds.iter().map(|(kind, times)| format!("{times} x {kind}")).collect();
+    kinds.join(", ")
 }
 
 /// Looks until every server is ACTIVE elsewhere.

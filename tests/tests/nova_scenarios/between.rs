@@ -160,6 +160,12 @@ impl Between {
         self.road.with(|shared| shared.seen.iter().filter(|seen| wants(seen)).count())
     }
 
+    /// All requests so far.
+    #[allow(dead_code, reason = "the comparison with Masakari counts them")]
+    pub(crate) fn seen(&self) -> Vec<Seen> {
+        self.road.with(|shared| shared.seen.clone())
+    }
+
     /// The tokens of all requests so far.
     pub(crate) fn tokens(&self) -> Vec<String> {
         let mut tokens: Vec<String> =

@@ -8,7 +8,13 @@
 //! fails when one was not seen to its end. Names of acts as arguments choose.
 
 // A panic is how a scenario fails, and clippy does not know the functions of an integration test for tests.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::panic)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::panic
+)]
 
 mod between;
 #[path = "../lab/bmc.rs"]
