@@ -14,6 +14,7 @@
 mod incident;
 mod request;
 mod state;
+mod vms;
 
 pub use incident::{Drill, Incident, Phase, Step, Vm};
 pub use request::{Done, Failure, Request, Scope};
@@ -21,6 +22,7 @@ pub use state::{
     Boot, Controller, Detection, Doubt, FencedNode, Matrix, NetworkReach, Node, NodePhase,
     Observation, Refusal, State, Sweep, WatchdogTest, Weight,
 };
+pub use vms::{Actual, Crash, ListOfNode, RunningVm, Vms};
 
 /// Path of the version that this crate describes.
 pub const VERSION: &str = "v1";

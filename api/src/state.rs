@@ -45,6 +45,9 @@ pub struct State {
     pub fenced: Vec<FencedNode>,
     /// The running matrix.
     pub matrix: Matrix,
+    /// What this controller has counted of lists of domains.
+    #[serde(default)]
+    pub actual: crate::Actual,
 }
 
 /// A controller.

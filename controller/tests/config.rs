@@ -327,3 +327,27 @@ fn a_bmc_may_lie_behind_nodes_that_offer_to_carry_and_behind_no_others() {
     let problems = write(agent).unwrap_err().to_string();
     assert!(problems.contains("a program cannot be carried by a node"), "{problems}");
 }
+
+#[test]
+fn what_is_done_about_vms_that_are_missing_is_read_and_bounded() {
+    use controller::core::{Actual, Missing};
+    let folder = Folder::new("actual");
+    let text = std::fs::read_to_string(folder.0.join("controller.toml")).unwrap();
+    let load = |actual: &str| {
+        let text = format!("{}\n[actual]\n{actual}\n", text.replace("lab = true", "lab = false"));
+        Config::load(&folder.write("actual.toml", &text, 0o644))
+    };
+    let usual = load("").unwrap_or_else(|error| panic!("{error}")).recovery.actual;
+    assert_eq!(usual, Actual::default());
+    let given = load("missing = \"reboot\"\nholds = \"2m\"\ngive_up = 2").unwrap().recovery.actual;
+    assert_eq!((given.missing, given.holds.as_secs(), given.give_up), (Missing::Reboot, 120, 2));
+    for (wrong, said) in [
+        ("missing = \"destroy\"", "report and reboot"),
+        ("holds = \"1s\"", "`holds` must be from 30s to 1h"),
+        ("give_up = 11", "give_up"),
+        ("keeps = \"1h\"", "keeps"),
+    ] {
+        let error = load(wrong).unwrap_err().to_string();
+        assert!(error.contains(said), "{wrong}: {error}");
+    }
+}

@@ -3,7 +3,8 @@
 //! A node becomes `Fenced` only by evidence ([`evidence`]). This crate holds what the evidence rests on: the time
 //! bound behind a lost lease ([`lease`]), the steps that turn a BMC's reads into E1 ([`e1`]), the rules under which
 //! silence becomes E2 ([`e2`]), the BMC drivers ([`bmc`]), the watchdog device ([`watchdog`]), the signed order to a
-//! node to reset itself ([`event`]) and the list of running domains ([`census`]).
+//! node to reset itself ([`event`]) and who asks which domains run
+//! ([`census`]). The list of domains that is sent without being asked ([`domains`]) proves nothing.
 //!
 //! ```text
 //!  sentinel --renew--> controllers: ack, or silence after an intent      lease, e2
@@ -19,6 +20,7 @@ mod recall;
 pub mod bmc;
 pub mod census;
 pub mod crash;
+pub mod domains;
 pub mod e1;
 pub mod e2;
 pub mod event;

@@ -252,7 +252,10 @@ fn an_answer_that_waited_while_we_stood_still_is_in_time() {
     now += 20 * SECOND;
     // The first group pings, and is stopped before it reads the answer.
     let mut ping = Vec::new();
-    while !ping.iter().any(|e| matches!(e, Effect::Send { bytes, .. } if [1, 5].contains(&bytes[0]))) {
+    while !ping
+        .iter()
+        .any(|e| matches!(e, Effect::Send { bytes, .. } if [1, 5].contains(&bytes[0])))
+    {
         now = groups[0].poll_timeout().unwrap().0;
         ping.clear();
         groups[0].handle(now, Event::Timeout, &mut ping);

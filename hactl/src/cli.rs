@@ -5,7 +5,7 @@ use clap::{Parser, Subcommand};
 use crate::client::Reach;
 use crate::{
     bmc, check, drill, dump, fenced, gossip_calc, incidents, keys, lab, matrix, net, nodes, orders,
-    policy, status, why,
+    policy, status, vms, why,
 };
 
 const TEACH: &str = "\
@@ -13,6 +13,7 @@ First steps:
   hactl lab                          a whole cluster on this machine, to learn with
   hactl status                       is all well, and if not, what to do
   hactl nodes                        every node on one line
+  hactl vms                          every VM: where it should run and where it does
   hactl check                        would every node be recovered if it died now
   hactl why node-7                   what is known of one node and what would happen to it
   hactl net matrix                   who sees whom, on every network
@@ -48,6 +49,7 @@ pub struct Cli {
 pub enum Command {
     Status(status::Args),
     Nodes(nodes::Args),
+    Vms(vms::Args),
     Check(check::Args),
     Why(why::Args),
     Net(net::Args),

@@ -117,6 +117,14 @@ impl Client {
         Picture::read(raw).map_err(|error| language(error.to_string()))
     }
 
+    /// Which VMs run where, as it came.
+    pub(crate) async fn vms(&self) -> Result<Value, ClientError> {
+        let ask = Ask { method: Method::GET, path: "vms", request: None };
+        let (url, body) = self.ask(&ask).await?;
+        let read = serde_json::from_slice(&body);
+        read.map_err(|error| ClientError::Language { url, why: error.to_string() })
+    }
+
     /// Sends an order; the answer is the commit.
     pub(crate) async fn order(&self, request: &Request) -> Result<Done, ClientError> {
         let ask = Ask { method: Method::POST, path: "do", request: Some(request) };

@@ -37,6 +37,7 @@ mod run;
 mod status;
 mod table;
 mod terminal;
+mod vms;
 mod why;
 mod why_record;
 
@@ -49,7 +50,7 @@ use clap::Parser as _;
 pub use cli::{Cli, Command};
 pub use guards::{GUARDS, Guard};
 pub use outcome::{Exit, Outcome};
-pub use run::{page, run};
+pub use run::{page, run, vms_page};
 pub use table::Look;
 pub use terminal::{Ask, Terminal};
 

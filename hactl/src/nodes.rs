@@ -32,7 +32,7 @@ Exit codes: 0 answered, 1 no such node, 3 no controller answers.";
 /// Every node on one line.
 ///
 /// What each node's networks, sentinel, watchdog and bmc say, and which guards would refuse to fence it now. For the
-/// whole story of one node use `hactl why NODE`. It changes nothing, and it does not list VMs: Nova knows those.
+/// whole story of one node use `hactl why NODE`. It changes nothing. For VMs use `hactl vms`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = MORE)]
 pub struct Args {

@@ -1,6 +1,6 @@
 //! Carries one command out.
 
-use api::{Request, State};
+use api::{Request, State, Vms};
 use clap::{CommandFactory as _, Parser as _};
 use serde_json::Value;
 
@@ -13,7 +13,7 @@ use crate::table::Look;
 use crate::terminal::Terminal;
 use crate::{
     bmc, check, cli, drill, dump, fenced, gossip_calc, guards, incidents, keys, matrix, net, nodes,
-    orders, policy, status, why, why_record,
+    orders, policy, status, vms, why, why_record,
 };
 
 /// Carries one command out. `lab` and `internal` are programs of their own and are refused here.
@@ -36,6 +36,7 @@ pub async fn run(cli: Cli, terminal: &mut Terminal) -> Outcome {
             Err(outcome) => outcome,
         },
         Command::Incidents(args) => incidents::run(args, &shell, terminal).await,
+        Command::Vms(args) => vms::run(&args, &shell.reach, shell.json, terminal.look).await,
         Command::Policy(args) => policy::run(args.what, &shell).await,
         Command::Fenced(args) => fenced::run(args.what, &shell, terminal).await,
         Command::Fence(args) => orders::fence(args, &shell, terminal).await,
@@ -72,6 +73,19 @@ pub fn page(words: &[&str], state: &State, look: Look) -> Outcome {
     match Picture::of_state(state) {
         Ok(picture) => look_at(&cli.command, &picture, cli.json, look),
         Err(error) => Outcome::failed(Exit::Failed, format!("the state is no JSON: {error}")),
+    }
+}
+
+/// What `hactl vms` prints for this answer; for scenarios and tests.
+#[must_use]
+pub fn vms_page(words: &[&str], vms: &Vms, look: Look) -> Outcome {
+    let cli = match Cli::try_parse_from(std::iter::once("hactl").chain(words.iter().copied())) {
+        Ok(cli) => cli,
+        Err(error) => return Outcome::of_usage(&error),
+    };
+    match (cli.command, serde_json::to_value(vms)) {
+        (Command::Vms(args), Ok(value)) => vms::shown(&args, value, cli.json, look),
+        _ => Outcome::failed(Exit::Usage, "this command does not show VMs"),
     }
 }
 

@@ -103,6 +103,22 @@ fn every_page_of_a_cluster_in_trouble() {
 }
 
 #[test]
+fn vms_are_shown_with_what_does_not_agree() {
+    let vms = made_up::vms();
+    for (name, words) in [
+        ("vms.txt", &["vms"][..]),
+        ("vms_of_a_node.txt", &["vms", "--node", "node-3"]),
+        ("vms_problems.txt", &["vms", "--problems"]),
+        ("vms_json.txt", &["vms", "--problems", "--json"]),
+        ("vms_no_such.txt", &["vms", "--node", "node-9"]),
+    ] {
+        golden(name, &hactl::vms_page(words, &vms, PLAIN));
+    }
+    let early = api::Vms::default();
+    golden("vms_early.txt", &hactl::vms_page(&["vms"], &early, PLAIN));
+}
+
+#[test]
 fn on_a_narrow_terminal_pages_are_wrapped() {
     let look = Look { colour: false, width: Some(80) };
     let outcome = hactl::page(&["status"], &made_up::in_trouble(), look);

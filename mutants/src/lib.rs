@@ -115,6 +115,7 @@ mutants! {
     M79: "a fence rests on what observers said a while ago", "observer_sanity";
     M80: "a BMC that was found to lie is believed", "evidence_rules";
     M81: "an order of somebody else is not waited for", "evacuate_once";
+    M86: "a missing VM is rebooted although a node says nothing", "reboot_only_missing";
 }
 
 #[cfg(feature = "switchable")]

@@ -37,6 +37,7 @@ NEEDED = [
     "servers:allow_all_filters",
     "servers:detail",
     "servers:detail:get_all_tenants",
+    "servers:reboot",
     "servers:show",
     "servers:show:flavor-extra-specs",
     "servers:show:host_status",

@@ -50,6 +50,8 @@ pub enum Deed {
     UserEvacuates(Uuid),
     /// The guest of a VM dies as soon as it starts anywhere, and nobody tells Nova.
     GuestDies(Uuid),
+    /// The guest of a VM dies wherever it runs, and nobody tells Nova.
+    GuestCrashes(Uuid),
     /// Somebody starts the guest of a VM here, past Nova.
     GuestByHand(Uuid, u16),
     /// A node loses its power; with its feed, its BMC too.
@@ -214,6 +216,7 @@ impl World {
             Deed::GuestDies(vm) => {
                 self.ghost.doomed.insert(vm);
             }
+            Deed::GuestCrashes(vm) => self.crash_guest(vm),
             Deed::GuestByHand(vm, node) => self.start_by_hand(vm, node),
             Deed::PowerOff(node, feed) => self.switch_off(node, feed),
             Deed::PowerOn(node) => self.switch_on(node),

@@ -16,8 +16,8 @@ use toml::de::ValueDeserializer;
 use super::problem::{Page, Problems, Text};
 use super::table::{At, Table, address, host_name, parse, path, uuid};
 use super::{
-    Api, Config, Controller, Inventory, MOST_NETWORKS, Network, inventory, kdump, policy, record,
-    recovery, secret, waits,
+    Api, Config, Controller, Inventory, MOST_NETWORKS, Network, actual, inventory, kdump, policy,
+    record, recovery, secret, waits,
 };
 use crate::core::Recovery;
 use crate::nova::client::{self, NovaConfig};
@@ -72,6 +72,7 @@ pub(super) fn read(file: &Path, text: &str, problems: &mut Problems) -> Option<C
     let nova = nova(&mut top, folder, page);
     let record = record::most(&mut top, page);
     let (pace, reserved) = recovery::recovery(&mut top, page);
+    let actual = actual::read(&mut top, lab, page);
     let policy_file =
         top.read_if("policy", "policy = \"/etc/holdfast/policy.toml\"", page, |text| {
             path(folder, text)
@@ -138,7 +139,7 @@ pub(super) fn read(file: &Path, text: &str, problems: &mut Problems) -> Option<C
         api: api?,
         nova,
         policy_file: policy_file.map(|file| file.value),
-        recovery: Recovery { pace, policy, reserved },
+        recovery: Recovery { pace, policy, reserved, actual },
         waits,
         kdump,
         record,

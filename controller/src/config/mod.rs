@@ -1,6 +1,7 @@
 //! The configuration of `ha-controller`: one TOML file and the files that it names. Past this module no value is
 //! unchecked; every mistake is shown with file, line, column, the offending text and the remedy, all of them at once.
 
+mod actual;
 mod device;
 mod file;
 mod inventory;

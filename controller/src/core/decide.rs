@@ -37,6 +37,7 @@ impl Controller {
         self.advance_incidents(out);
         self.advance_reserved(out);
         self.keep_fresh();
+        self.look_at_domains(out);
         self.ask_census(out);
         self.count_minutes(out);
         for end in self.registry.over() {
@@ -326,7 +327,10 @@ impl Controller {
         };
         leading.next_minute = self.now + MINUTE;
         let recent = guard::minutes(self.settings.waits.quarantine_within);
-        if self.registry.any_fence_within(recent) || self.registry.anything_ends_by_itself() {
+        if self.registry.any_fence_within(recent)
+            || self.registry.anything_ends_by_itself()
+            || !self.registry.crashes().is_empty()
+        {
             self.propose(Command::Minute, out);
         }
     }

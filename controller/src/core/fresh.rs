@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::cloud::List;
 use crate::core::Controller;
 use crate::effect::Effect;
-use crate::nova::Reply;
+use crate::nova::{Reply, Written};
 
 /// Nova is asked at least so often.
 const ASK_NOVA_EVERY: Duration = Duration::from_secs(30);
@@ -36,6 +36,10 @@ impl Controller {
                 out.push(Effect::page("nova", format!("no answer that can be used: {why}")));
             }
             leading.nova_trouble = Some(why);
+            return;
+        }
+        if matches!(reply, Reply::Written(Written::Unknown(_) | Written::NotSent(_))) {
+            // Nobody knows whether Nova has heard it, so it has not answered.
             return;
         }
         leading.nova_heard = Some(now);

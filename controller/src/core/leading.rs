@@ -11,6 +11,7 @@ use fencing::evidence::Evidence;
 use fencing::{IncidentId, NodeId};
 use uuid::Uuid;
 
+use super::actual::{Actual, Question};
 use super::check::Checked;
 use super::cloud::{CloudView, List};
 use super::drill::Drilling;
@@ -74,6 +75,8 @@ pub(super) struct Leading {
     pub(super) nova_trouble: Option<String>,
     /// When Nova last answered.
     pub(super) nova_heard: Option<Duration>,
+    /// What runs where, and what does not agree with Nova.
+    pub(super) actual: Actual,
     /// When this controller's own link was last found worse than others'.
     pub(super) unsound_since: Option<Duration>,
 }
@@ -103,6 +106,8 @@ pub(super) enum Asked {
     Reserved(String),
     /// A server, for an operator who asks what the policy says of it.
     Explain(Ticket),
+    /// What should run where.
+    Actual(Question),
 }
 
 /// Steps about one VM.
@@ -250,6 +255,7 @@ impl Leading {
             reserving: BTreeMap::new(),
             nova_trouble: None,
             nova_heard: None,
+            actual: Actual::default(),
             unsound_since: None,
         }
     }

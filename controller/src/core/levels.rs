@@ -104,7 +104,8 @@ impl Controller {
             | Asked::Vm(..)
             | Asked::Cloud(_)
             | Asked::Reserved(_)
-            | Asked::Explain(_) => {}
+            | Asked::Explain(_)
+            | Asked::Actual(_) => {}
         }
     }
 

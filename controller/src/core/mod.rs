@@ -11,6 +11,7 @@
 //! What is replicated lives in the registry. What is in `leading` is only this leader's work in hand: it is empty
 //! after a change of leader, and the next leader builds it anew from the registry, assuming nothing.
 
+mod actual;
 mod ask_guards;
 mod cell;
 mod check;
@@ -60,8 +61,9 @@ use crate::event::Event;
 use crate::raft::{self, Raft};
 use crate::registry::{Command, Enrolment, Registry};
 
+pub use actual::Counts;
 pub use lives::{Lives, Patience, Turn};
-pub use settings::{Pace, Peer, Recovery, SNAPSHOT_EVERY, Settings, Waits};
+pub use settings::{Actual, Missing, Pace, Peer, Recovery, SNAPSHOT_EVERY, Settings, Waits};
 
 use copies::Copies;
 use leading::Leading;
@@ -104,6 +106,7 @@ pub struct Controller {
     next_tick: Duration,
     next_look: Duration,
     next_ticket: u64,
+    counts: Counts,
 }
 
 impl Controller {
@@ -151,6 +154,7 @@ impl Controller {
             next_look: now,
             // Answers to questions of an earlier life are nobody's.
             next_ticket,
+            counts: Counts::default(),
         };
         controller.see_tail(Some(0));
         controller.join(now, out);
@@ -293,6 +297,7 @@ impl Controller {
             }
             Seen::Dark(dark) => self.note_dark(network, dark, out),
             Seen::Census(message) => self.census_answered(message),
+            Seen::Listed(list) => self.listed(list),
             Seen::Swept { asked, missed } => {
                 let up = self.now.saturating_sub(self.started);
                 let message = PeerMessage::Swept { network, asked, missed, up };

@@ -108,6 +108,7 @@ impl Controller {
             | Asked::Nova(_)
             | Asked::Cloud(_)
             | Asked::Reserved(_)
+            | Asked::Actual(_)
             | Asked::Vm(..) => None,
         });
         let proposed = leading.orders.into_values().map(|(ticket, _)| ticket);

@@ -145,13 +145,14 @@ impl Controller {
         let Some(asked) = self.leading.as_mut().and_then(|l| l.calls.remove(&ticket)) else {
             return;
         };
-        let patient = matches!(asked, Asked::Cloud(_));
+        let patient = matches!(asked, Asked::Cloud(_) | Asked::Actual(_));
         self.note_freshness(&reply, patient, out);
         match asked {
             Asked::Nova(id) => self.node_answered(id, reply, out),
             Asked::Vm(id, vm, step) => self.vm_answered(id, vm, step, reply, out),
             Asked::Cloud(list) => self.list_answered(list, reply, out),
             Asked::Explain(ticket) => self.explained(ticket, reply, out),
+            Asked::Actual(question) => self.actual_answered(question, reply, out),
             Asked::Reserved(host) => self.reserved_answered(&host, reply, out),
             Asked::Drill => self.drill_answered(reply, out),
             Asked::Bmc(..)

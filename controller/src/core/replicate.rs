@@ -131,6 +131,7 @@ impl Controller {
             }
             Command::Verify { epoch } => self.verify_committed(*epoch, index),
             Command::Attempt { incident, vm, .. } => self.attempt_committed(*incident, *vm, index),
+            Command::Reboot { vm } => self.reboot_committed(*vm),
             Command::Fenced { .. } | Command::Cancel { .. } => self.forget_intents(),
             Command::Moved { incident, vm, destination, .. } => {
                 self.landed(*incident, *vm, destination);
@@ -245,6 +246,7 @@ impl Controller {
             | Command::ArmWanted { node }
             | Command::Maintenance { node, .. }
             | Command::Opened { node, .. }
+            | Command::Missed { node, .. }
             | Command::Intent { node, .. } => Some(*node),
             Command::Verify { epoch }
             | Command::Cancel { epoch, .. }
@@ -272,6 +274,9 @@ impl Controller {
             | Command::GiveBack { .. }
             | Command::GivenBack { .. }
             | Command::DisarmOver
+            | Command::Reboot { .. }
+            | Command::Accounted { .. }
+            | Command::Reaped { .. }
             | Command::Minute => None,
         };
         node.map(|node| format!("{} ", self.name(node))).unwrap_or_default()

@@ -76,6 +76,47 @@ pub struct Recovery {
     pub policy: Policy,
     /// Service hosts that are kept disabled until a recovery needs them.
     pub reserved: Vec<String>,
+    /// What is done where VMs do not run as Nova says.
+    pub actual: Actual,
+}
+
+/// What is done where VMs do not run as Nova says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Actual {
+    /// Whether the agents' lists of domains are compared with Nova at all.
+    pub compare: bool,
+    /// What is done about a VM that Nova calls ACTIVE and that nobody runs.
+    pub missing: Missing,
+    /// It must have been so for this long without a break.
+    pub holds: Duration,
+    /// A VM that was rebooted so often `within` this time is left to a human.
+    pub give_up: u32,
+    /// See `give_up`; at least a minute.
+    pub within: Duration,
+    /// Records of such VMs are kept this long after they have ended.
+    pub keep: Duration,
+}
+
+/// What is done about a VM that is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Missing {
+    /// A human is told.
+    Report,
+    /// It is hard-rebooted through Nova too.
+    Reboot,
+}
+
+impl Default for Actual {
+    fn default() -> Self {
+        Self {
+            compare: true,
+            missing: Missing::Report,
+            holds: Duration::from_secs(60),
+            give_up: 4,
+            within: Duration::from_secs(3600),
+            keep: Duration::from_secs(24 * 3600),
+        }
+    }
 }
 
 /// How many VMs are moved at once, and how many before a human is asked.

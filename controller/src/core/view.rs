@@ -57,6 +57,7 @@ impl Controller {
             incidents: shown.map(|incident| self.incident_view(incident)).collect(),
             fenced: self.fenced_view(),
             matrix: self.matrix_view(),
+            actual: self.counts_view(),
         }
     }
 

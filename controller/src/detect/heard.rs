@@ -1,9 +1,10 @@
 //! What a network's group, sweep and witness have found, and what they want to be sent.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use action_matrix::Reach;
-use fencing::{NodeId, census};
+use fencing::{NodeId, census, domains};
 use gossip::group;
 use gossip::sweep;
 use gossip::witness::{self, Message};
@@ -32,7 +33,7 @@ impl Sight {
                 group::Effect::Send { .. } => self.send(effect, out),
                 group::Effect::ProbeFailed { member } => self.suspect(now, member.id, out, seen),
                 group::Effect::MemberDown(member) => self.suspect(now, member.id, out, seen),
-                group::Effect::Talk { bytes, .. } => self.talked(now, &bytes, out, seen),
+                group::Effect::Talk { from, bytes } => self.talked(now, from, &bytes, out, seen),
                 group::Effect::MemberUp(_)
                 | group::Effect::Renamed { .. }
                 | group::Effect::Heard { .. } => {}
@@ -40,11 +41,26 @@ impl Sight {
         }
     }
 
-    fn talked(&mut self, now: Duration, bytes: &[u8], out: &mut Vec<Effect>, seen: &mut Vec<Seen>) {
+    fn talked(
+        &mut self,
+        now: Duration,
+        from: SocketAddr,
+        bytes: &[u8],
+        out: &mut Vec<Effect>,
+        seen: &mut Vec<Seen>,
+    ) {
         let Some((&channel, body)) = bytes.split_first() else { return };
         if channel == census::CHANNEL {
             if let Ok(message) = postcard::from_bytes(body) {
                 seen.push(Seen::Census(message));
+            }
+            return;
+        }
+        if channel == domains::CHANNEL {
+            if let Ok(list) = postcard::from_bytes::<domains::List>(body)
+                && self.targets.get(&list.node).is_some_and(|target| target.gossip == from)
+            {
+                seen.push(Seen::Listed(list));
             }
             return;
         }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use action_matrix::Reach;
-use fencing::{NodeId, census};
+use fencing::{NodeId, census, domains};
 use gossip::group::{self, Group};
 use gossip::sweep::{self, Sweep};
 use gossip::witness::{self, Witness};
@@ -50,6 +50,8 @@ pub enum Seen {
     Dark(bool),
     /// A census answer.
     Census(census::Message),
+    /// The list of domains of a node, from where its agent gossips.
+    Listed(domains::List),
     /// A sweep of ours is over.
     Swept {
         /// Members asked.

@@ -79,6 +79,11 @@ pub enum Call {
         /// The server.
         server: Uuid,
     },
+    /// `POST /servers/{id}/action {"reboot": {"type": "HARD"}}`. Never repeated by the client.
+    Reboot {
+        /// The server.
+        server: Uuid,
+    },
     /// Lists migration records by source host, newest first.
     MigrationsFrom {
         /// Source service host.
@@ -106,7 +111,8 @@ impl Call {
             | Call::Enable { .. }
             | Call::Evacuate { .. }
             | Call::LiveMigrate { .. }
-            | Call::Stop { .. } => true,
+            | Call::Stop { .. }
+            | Call::Reboot { .. } => true,
             Call::Service { .. }
             | Call::Services
             | Call::ServersOn { .. }
@@ -143,6 +149,7 @@ impl fmt::Display for Call {
             },
             Call::LiveMigrate { server } => write!(f, "live-migrate {server}"),
             Call::Stop { server } => write!(f, "stop {server}"),
+            Call::Reboot { server } => write!(f, "hard-reboot {server}"),
             Call::MigrationsFrom { host, kind } => write!(f, "list {kind} records from {host}"),
             Call::Actions { server } => write!(f, "list actions of {server}"),
         }

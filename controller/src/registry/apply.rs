@@ -143,6 +143,13 @@ impl Registry {
             Command::Reserve { incident, host, service } => self.reserve(*incident, host, *service),
             Command::GiveBack { host } => self.give_back(host),
             Command::GivenBack { host } => self.given_back(host),
+            Command::Missed { node, boot, vm, name } => self.miss(at, (*node, *boot), *vm, name),
+            Command::Reboot { vm } => self.reboot(at, *vm),
+            Command::Accounted { vm, how } => self.account(at, *vm, how),
+            Command::Reaped { vms } => {
+                self.reap(vms);
+                Ok(())
+            }
             Command::Moved { incident, vm, destination, record } => {
                 let progress = Progress::Moved { destination: destination.clone() };
                 self.settle(at, *incident, *vm, progress, *record)

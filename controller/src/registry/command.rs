@@ -132,6 +132,14 @@ pub enum Command {
     BmcDistrusted { node: NodeId, level: u8, why: String },
     /// A drill has shown whether a node's watchdog fires.
     WatchdogTested { node: NodeId, test: WatchdogTest },
+    /// Nova says that the VM runs there, and it does not.
+    Missed { node: NodeId, boot: BootId, vm: Uuid, name: String },
+    /// One POST of a hard reboot of a missing VM may now be sent.
+    Reboot { vm: Uuid },
+    /// A missing VM is missing no more.
+    Accounted { vm: Uuid, how: String },
+    /// Records of missing VMs that are over are forgotten.
+    Reaped { vms: Vec<Uuid> },
 }
 
 /// A node as the inventory describes it.
@@ -283,6 +291,10 @@ impl fmt::Display for Command {
             }
             Command::GiveBack { host } => write!(f, "GiveBack {host}"),
             Command::GivenBack { host } => write!(f, "GivenBack {host}"),
+            Command::Missed { vm, .. } => write!(f, "Missed vm={vm}"),
+            Command::Reboot { vm } => write!(f, "Reboot vm={vm}"),
+            Command::Accounted { vm, how } => write!(f, "Accounted vm={vm}: {how}"),
+            Command::Reaped { vms } => write!(f, "Reaped {}", vms.len()),
             Command::BmcDistrusted { why, level, .. } => {
                 write!(f, "BmcDistrusted{}: {why}", of_level(*level))
             }

@@ -6,6 +6,7 @@
 
 mod apply;
 mod command;
+mod crash;
 mod exempt;
 mod incident;
 mod lease_book;
@@ -23,6 +24,7 @@ use uuid::Uuid;
 
 pub use apply::Rejected;
 pub use command::{Before, Command, Enrolment, Entry, Kind, Verdict};
+pub use crash::{Crash, Over};
 pub use incident::{Course, Drill, Fence, Incident, Progress, State, Vm};
 pub use lease_book::LeaseBook;
 pub use node::{Arming, Enrolled, Fires, Node, WatchdogTest};
@@ -51,6 +53,8 @@ pub struct Registry {
     begun: Vec<(u64, u32)>,
     /// Reserved hosts in use.
     reserved: BTreeMap<String, Reserved>,
+    /// VMs that were found missing.
+    crashes: BTreeMap<Uuid, Crash>,
 }
 
 /// A reserved host that was enabled.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use api::{NodePhase, State};
+use api::{Actual, NodePhase, State};
 
 /// The text of one scrape. Numbers about nodes are of use from the leader; `holdfast_leader` says who that is.
 pub(super) fn text(leads: bool, state: &State) -> String {
@@ -46,5 +46,40 @@ pub(super) fn text(leads: bool, state: &State) -> String {
     gauge("incidents_blocked", "Fences without evidence: a person is needed.", &one(blocked));
     let stale = state.stale.len() as u64;
     gauge("stale", "Things that are not fresh, such as Nova's answers.", &one(stale));
+    count(&mut out, &state.actual);
     out
+}
+
+/// What this controller has counted since it began.
+fn count(out: &mut String, actual: &Actual) {
+    let mut counter = |name: &str, help: &str, values: &[(&str, u64)]| {
+        let _ = writeln!(out, "# HELP holdfast_{name} {help}\n# TYPE holdfast_{name} counter");
+        for (labels, value) in values {
+            let _ = writeln!(out, "holdfast_{name}{labels} {value}");
+        }
+    };
+    counter(
+        "domain_lists_total",
+        "Agents' lists of domains, in datagrams: as received, and as used by the leader.",
+        &[("{as=\"received\"}", actual.lists_received), ("{as=\"used\"}", actual.lists_used)],
+    );
+    counter(
+        "vms_amiss_total",
+        "VMs that do not run as Nova says, confirmed by Nova.",
+        &[("{problem=\"missing\"}", actual.missing), ("{problem=\"stray\"}", actual.stray)],
+    );
+    counter(
+        "actions_total",
+        "What was done about them, by reason.",
+        &[("{action=\"reboot\",reason=\"missing\"}", actual.reboots)],
+    );
+    counter(
+        "reboots_total",
+        "Reboots of missing VMs by what Nova answered.",
+        &[
+            ("{answer=\"taken\"}", actual.reboots_taken),
+            ("{answer=\"refused\"}", actual.reboots_refused),
+            ("{answer=\"unknown\"}", actual.reboots_unknown),
+        ],
+    );
 }

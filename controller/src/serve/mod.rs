@@ -1,4 +1,4 @@
-//! The HTTP API of one controller: `GET /v1/state`, `POST /v1/do`, `GET /metrics`, `GET /healthz`.
+//! The HTTP API of one controller: `GET /v1/state`, `GET /v1/vms`, `POST /v1/do`, `GET /metrics`, `GET /healthz`.
 //!
 //! It knows nothing: every question goes to the shell's queue. A token is asked for before anything is read. What it
 //! answers for a failure is [`Failure`] as JSON, whatever the status.
@@ -45,6 +45,7 @@ pub(crate) async fn serve(listener: TcpListener, token: Token, queue: mpsc::Send
     let shared = Shared { token: Sha256::digest(token.reveal()).into(), queue };
     let routes = Router::new()
         .route("/v1/state", get(state))
+        .route("/v1/vms", get(vms))
         .route("/v1/do", post(order))
         .route("/metrics", get(metrics))
         .layer(DefaultBodyLimit::max(LONGEST))
@@ -75,6 +76,14 @@ fn is_allowed(token: &[u8; 32], headers: &HeaderMap) -> bool {
 async fn state(State(shared): State<Shared>) -> Response {
     match ask(&shared, LOOK, Question::State).await {
         Some(Ok(state)) => Json(state).into_response(),
+        Some(Err(failure)) => failed(failure),
+        None => busy(),
+    }
+}
+
+async fn vms(State(shared): State<Shared>) -> Response {
+    match ask(&shared, LOOK, Question::Vms).await {
+        Some(Ok(vms)) => Json(vms).into_response(),
         Some(Err(failure)) => failed(failure),
         None => busy(),
     }

@@ -73,6 +73,8 @@ pub(crate) enum Incoming {
 pub(crate) enum Question {
     /// The whole picture, from the leader alone.
     State(oneshot::Sender<Result<api::State, api::Failure>>),
+    /// Which VMs run where, from the leader alone.
+    Vms(oneshot::Sender<Result<api::Vms, api::Failure>>),
     /// The picture as this controller has it, for metrics.
     Metrics(oneshot::Sender<(bool, api::State)>),
     /// Whether it turns: the one question without a token, so it costs nothing.
@@ -207,6 +209,12 @@ impl Shell {
                     Err(self.core.not_leader())
                 };
                 let _ = answer.send(state);
+                Ok(())
+            }
+            Incoming::Question(Question::Vms(answer)) => {
+                let leads = self.core.is_leader();
+                let vms = self.core.vms(self.now());
+                let _ = answer.send(if leads { Ok(vms) } else { Err(self.core.not_leader()) });
                 Ok(())
             }
             Incoming::Question(Question::Metrics(answer)) => {

@@ -61,6 +61,66 @@ pub(crate) fn in_trouble() -> State {
             index: 900,
             by: "alice".to_owned(),
         },
+        actual: api::Actual::default(),
+    }
+}
+
+/// Five VMs: one that is well, one that is missing, a copy that should not run, one that was missing, and one that only an
+/// agent knows; and a node that is not heard.
+pub(crate) fn vms() -> api::Vms {
+    let node = |name: &str, listed_s| api::ListOfNode {
+        node: name.to_owned(),
+        listed_s,
+        cut: false,
+        nova_s: Some(12.0),
+    };
+    let vm = |id: u128, name: &str, host: &str, on: &[&str]| api::RunningVm {
+        id: Uuid::from_u128(id),
+        name: Some(name.to_owned()),
+        project: Some("web-shop".to_owned()),
+        host: Some(host.to_owned()),
+        status: Some("ACTIVE".to_owned()),
+        runs_on: on.iter().map(|name| (*name).to_owned()).collect(),
+        cpu_s: (!on.is_empty()).then_some(5_400.0),
+        memory_mib: (!on.is_empty()).then_some(4_096),
+        disk_mib: None,
+        seen_s: (!on.is_empty()).then_some(7.5),
+        problem: None,
+        crash: None,
+    };
+    let crash = api::Crash {
+        found_ms: TEN,
+        reboots: 1,
+        rebooted_ms: Some(TEN + 9_000),
+        over_ms: None,
+        how: None,
+    };
+    let missing = Some("missing on node-1".to_owned());
+    let stray = Some("stray copy on node-3".to_owned());
+    let (over_ms, how) = (Some(TEN + 30_000), Some("runs on node-1".to_owned()));
+    api::Vms {
+        collected: true,
+        nodes: vec![node("node-1", Some(7.5)), node("node-2", None), node("node-3", Some(2.0))],
+        vms: vec![
+            vm(1, "web-1", "node-1", &["node-1"]),
+            api::RunningVm {
+                problem: missing,
+                crash: Some(crash.clone()),
+                ..vm(2, "db-1", "node-1", &[])
+            },
+            api::RunningVm {
+                crash: Some(api::Crash { over_ms, how, ..crash }),
+                ..vm(3, "db-2", "node-1", &["node-1"])
+            },
+            api::RunningVm { problem: stray, ..vm(4, "mail", "node-2", &["node-3"]) },
+            api::RunningVm {
+                name: None,
+                project: None,
+                host: None,
+                status: None,
+                ..vm(5, "", "", &["node-3"])
+            },
+        ],
     }
 }
 

@@ -4,17 +4,19 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use fencing::domains::{self, Domain, List};
 use fencing::event::FenceEvent;
 use fencing::sign::PublicKey;
 use fencing::{BootId, ControllerId, NodeId, census};
 use gossip::group::State;
 use gossip::identity::Member;
-use rand::{Rng as _, SeedableRng as _};
+use rand::{Rng as _, RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::lane::Lane;
+use super::reports::{LOOK_EVERY, Reports};
 
 /// Censuses under way at once. More are not answered: the leader asks one at a time and repeats.
 const MOST_CENSUSES: usize = 8;
@@ -34,6 +36,8 @@ pub struct Setup {
     pub networks: Vec<Network>,
     /// Keys of the controllers: a fence event that two of them have not signed is not passed on.
     pub keys: Vec<(ControllerId, PublicKey)>,
+    /// Whether the list of domains is sent to the controllers unasked.
+    pub reports: bool,
     /// Where random numbers come from. Unpredictable outside simulations: pongs are believed by their nonces.
     pub seed: u64,
 }
@@ -92,6 +96,11 @@ pub enum Event {
         /// The domains; `None` if they could not be listed, and then nothing is answered: no list is not an empty one.
         domains: Option<Vec<Uuid>>,
     },
+    /// The domains that run here with what they use, as [`Effect::ListUse`] asked for.
+    Use {
+        /// `None` if they could not be listed.
+        domains: Option<Vec<Domain>>,
+    },
     /// The program is asked to end.
     Leave,
     /// The time of `poll_timeout` has come.
@@ -137,6 +146,8 @@ pub enum Effect {
         /// To be quoted.
         to: SocketAddr,
     },
+    /// List the domains with what they use and come back with [`Event::Use`].
+    ListUse,
     /// Hand it to the sentinel, which verifies it. Twice is harmless.
     PassToSentinel(Box<FenceEvent>),
 }
@@ -152,6 +163,7 @@ pub struct Agent {
     dues: Vec<Option<(Duration, &'static str)>>,
     censuses: Vec<u64>,
     unanswered: u64,
+    reports: Reports,
 }
 
 /// What a lane leaves to the agent.
@@ -182,6 +194,8 @@ impl Agent {
             lane.join(now, effects);
             lanes.push(lane);
         }
+        // Agents that start together do not report together.
+        let first = setup.reports.then(|| now + LOOK_EVERY.mul_f64(rng.random_range(0.1..1.0)));
         let dues = lanes.iter().map(Lane::poll_timeout).collect();
         Self {
             cluster: setup.cluster,
@@ -192,6 +206,7 @@ impl Agent {
             dues,
             censuses: Vec::new(),
             unanswered: 0,
+            reports: Reports::new(first, setup.starts),
         }
     }
 
@@ -213,6 +228,7 @@ impl Agent {
             Event::Domains { nonce, network, to, domains } => {
                 self.answer_census(nonce, network, to, domains, effects);
             }
+            Event::Use { domains } => self.report(now, domains, effects),
             Event::Leave => {
                 self.lanes.iter_mut().for_each(|lane| lane.leave(now, effects));
                 self.dues = self.lanes.iter().map(Lane::poll_timeout).collect();
@@ -224,6 +240,9 @@ impl Agent {
                         *due = lane.poll_timeout();
                     }
                 }
+                if self.reports.is_due(now) {
+                    effects.push(Effect::ListUse);
+                }
             }
         }
         for upward in upward {
@@ -233,7 +252,8 @@ impl Agent {
 
     /// When the next [`Event::Timeout`] is due, and why.
     pub fn poll_timeout(&self) -> Option<(Duration, &'static str)> {
-        self.dues.iter().flatten().copied().min_by_key(|(at, _)| *at)
+        let lanes = self.dues.iter().flatten().copied();
+        lanes.chain(self.reports.poll_timeout()).min_by_key(|(at, _)| *at)
     }
 
     /// The members of the group on a network, with what the group believes of them: hints for people.
@@ -317,6 +337,22 @@ impl Agent {
     }
 }
 
+impl Agent {
+    /// Tells all controllers, over one network: another one each time, so that one which is down hides nothing for long.
+    fn report(&mut self, now: Duration, domains: Option<Vec<Domain>>, effects: &mut Vec<Effect>) {
+        let Some((number, news)) = self.reports.listed(now, domains) else { return };
+        let (node, boot) = (self.node, self.boot);
+        let lanes = u64::try_from(self.lanes.len()).unwrap_or(1).max(1);
+        let place = usize::try_from(number % lanes).unwrap_or(0);
+        let Some(lane) = self.lanes.get(place) else { return };
+        for news in news {
+            if let Ok(bytes) = postcard::to_stdvec(&List { node, boot, number, news }) {
+                lane.tell_controllers(domains::CHANNEL, &bytes, effects);
+            }
+        }
+    }
+}
+
 impl fmt::Debug for Agent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Agent({}, {} networks)", self.node, self.lanes.len())
@@ -333,6 +369,8 @@ impl fmt::Display for Event {
             Event::Pong { network, id, .. } => write!(f, "pong on {network} of {id}"),
             Event::Domains { domains: Some(domains), .. } => write!(f, "{} domains", domains.len()),
             Event::Domains { domains: None, .. } => f.write_str("no list of domains"),
+            Event::Use { domains: Some(domains) } => write!(f, "use of {} domains", domains.len()),
+            Event::Use { domains: None } => f.write_str("no use of domains"),
             Event::Leave => f.write_str("leave"),
             Event::Timeout => f.write_str("timeout"),
         }
@@ -350,6 +388,7 @@ impl fmt::Display for Effect {
             Effect::ListDomains { network, to, .. } => {
                 write!(f, "list domains for {to} on {network}")
             }
+            Effect::ListUse => f.write_str("list domains with what they use"),
             Effect::PassToSentinel(event) => {
                 write!(f, "fence event of epoch {} to the sentinel", event.order.epoch)
             }

@@ -64,7 +64,8 @@ pub(super) async fn list(domains: &Domains) -> Result<Vec<Uuid>, DomainsError> {
     }
 }
 
-async fn in_directory(path: &Path) -> Result<Vec<Uuid>, DomainsError> {
+/// The domains of a lab.
+pub(super) async fn in_directory(path: &Path) -> Result<Vec<Uuid>, DomainsError> {
     let failed = |source| DomainsError::Directory { path: path.to_owned(), source };
     let mut entries = tokio::fs::read_dir(path).await.map_err(failed)?;
     let mut found = Vec::new();
@@ -78,8 +79,15 @@ async fn in_directory(path: &Path) -> Result<Vec<Uuid>, DomainsError> {
 }
 
 async fn by_virsh(path: &Path) -> Result<Vec<Uuid>, DomainsError> {
+    let text = output(path, &["--readonly", "list", "--uuid"]).await?;
+    let ids = text.lines().map(str::trim).filter(|line| !line.is_empty()).map(Uuid::try_parse);
+    ids.collect::<Result<_, _>>().map_err(|_| DomainsError::Unreadable { path: path.to_owned() })
+}
+
+/// What virsh prints, if it ends well and in time.
+pub(super) async fn output(path: &Path, words: &[&str]) -> Result<String, DomainsError> {
     let mut command = Command::new(path);
-    command.args(["--readonly", "list", "--uuid"]);
+    command.args(words);
     command.env("LC_ALL", "C").stdin(Stdio::null()).kill_on_drop(true);
     let output = match tokio::time::timeout(LONGEST, command.output()).await {
         Ok(output) => {
@@ -92,9 +100,7 @@ async fn by_virsh(path: &Path) -> Result<Vec<Uuid>, DomainsError> {
         let said = said.lines().next().unwrap_or("no word").to_owned();
         return Err(DomainsError::Failed { path: path.to_owned(), said });
     }
-    let text = String::from_utf8_lossy(&output.stdout);
-    let ids = text.lines().map(str::trim).filter(|line| !line.is_empty()).map(Uuid::try_parse);
-    ids.collect::<Result<_, _>>().map_err(|_| DomainsError::Unreadable { path: path.to_owned() })
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 #[cfg(test)]

@@ -168,15 +168,13 @@ impl Lane {
     /// A failed probe goes to every controller at once, without waiting for what the group makes of it. It speaks of
     /// this network, so it travels on this network: a controller that it does not reach here has its own sweep.
     fn hint(&self, suspect: &Member, effects: &mut Vec<Effect>) {
-        self.tell_controllers(
-            &Message::Hint(Hint {
-                suspect: suspect.id,
-                boot: suspect.boot,
-                observer: self.group.me().id,
-                score: u8::try_from(self.group.score()).unwrap_or(u8::MAX),
-            }),
-            effects,
-        );
+        let hint = Message::Hint(Hint {
+            suspect: suspect.id,
+            boot: suspect.boot,
+            observer: self.group.me().id,
+            score: u8::try_from(self.group.score()).unwrap_or(u8::MAX),
+        });
+        self.tell_controllers(WITNESS_CHANNEL, &hint.to_bytes(), effects);
     }
 
     /// Asks come from controllers alone; what the leader must hear is told to all of them.
@@ -218,16 +216,17 @@ impl Lane {
                     effects.push(Effect::Ping { network: self.place, to, nonce });
                 }
                 witness::Effect::Report(report) => {
-                    self.tell_controllers(&Message::Report(report), effects);
+                    let bytes = Message::Report(report).to_bytes();
+                    self.tell_controllers(WITNESS_CHANNEL, &bytes, effects);
                 }
             }
         }
     }
 
-    fn tell_controllers(&self, message: &Message, effects: &mut Vec<Effect>) {
-        let bytes = message.to_bytes();
+    /// Sends a payload to every controller.
+    pub(super) fn tell_controllers(&self, channel: u8, bytes: &[u8], effects: &mut Vec<Effect>) {
         for to in &self.controllers {
-            self.talk(*to, WITNESS_CHANNEL, &bytes, effects);
+            self.talk(*to, channel, bytes, effects);
         }
     }
 }

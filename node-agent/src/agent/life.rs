@@ -118,6 +118,7 @@ fn setup(config: &Config, boot: BootId, starts: u64, seed: u64) -> Setup {
         starts,
         networks: config.networks.iter().enumerate().map(network).collect(),
         keys: config.controllers.iter().map(|c| (c.id, c.key)).collect(),
+        reports: true,
         seed,
     }
 }

@@ -5,7 +5,9 @@ mod core;
 mod domains;
 mod lane;
 mod life;
+mod measured;
 mod recorder;
+mod reports;
 mod shell;
 #[cfg(test)]
 mod tests;

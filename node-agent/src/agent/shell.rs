@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 
 use super::core::{Effect, Event};
 use super::life::Life;
-use super::{domains, life, words};
+use super::{domains, life, measured, words};
 use crate::config::{Config, ConfigError};
 use crate::proxy;
 
@@ -186,6 +186,7 @@ impl Hands {
                 send(&self.pings, network, to, pong.to_bytes().to_vec());
             }
             Effect::ListDomains { nonce, network, to } => self.list_domains(nonce, network, to),
+            Effect::ListUse => self.list_use(),
             Effect::PassToSentinel(event) => self.pass_to_sentinel(&event),
         }
     }
@@ -202,6 +203,21 @@ impl Hands {
                 }
             };
             let _ = events.send(Event::Domains { nonce, network, to, domains }).await;
+        });
+    }
+
+    /// In a task of its own too.
+    fn list_use(&self) {
+        let (source, events) = (self.config.domains.clone(), self.events.clone());
+        tokio::spawn(async move {
+            let domains = match measured::measured(&source).await {
+                Ok(domains) => Some(domains),
+                Err(error) => {
+                    tracing::warn!(%error, "no list of domains is sent");
+                    None
+                }
+            };
+            let _ = events.send(Event::Use { domains }).await;
         });
     }
 

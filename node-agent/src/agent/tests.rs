@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use fencing::domains::{self, Domain};
 use fencing::event::{FenceEvent, Order};
 use fencing::sign::KeyPair;
 use fencing::{BootId, ControllerId, Epoch, IncidentId, NodeId, census};
@@ -45,6 +46,10 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
+        Self::of(false)
+    }
+
+    fn of(reports: bool) -> Self {
         let networks = (0..2).map(|network| Network {
             gossip: address(network, ME, 1),
             ping: address(network, ME, 2),
@@ -57,6 +62,7 @@ impl Bench {
             starts: 3,
             networks: networks.collect(),
             keys: (1..=2).map(|id| (ControllerId(u64::from(id)), key(id).public())).collect(),
+            reports,
             seed: 7,
         };
         let mut effects = Vec::new();
@@ -334,4 +340,28 @@ fn after_leaving_nothing_is_sent_any_more() {
     let mut bench = Bench::new();
     bench.event(Event::Leave);
     assert!(bench.agent.poll_timeout().is_none());
+}
+
+#[test]
+fn the_list_of_domains_goes_to_the_controllers_unasked_and_only_when_it_was_had() {
+    let mut bench = Bench::of(true);
+    bench.run(13.0);
+    assert_eq!(bench.other, [Effect::ListUse]);
+    let lists = |bench: &Bench| {
+        let talks = bench.talks.iter().filter(|(_, bytes)| bytes[0] == domains::CHANNEL);
+        talks
+            .filter_map(|(on, bytes)| Some((*on, postcard::from_bytes(&bytes[1..]).ok()?)))
+            .collect::<Vec<(u8, domains::List)>>()
+    };
+    bench.event(Event::Use { domains: None });
+    assert_eq!(lists(&bench), []);
+    bench.run(23.0);
+    let runs = Domain::unmeasured(Uuid::from_u128(5));
+    bench.event(Event::Use { domains: Some(vec![runs]) });
+    // Nobody has asked for this one.
+    bench.event(Event::Use { domains: Some(Vec::new()) });
+    let number = (3 << 32) + 1;
+    let news = domains::News::Whole { part: 0, parts: 1, cut: false, domains: vec![runs] };
+    let list = domains::List { node: node(ME), boot: boot(ME), number, news };
+    assert_eq!(lists(&bench), [(1, list)]);
 }

@@ -22,6 +22,7 @@ pub struct Head {
     starts: u64,
     networks: Vec<(String, Network)>,
     keys: Vec<(ControllerId, PublicKey)>,
+    reports: bool,
     seed: u64,
 }
 
@@ -29,7 +30,7 @@ impl Head {
     /// Of a core that is about to be made. `names` are those of its networks, in their order.
     pub fn new(now: Duration, name: &str, names: &[String], setup: &Setup) -> Self {
         // Named one by one: what is added to the setup has to be thought of here.
-        let Setup { cluster, node, boot, starts, networks, keys, seed } = setup;
+        let Setup { cluster, node, boot, starts, networks, keys, reports, seed } = setup;
         Self {
             now,
             name: name.to_owned(),
@@ -39,6 +40,7 @@ impl Head {
             starts: *starts,
             networks: names.iter().cloned().zip(networks.iter().cloned()).collect(),
             keys: keys.clone(),
+            reports: *reports,
             seed: *seed,
         }
     }
@@ -67,6 +69,7 @@ impl Head {
             starts: self.starts,
             networks: self.networks.iter().map(|(_, network)| network.clone()).collect(),
             keys: self.keys.clone(),
+            reports: self.reports,
             seed: self.seed,
         }
     }

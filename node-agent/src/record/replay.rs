@@ -149,7 +149,11 @@ impl Run {
                 self.event = event.to_string();
                 let quiet = matches!(
                     *event,
-                    Event::Gossip { .. } | Event::Ping { .. } | Event::Pong { .. } | Event::Timeout
+                    Event::Gossip { .. }
+                        | Event::Ping { .. }
+                        | Event::Pong { .. }
+                        | Event::Use { .. }
+                        | Event::Timeout
                 );
                 if !quiet {
                     self.lines.push(("event", self.event.clone()));

@@ -25,6 +25,7 @@ fn setup() -> Setup {
         starts: 4,
         networks: vec![network(7000), network(7100)],
         keys: Vec::new(),
+        reports: true,
         seed: 99,
     }
 }
@@ -90,6 +91,7 @@ fn another_event_than_was_handed_in_is_a_difference() {
         Event::Gossip { .. }
         | Event::Pong { .. }
         | Event::Domains { .. }
+        | Event::Use { .. }
         | Event::Leave
         | Event::Timeout => event,
     });

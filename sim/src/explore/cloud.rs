@@ -2,12 +2,17 @@
 //! to. Drawn apart from the faults, so that these are the same as without.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use controller::core::Missing;
 use controller::nova::Labels;
 use controller::policy::{Match, Rule, Setting, Wish};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use super::Kind;
+use super::script::{self, Step};
+use crate::fault::Deed;
 use crate::place::Place;
 use crate::run::Run;
 use crate::world::Plan;
@@ -49,6 +54,35 @@ pub(super) fn draw(plan: &mut Plan) {
         ];
         recovery.policy.waits = BTreeMap::from([(10, 5)]);
     }
+    // Drawn last, and by dice of its own: what was drawn before it stays as it was.
+    let mut rng = own_dice(plan.seed ^ 2);
+    if rng.random_bool(0.2) {
+        recovery.actual.compare = true;
+        recovery.actual.holds = Duration::from_secs(15);
+        if rng.random_bool(0.8) {
+            recovery.actual.missing = Missing::Reboot;
+        }
+    }
+}
+
+/// Guests that die by themselves, at most one of each node's, where somebody looks for them. Later throws are numbered from
+/// 0 on, so that these stand apart.
+pub(super) fn crashes(run: &Run, span: Duration) -> Vec<Step> {
+    let plan = run.world.plan();
+    if !plan.recovery.actual.compare {
+        return Vec::new();
+    }
+    let mut rng = own_dice(plan.seed ^ 3);
+    let vms = run.world.vms.keys().take(usize::from(plan.nodes));
+    let mut steps = Vec::new();
+    for (vm, throw) in vms.zip((0..usize::MAX).rev()) {
+        if rng.random_bool(0.5) {
+            let at = run.world.now() + span.mul_f64(rng.random_range(0.0..0.6));
+            let acts = script::deeds(vec![Deed::GuestCrashes(*vm)]);
+            steps.push(Step { at, throw, kind: Kind::GuestCrashes, acts });
+        }
+    }
+    steps
 }
 
 /// What each VM is for, whatever the policy makes of it; some belong to one anti-affinity group.

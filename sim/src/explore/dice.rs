@@ -40,6 +40,11 @@ macro_rules! kinds {
                         | Kind::OperatorDrills
                 )
             }
+
+            /// Whether its times are drawn apart from all other faults (`cloud.rs`).
+            pub fn is_apart(self) -> bool {
+                self == Kind::GuestCrashes
+            }
         }
     };
 }
@@ -90,6 +95,7 @@ kinds![
     OperatorReleases,
     Noop,
     OperatorDrills,
+    GuestCrashes,
 ];
 
 /// The dice of one seed.
@@ -110,7 +116,8 @@ pub struct Dice {
 impl Dice {
     /// Draws which faults are on.
     pub fn new(world: &World, mut rng: ChaCha8Rng) -> Self {
-        let faults = Kind::ALL.iter().copied().filter(|kind| !kind.is_operators());
+        let faults =
+            Kind::ALL.iter().copied().filter(|kind| !kind.is_operators() && !kind.is_apart());
         let mut on: Vec<Kind> = faults.filter(|_| rng.random_bool(0.4)).collect();
         // Without nodes that die, and come back, there is little to see.
         on.extend([Kind::NodePower, Kind::NodeFeed, Kind::CutAll, Kind::NodeRepaired].repeat(2));
@@ -120,8 +127,11 @@ impl Dice {
 
     /// The same, but faults follow each other soon, and an operator orders fences besides.
     pub fn dense(world: &World, mut rng: ChaCha8Rng) -> Self {
-        let mut on: Vec<Kind> =
-            Kind::ALL.iter().copied().filter(|_| rng.random_bool(0.25)).collect();
+        let mut on: Vec<Kind> = Kind::ALL
+            .iter()
+            .copied()
+            .filter(|kind| !kind.is_apart() && rng.random_bool(0.25))
+            .collect();
         on.extend([Kind::NodePower, Kind::NodeFeed, Kind::CutAll, Kind::NodeRepaired]);
         on.extend([Kind::OperatorFences].repeat(on.len()));
         // A node that was fenced twice waits for a human.
@@ -141,6 +151,15 @@ impl Dice {
     /// The same, with this as the first throw.
     pub fn that_begin_with(self, kind: Kind) -> Self {
         Self { first: Some(kind), ..self }
+    }
+
+    /// The same, with these beside what is drawn.
+    pub fn beside(mut self, steps: Vec<Step>) -> Self {
+        for step in &steps {
+            *self.thrown.entry(step.kind).or_default() += 1;
+        }
+        self.undo.extend(steps);
+        self
     }
 
     /// When something is to be done next.

@@ -112,6 +112,7 @@ impl Exploration {
             true => Dice::dense(&run.world, rng),
             false => Dice::new(&run.world, rng),
         };
+        dice = dice.beside(cloud::crashes(&run, self.span));
         match self.with_dice(&mut run, &mut dice) {
             Ok(()) => Ok(Totals::of(&run, &dice)),
             Err(broken) => Err(self.failed(&broken, &run, dice.steps())),

@@ -131,6 +131,7 @@ fn cited(world: &World, own: &Registry, call: &Call) -> Option<u64> {
             phase(incident, State::Released).or_else(|| phase(incident, State::Migrated))
         }
         Call::Stop { server } => moving(own, *server),
+        Call::Reboot { server } => own.crashes().get(server)?.reboot_index,
         Call::Service { .. }
         | Call::Services
         | Call::ServersOn { .. }

@@ -26,6 +26,7 @@ mod off_when_fenced;
 mod openings;
 mod quorum_only;
 mod raft;
+mod reboot_only_missing;
 mod registry_agrees;
 mod self_fence_deadline;
 mod single_writer;
@@ -104,6 +105,7 @@ fn every() -> Vec<Box<dyn Oracle>> {
         Box::new(fail_static::FailStatic::default()),
         Box::new(disarm_holds::DisarmHolds::default()),
         Box::new(no_contradiction::NoContradiction::default()),
+        Box::new(reboot_only_missing::RebootOnlyMissing::default()),
         Box::new(raft::ElectionSafety::default()),
         Box::new(raft::LogMatching::default()),
         Box::new(raft::LeaderCompleteness::default()),

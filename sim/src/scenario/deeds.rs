@@ -33,6 +33,7 @@ pub(super) enum VmDeed {
     Evacuated,
     Set { state: String, task: Option<String> },
     DiesAtStart,
+    Dies,
     StartedOn(u16),
 }
 
@@ -48,6 +49,7 @@ impl VmDeed {
             VmDeed::Evacuated => Deed::UserEvacuates(vm),
             VmDeed::Set { state, task } => Deed::SetVm(vm, state.clone(), task.clone()),
             VmDeed::DiesAtStart => Deed::GuestDies(vm),
+            VmDeed::Dies => Deed::GuestCrashes(vm),
             VmDeed::StartedOn(node) => Deed::GuestByHand(vm, *node),
         }
     }
@@ -79,7 +81,7 @@ pub(super) fn doer(plan: &Plan, first: &str, words: &[&str]) -> Read<Option<Doer
         "bmc" => bmc(plan, words),
         "crash" => crash(plan, words),
         "stall" | "resume" | "kill" | "start" => program(plan, first, words),
-        "nova" | "user" => return nova::doer(plan, first, words).map(Some),
+        "nova" | "user" | "guest" => return nova::doer(plan, first, words).map(Some),
         "watchdog" => watchdog(plan, words),
         "drift" => drift(plan, words),
         "disk" => return disk(plan, words).map(Some),

@@ -15,10 +15,13 @@ const USER: &str =
 
 /// Reads a command that begins with `nova` or `user`.
 pub(super) fn doer(plan: &Plan, first: &str, words: &[&str]) -> Read<Doer> {
-    if first == "user" {
-        return user(plan, words);
-    }
     let of_vm = |name: &str, deed| Ok(Doer::Vm(name.to_owned(), deed));
+    match (first, words) {
+        ("user", words) => return user(plan, words),
+        ("guest", [vm, "dies"]) => return of_vm(vm, VmDeed::Dies),
+        ("guest", _) => return Err(usage("guest VM dies")),
+        _ => {}
+    }
     match words {
         ["fails-claim", vm] => of_vm(vm, VmDeed::FailsClaim),
         ["fails-after-spawn", vm] => of_vm(vm, VmDeed::FailsAfterSpawn),

@@ -67,6 +67,8 @@ pub(super) enum Expectation {
     NoEvacuation,
     /// So many POSTs of evacuations left.
     Evacuations(u32),
+    /// So many POSTs of reboots of VMs left.
+    Reboots(u32),
     /// So many nodes were reset by watchdog or sentinel.
     Resets(u32),
     /// What Nova says of a node's nova-compute.
@@ -102,7 +104,7 @@ pub struct BadScenario {
 
 /// What a line may begin with.
 const COMMANDS: &str = "cluster, vm, aggregate, policy, cut, heal, lossy, delay, twice, jitter, deaf, flap, island, network, split, join, \
-                        apart, together, power, crash, boot, stall, resume, kill, start, bmc, watchdog, nova, user, controller, \
+                        apart, together, power, crash, boot, stall, resume, kill, start, bmc, watchdog, nova, user, guest, controller, \
                         disk, step-clock, drift, sabotage, calm, may, run, hactl, expect";
 
 impl Scenario {
@@ -214,7 +216,8 @@ fn cluster(words: &[&str]) -> Result<Plan, String> {
                 return Err(format!(
                     "`{word}`: allowed are controllers, nodes, domains, profile, reckoned_by, seed, grace, without_bmc, second_level, via, two_outlets, \
                      without_watchdog, broken_watchdog, softdog, watchdog_test=required, dump_begins, dump_ends, snapshots, records, cells, reserved, in_flight, \
-                     in_flight_per_source, live_migrations_per_source, in_flight_per_destination, starts_per_minute, hold_after"
+                     in_flight_per_source, live_migrations_per_source, in_flight_per_destination, starts_per_minute, hold_after, \
+                     missing=report|reboot, holds, give_up, keep"
                 ));
             }
         }
@@ -274,6 +277,7 @@ fn expectation(plan: &Plan, text: &str) -> Result<Expectation, String> {
         ["no", "reset"] => Expectation::NoReset,
         ["no", "fence"] => Expectation::NoFence,
         ["no", "evacuation"] => Expectation::NoEvacuation,
+        [number, "reboots"] => Expectation::Reboots(many(number)?),
         [number, "evacuations"] => Expectation::Evacuations(many(number)?),
         [number, "resets"] => Expectation::Resets(many(number)?),
         ["nova", name, state] => {
@@ -309,7 +313,7 @@ fn expectation(plan: &Plan, text: &str) -> Result<Expectation, String> {
         _ => {
             let oracles: Vec<_> = crate::oracle::all().iter().map(|oracle| oracle.name()).collect();
             return Err(format!(
-                "`expect {text}`: allowed are no reset, no fence, no evacuation, N resets, N evacuations, nova NODE STATE, \
+                "`expect {text}`: allowed are no reset, no fence, no evacuation, N resets, N evacuations, N reboots, nova NODE STATE, \
                  [not] told TEXT, [no] doubt NODE TEXT, vm NAME runs once, vm NAME on NODE, \
                  vm NAME down, and the oracles {}",
                 oracles.join(", ")
@@ -340,6 +344,7 @@ impl fmt::Display for Expectation {
             Expectation::NoReset => f.write_str("expect no reset"),
             Expectation::NoFence => f.write_str("expect no fence"),
             Expectation::Evacuations(posts) => write!(f, "expect {posts} evacuations"),
+            Expectation::Reboots(reboots) => write!(f, "expect {reboots} reboots"),
             Expectation::Resets(resets) => write!(f, "expect {resets} resets"),
             Expectation::Compute(node, state) => write!(f, "expect nova node-{node} {state:?}"),
             Expectation::Told(text) => write!(f, "expect told {text}"),

@@ -174,6 +174,7 @@ fn meet(run: &Run, expectation: &Expectation) -> Result<(), String> {
         Expectation::NoReset => world.ghost.resets == 0,
         Expectation::NoFence => world.ghost.intended.is_empty(),
         Expectation::NoEvacuation => world.ghost.evacuations == 0,
+        Expectation::Reboots(posts) => world.ghost.reboots == *posts,
         Expectation::Evacuations(posts) => world.ghost.evacuations == *posts,
         Expectation::Resets(resets) => world.ghost.resets == *resets,
         Expectation::Compute(node, state) => compute_is(world, *node, *state),

@@ -3,10 +3,12 @@
 
 use std::collections::BTreeSet;
 
+use controller::core::Missing;
 use controller::nova::{AggregateRecord, Labels};
 use controller::policy::Policy;
 
 use super::deeds;
+use super::parse::duration;
 use crate::place::Place;
 use crate::standin::nova::Flavor;
 use crate::world::Plan;
@@ -93,9 +95,29 @@ pub(super) fn key(plan: &mut Plan, key: &str, value: &str) -> Option<Result<(), 
             plan.recovery.reserved = value.split(',').map(str::to_owned).collect();
             return Some(Ok(()));
         }
+        "missing" | "holds" | "give_up" | "keep" => return Some(actual(plan, key, value)),
         _ => return None,
     };
     Some(small(value).map(|number| *place = number.into()))
+}
+
+/// Agents list their domains, and what does not agree with Nova is told, or mended.
+fn actual(plan: &mut Plan, key: &str, value: &str) -> Result<(), String> {
+    let actual = &mut plan.recovery.actual;
+    actual.compare = true;
+    match key {
+        "holds" => actual.holds = duration(value)?,
+        "keep" => actual.keep = duration(value)?,
+        "give_up" => actual.give_up = small(value)?.into(),
+        _ => {
+            actual.missing = match value {
+                "report" => Missing::Report,
+                "reboot" => Missing::Reboot,
+                _ => return Err("missing=report or missing=reboot".to_owned()),
+            };
+        }
+    }
+    Ok(())
 }
 
 fn small(value: &str) -> Result<u16, String> {

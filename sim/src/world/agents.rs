@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use controller::effect::Network;
+use fencing::domains::Domain;
 use node_agent::agent::{self, Agent, Effect, Event, Setup};
 use node_agent::sentinel;
+use uuid::Uuid;
 
 use super::{Body, Happening, Program, World};
 use crate::node::Power;
@@ -19,6 +21,7 @@ impl World {
         let networks = networks.collect();
         let keys = self.controller_keys();
         let seed = self.seed_for(place, 2);
+        let reports = self.plan.recovery.actual.compare;
         let Some(node) = self.node_mut(number).filter(|node| node.power == Power::Running) else {
             return;
         };
@@ -30,6 +33,7 @@ impl World {
             starts: node.agent_starts,
             networks,
             keys,
+            reports,
             seed: seed.wrapping_add(node.agent_starts),
         };
         let mut effects = Vec::new();
@@ -117,6 +121,11 @@ impl World {
                 Effect::PassToSentinel(event) => {
                     self.tell_sentinel(number, sentinel::Event::FenceEvent(*event));
                 }
+                Effect::ListUse => {
+                    let domains = self.node(number).map(|node| node.guests.iter().map(used));
+                    let domains = domains.map(Iterator::collect);
+                    self.tell_agent(number, Event::Use { domains });
+                }
                 Effect::ListDomains { nonce, network, to } => {
                     let domains =
                         self.node(number).map(|node| node.guests.iter().copied().collect());
@@ -151,4 +160,9 @@ impl World {
             controllers: controllers.collect(),
         }
     }
+}
+
+/// What a guest uses, as far as anybody can say here.
+fn used(guest: &Uuid) -> Domain {
+    Domain { memory_mib: Some(512), ..Domain::unmeasured(*guest) }
 }

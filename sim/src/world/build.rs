@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use action_matrix::Matrix;
-use controller::core::{Patience, Peer, Recovery, SNAPSHOT_EVERY, Settings, Waits};
+use controller::core::{Actual, Patience, Peer, Recovery, SNAPSHOT_EVERY, Settings, Waits};
 use controller::registry::Enrolment;
 use fencing::bmc::LevelKind;
 use fencing::lease::{Hazards, Profile};
@@ -67,7 +67,7 @@ pub struct Plan {
     pub records: Option<Patience>,
     /// Entries after which a controller's log is replaced by a snapshot.
     pub snapshot_every: u64,
-    /// How recoveries go.
+    /// How recoveries go. Agents list their domains, and lists are compared with Nova, where a scenario is about it.
     pub recovery: Recovery,
     /// Nova's cells; nodes are dealt out in turn.
     pub cells: u16,
@@ -103,7 +103,10 @@ impl Plan {
             softdog: Vec::new(),
             records: None,
             snapshot_every: SNAPSHOT_EVERY,
-            recovery: Recovery::default(),
+            recovery: Recovery {
+                actual: Actual { compare: false, ..Actual::default() },
+                ..Recovery::default()
+            },
             cells: 1,
         }
     }

@@ -46,6 +46,17 @@ impl World {
         self.follow_cloud();
     }
 
+    /// A guest's process ends by itself. Nova is not told: its nova-compute may have been away just then.
+    pub(crate) fn crash_guest(&mut self, vm: Uuid) {
+        for number in self.runs_on(vm) {
+            self.trouble(Place::Node(number));
+            if let Some(node) = self.node_mut(number) {
+                node.guests.remove(&vm);
+            }
+            self.cloud.guest_stopped(&Place::Node(number).to_string(), vm);
+        }
+    }
+
     /// A human starts a guest past Nova.
     pub(crate) fn start_by_hand(&mut self, vm: Uuid, number: u16) {
         if let Some(node) = self.node_mut(number).filter(|node| node.runs()) {
@@ -62,6 +73,9 @@ impl World {
         }
         if matches!(call, Call::Evacuate { .. }) {
             self.ghost.evacuations += 1;
+        }
+        if matches!(call, Call::Reboot { .. }) {
+            self.ghost.reboots += 1;
         }
         let fact = Fact::Called { controller: to.controller, call: call.clone() };
         self.facts.push(fact);

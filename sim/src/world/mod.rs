@@ -104,6 +104,8 @@ pub struct Ghost {
     pub resets: u32,
     /// Calls that Nova got, by kind.
     pub evacuations: u32,
+    /// Reboots of VMs.
+    pub reboots: u32,
     /// When the newest message arrived here that a controller (first) got from another in a term was sent.
     pub heard: BTreeMap<(u8, u8, u64), Duration>,
     /// Operators' orders so far.

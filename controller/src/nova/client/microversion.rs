@@ -52,7 +52,7 @@ fn pin(call: &Call) -> Pin {
         // 2.68 drops `force`; from 2.95 the server would be left stopped.
         Call::Evacuate { .. } => Pin { want: 90, floor: 68 },
         Call::LiveMigrate { .. } => Pin { want: 68, floor: 68 },
-        Call::Stop { .. } => Pin { want: 90, floor: 53 },
+        Call::Stop { .. } | Call::Reboot { .. } => Pin { want: 90, floor: 53 },
         // 2.59 uuid and paging; 2.80 user and project.
         Call::MigrationsFrom { .. } => Pin { want: 80, floor: 59 },
         Call::Actions { .. } => Pin { want: 84, floor: 51 },

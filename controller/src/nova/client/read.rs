@@ -77,7 +77,8 @@ impl Client {
             | Call::Enable { .. }
             | Call::Evacuate { .. }
             | Call::LiveMigrate { .. }
-            | Call::Stop { .. } => Err(ReadFailure::NotNova("a write is no read".to_string())),
+            | Call::Stop { .. }
+            | Call::Reboot { .. } => Err(ReadFailure::NotNova("a write is no read".to_string())),
         }
     }
 

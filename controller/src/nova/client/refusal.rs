@@ -63,6 +63,7 @@ fn on_a_server(call: &Call) -> bool {
         Call::Evacuate { .. }
         | Call::LiveMigrate { .. }
         | Call::Stop { .. }
+        | Call::Reboot { .. }
         | Call::Server { .. }
         | Call::Actions { .. } => true,
         Call::Service { .. }

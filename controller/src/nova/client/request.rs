@@ -55,6 +55,7 @@ impl Request {
                 action(server, json!({"os-migrateLive": {"host": null, "block_migration": "auto"}}))
             }
             Call::Stop { server } => action(server, json!({"os-stop": null})),
+            Call::Reboot { server } => action(server, json!({"reboot": {"type": "HARD"}})),
             Call::MigrationsFrom { host, kind } => Request {
                 query: vec![
                     ("migration_type", kind.to_string()),

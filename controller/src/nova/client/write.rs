@@ -116,6 +116,7 @@ fn done(call: &Call, answered: &Answered) -> Written {
         | Call::Evacuate { .. }
         | Call::LiveMigrate { .. }
         | Call::Stop { .. }
+        | Call::Reboot { .. }
         | Call::MigrationsFrom { .. }
         | Call::Hypervisors
         | Call::Aggregates

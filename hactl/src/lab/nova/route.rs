@@ -173,6 +173,13 @@ fn action(server: Uuid, body: &Map<String, Value>, version: u16) -> Result<Reque
             Ok(Request::LiveMigrate(server))
         }
         "os-stop" => Ok(Request::Stop(server)),
+        "reboot" => {
+            only(detail, &["type"], "reboot")?;
+            match detail.get("type").and_then(Value::as_str) {
+                Some("HARD") => Ok(Request::Reboot(server)),
+                _ => Err(bad_request("Invalid input for field/attribute type.")),
+            }
+        }
         other => Err(bad_request(format!("There is no such action: {other}"))),
     }
 }

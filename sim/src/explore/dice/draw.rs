@@ -178,6 +178,11 @@ impl Dice {
                 Throw::ordered(Request::Noop { on: true }, short, Request::Noop { on: false })
             }
             Kind::OperatorDrills => self.drill(world, long),
+            Kind::GuestCrashes => {
+                let vms: Vec<_> = world.vms.keys().copied().collect();
+                let place = self.rng.random_range(0..vms.len().max(1));
+                Throw::once(vms.get(place).map(|vm| Deed::GuestCrashes(*vm)).into_iter().collect())
+            }
         }
     }
 

@@ -100,6 +100,7 @@ impl Cloud {
             }
             Request::LiveMigrate(server) => self.live_migrate(now, *server, request_id),
             Request::Stop(server) => self.stop(now, *server, request_id),
+            Request::Reboot(server) => self.reboot(now, *server, request_id),
             Request::Migrations { source, server, kind, status } => {
                 let rows = self.migrations().into_iter().filter_map(|record| {
                     let of = self.migrations.get(&record.id)?.kind;

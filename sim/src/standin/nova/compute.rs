@@ -68,7 +68,10 @@ impl Cloud {
         self.spawning.retain(|(on, _), _| on != host);
         if let Some(compute) = self.computes.get_mut(host) {
             compute.queue.retain(|message| match message {
-                Message::Rebuild(_) | Message::Build { .. } | Message::Stop { .. } => true,
+                Message::Rebuild(_)
+                | Message::Build { .. }
+                | Message::Stop { .. }
+                | Message::Reboot { .. } => true,
                 Message::Spawn { .. } | Message::Spawned { .. } => false,
             });
         }
@@ -182,6 +185,7 @@ impl Cloud {
             Message::Rebuild(rebuild) => self.claim(now, host, rebuild),
             Message::Build { server } => self.build(now, host, server),
             Message::Stop { server } => self.shut_down(host, server),
+            Message::Reboot { server } => self.carry_out_reboot(host, server),
             Message::Spawn { server } => self.spawn(host, server),
             Message::Spawned { server, good } => self.spawned(now, host, server, good),
         }

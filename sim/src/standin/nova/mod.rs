@@ -28,6 +28,7 @@ mod compute;
 mod conductor;
 mod faults;
 mod live;
+mod reboot;
 mod rebuild;
 mod reply;
 mod request;
@@ -101,7 +102,7 @@ impl Step {
     }
 }
 
-/// What a compute has to do. While it is away, the first three wait in RabbitMQ and outlive the process; the others
+/// What a compute has to do. While it is away, the first four wait in RabbitMQ and outlive the process; the others
 /// are in its memory.
 #[derive(Clone, Debug)]
 enum Message {
@@ -110,6 +111,9 @@ enum Message {
         server: Uuid,
     },
     Stop {
+        server: Uuid,
+    },
+    Reboot {
         server: Uuid,
     },
     /// Claimed: now the guest.

@@ -34,6 +34,8 @@ pub enum Request {
     LiveMigrate(Uuid),
     /// Shuts down.
     Stop(Uuid),
+    /// Destroys its guest, if there is one, and starts it on the host that it has.
+    Reboot(Uuid),
     /// Migration records, newest first.
     Migrations {
         /// Of this source host.
@@ -84,6 +86,7 @@ impl Request {
             | Request::Evacuate { .. }
             | Request::LiveMigrate(_)
             | Request::Stop(_)
+            | Request::Reboot(_)
             | Request::Boot { .. }
             | Request::Delete(_) => true,
             Request::Services(_)
@@ -121,6 +124,7 @@ impl Request {
             },
             Call::LiveMigrate { server } => Request::LiveMigrate(*server),
             Call::Stop { server } => Request::Stop(*server),
+            Call::Reboot { server } => Request::Reboot(*server),
             Call::MigrationsFrom { host, kind } => Request::Migrations {
                 source: Some(host.clone()),
                 server: None,

@@ -337,3 +337,28 @@ fn a_burst_spreads_or_herds() {
         assert_eq!(on("two").max(on("three")), busiest);
     }
 }
+
+#[test]
+fn a_hard_reboot_starts_the_guest_where_the_server_is_and_one_that_comes_late_does_nothing() {
+    let mut world = World::new(Settings::default());
+    world.cloud.guest_stopped("one", SERVER);
+    let done = world.written(Call::Reboot { server: SERVER });
+    assert!(matches!(done, Written::Done { .. }), "{done:?}");
+    assert_eq!(world.server().task_state.as_deref(), Some("rebooting_hard"));
+    world.run(5);
+    assert_eq!(world.cloud.running_on(SERVER), ["one"]);
+    assert_eq!((world.server().status.as_str(), world.server().task_state), ("ACTIVE", None));
+
+    // The compute is away; by the time that it reads its queue the server is elsewhere.
+    world.cloud.compute_stopped(world.now, "one");
+    world.written(Call::Reboot { server: SERVER });
+    world.run(90);
+    world.written(Call::Evacuate { server: SERVER, destination: Some("two".into()) });
+    world.run(30);
+    world.cloud.compute_resumed(world.now, "one");
+    world.run(30);
+    assert_eq!(world.cloud.running_on(SERVER), ["one", "two"], "nobody has ended the first");
+    assert!(!world.stopped.contains(&("two".into(), SERVER)), "{:?}", world.stopped);
+    let refused = world.written(Call::Reboot { server: Uuid::from_u128(99) });
+    assert!(matches!(refused, Written::Refused(_)), "{refused:?}");
+}
