@@ -1,4 +1,4 @@
-//! S20.
+//! Reboots of VMs that nobody runs.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::fact::Fact;
 use crate::place::Place;
 use crate::world::World;
 
-/// S20: no reboot of a VM that runs anywhere: it would end a guest that is well, or start a second one.
+/// No reboot of a VM that runs anywhere: it would end a guest that is well, or start a second one.
 #[derive(Debug, Default)]
 pub(super) struct RebootOnlyMissing {
     judged: u64,
