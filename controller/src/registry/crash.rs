@@ -161,6 +161,7 @@ mod tests {
             sentinel: Vec::new(),
             gossip: Vec::new(),
             bmc: Vec::new(),
+            via: Vec::new(),
         };
         let (times, class) = (Profile::Fast.times(), Class::Hardware);
         for command in [

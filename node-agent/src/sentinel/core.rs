@@ -73,7 +73,7 @@ impl Sentinel {
     pub fn new(setup: Setup) -> Self {
         let Setup { node, boot, .. } = setup;
         let log = match setup.start {
-            Start::Resumed(saved) if saved.boot == boot => Log::resumed(node, saved),
+            Start::Resumed(saved) if saved.boot == boot => Log::resumed(node, *saved),
             Start::Resumed(_) | Start::Fresh => Log::empty(node, boot, false),
             Start::Lost => Log::empty(node, boot, true),
         };

@@ -53,7 +53,7 @@ pub enum Start {
     /// This is the first sentinel of this boot.
     Fresh,
     /// There was one, and this is what it saved.
-    Resumed(Saved),
+    Resumed(Box<Saved>),
     /// There was one, and what it saved is gone: no vouching and no asking until a reboot.
     Lost,
 }

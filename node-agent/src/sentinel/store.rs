@@ -122,7 +122,7 @@ impl Store {
         let boot = self.boot.0.to_string();
         let last = read(&self.last_boot)?.unwrap_or_default();
         let start = match saved.filter(|saved| saved.boot == self.boot) {
-            Some(saved) => Start::Resumed(saved),
+            Some(saved) => Start::Resumed(Box::new(saved)),
             None if last == boot.as_bytes() => Start::Lost,
             None => Start::Fresh,
         };

@@ -122,7 +122,7 @@ fn a_node_in_maintenance_leaves_its_device_closed_when_all_others_are_armed() {
 fn a_restarted_sentinel_opens_the_device_only_under_a_lease_of_its_own() {
     // M62: closing by a kill and opening again are feeds that no lease stands behind.
     let saved = Bench::armed(2).core.saved();
-    let mut bench = Bench::of(setup(Start::Resumed(saved)));
+    let mut bench = Bench::of(setup(Start::Resumed(Box::new(saved))));
     bench.now = seconds(6.0);
     bench.vouching = BTreeSet::from([2, 3]);
     bench.run(20.0);
@@ -135,7 +135,7 @@ fn a_restarted_sentinel_opens_the_device_only_under_a_lease_of_its_own() {
 #[test]
 fn an_armed_node_whose_device_did_not_open_again_resets_itself_when_nobody_stands_for_it() {
     let saved = Bench::armed(2).core.saved();
-    let mut bench = Bench::of(setup(Start::Resumed(saved)));
+    let mut bench = Bench::of(setup(Start::Resumed(Box::new(saved))));
     bench.now = seconds(6.0);
     bench.opens_with = None;
     bench.acking = BTreeSet::from([1, 2]);

@@ -147,7 +147,7 @@ fn a_restarted_sentinel_never_uses_a_sequence_number_again() {
     let mut bench = Bench::armed(1);
     bench.run(30.0);
     let (seq, ..) = bench.last_renewal();
-    let mut again = Bench::of(setup(Start::Resumed(bench.core.saved())));
+    let mut again = Bench::of(setup(Start::Resumed(Box::new(bench.core.saved()))));
     again.now = seconds(30.1);
     again.event(Event::Timeout);
     assert!(again.last_renewal().0 > seq);

@@ -148,7 +148,7 @@ fn an_open_gate_stays_open_over_a_disarm_and_a_restart() {
     bench.commit(&[Change::Disarmed { node: ME }]);
     bench.run(10.0);
     assert!(bench.core.status(bench.now).gate_open);
-    let mut again = Bench::of(setup(Start::Resumed(bench.core.saved())));
+    let mut again = Bench::of(setup(Start::Resumed(Box::new(bench.core.saved()))));
     again.run(0.5);
     assert!(again.did(&Effect::GateOpen { boot: BOOT }));
     assert_eq!(again.last_renewal().1, bench.core.status(bench.now).n, "n never falls");
@@ -157,7 +157,7 @@ fn an_open_gate_stays_open_over_a_disarm_and_a_restart() {
 #[test]
 fn what_another_boot_saved_is_worth_nothing() {
     let saved = Saved { boot: peer(9).1, ..Bench::armed(2).core.saved() };
-    let mut bench = Bench::of(setup(Start::Resumed(saved)));
+    let mut bench = Bench::of(setup(Start::Resumed(Box::new(saved))));
     bench.run(0.5);
     assert_eq!(bench.last_renewal().1, 0);
     assert!(bench.did(&Effect::GateClosed));

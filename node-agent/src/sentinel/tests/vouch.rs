@@ -218,7 +218,7 @@ fn a_node_that_lost_n_neither_vouches_nor_asks_until_it_is_rebooted() {
     assert!(bench.sent().iter().all(|message| matches!(message, Message::Renew { .. })));
     assert_eq!(bench.resets().len(), 1);
     // A restart within the same boot does not make it forget that.
-    let mut again = Bench::of(setup(Start::Resumed(bench.core.saved())));
+    let mut again = Bench::of(setup(Start::Resumed(Box::new(bench.core.saved()))));
     again.run(1.0);
     again.message(signer, message);
     assert!(again.sent().iter().all(|message| matches!(message, Message::Renew { .. })));
