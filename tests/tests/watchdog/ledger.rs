@@ -75,7 +75,8 @@ impl Ledger {
                 | Message::NoAck { .. }
                 | Message::Ask { .. }
                 | Message::Vouch { .. }
-                | Message::NoVouch { .. },
+                | Message::NoVouch { .. }
+                | Message::Crashed { .. },
             ) => {}
         }
     }
