@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use fencing::ControllerId;
-use fencing::sign::Opener;
 use fencing::bmc::proxy::Caller;
+use fencing::sign::Opener;
 use gossip::seal::Envelope;
 use gossip::udp::Wire;
 use tokio::net::{TcpListener, UdpSocket};

@@ -11,7 +11,7 @@ mod totals;
 
 use std::time::Duration;
 
-use controller::core::Patience;
+use controller::core::{Missing, Patience};
 use controller::nova::call::MigrationStatus;
 use controller::policy::Wish;
 use controller::registry::{Incident, Progress, Registry, State};
@@ -300,11 +300,21 @@ fn unfinished(world: &World) -> Option<String> {
     for (vm, name) in &world.vms {
         let on = world.runs_on(*vm);
         let waits = is_left_behind(registry, *vm) || is_held(world, registry, *vm);
+        let waits = waits || on.is_empty() && is_told_missing(world, registry, *vm);
         if on.len() != 1 && !waits && !(on.is_empty() && is_left_off(registry, *vm)) {
             return Some(format!("{name} runs on {on:?} and is not left behind"));
         }
     }
     None
+}
+
+/// Whether its guest died by itself and that is on record, where a human is to see to it.
+fn is_told_missing(world: &World, registry: &Registry, vm: uuid::Uuid) -> bool {
+    let actual = &world.plan().recovery.actual;
+    let open = registry.crashes().get(&vm).filter(|crash| crash.over.is_none());
+    open.is_some_and(|crash| {
+        actual.missing == Missing::Report || crash.reboots.len() >= actual.give_up as usize
+    })
 }
 
 /// Whether an evacuation from this host is on its way, as far as Nova knows.

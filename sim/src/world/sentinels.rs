@@ -27,7 +27,9 @@ impl World {
             return;
         };
         let start = match (&node.kept, node.sentinel.life) {
-            (Some(saved), _) if saved.boot == node.boot() => Start::Resumed(Box::new(saved.clone())),
+            (Some(saved), _) if saved.boot == node.boot() => {
+                Start::Resumed(Box::new(saved.clone()))
+            }
             _ => Start::Fresh,
         };
         let setup = self.sentinel_setup(number, start);
