@@ -308,12 +308,19 @@ fn unfinished(world: &World) -> Option<String> {
     None
 }
 
-/// Whether its guest died by itself and that is on record, where a human is to see to it.
+/// Whether its guest died by itself and that is on record, where a human is to see to it: nothing may be rebooted, it was
+/// rebooted often enough, or so many are missing on its node that none is rebooted.
 fn is_told_missing(world: &World, registry: &Registry, vm: uuid::Uuid) -> bool {
     let actual = &world.plan().recovery.actual;
-    let open = registry.crashes().get(&vm).filter(|crash| crash.over.is_none());
-    open.is_some_and(|crash| {
-        actual.missing == Missing::Report || crash.reboots.len() >= actual.give_up as usize
+    let open = || registry.crashes().values().filter(|crash| crash.over.is_none());
+    let known = registry.crashes().get(&vm).filter(|crash| crash.over.is_none());
+    known.is_some_and(|crash| {
+        let host = registry.node(crash.node).map(|node| node.record.host.clone());
+        let owned = world.cloud.servers().iter().filter(|server| server.host == host).count();
+        let missing = open().filter(|other| other.node == crash.node).count();
+        actual.missing == Missing::Report
+            || crash.reboots.len() >= actual.give_up as usize
+            || missing > (owned / 3).max(1)
     })
 }
 

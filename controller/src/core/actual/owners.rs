@@ -80,13 +80,14 @@ impl Controller {
     pub(super) fn read_owners(&mut self) {
         let now = self.now;
         let recovers = |state: State| match state {
-            State::Fencing
-            | State::Fenced
+            State::Fenced
             | State::ForcedDown
             | State::Evacuating
             | State::Disabling
             | State::Migrating => true,
-            State::Recovered
+            // Until its node is off it asks Nova for nothing, and without evidence it may stay so for long.
+            State::Fencing
+            | State::Recovered
             | State::Released
             | State::Returned
             | State::Cancelled
