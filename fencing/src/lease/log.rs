@@ -231,8 +231,8 @@ impl Adopted {
         self.drills.contains(&node)
     }
 
-    /// Whether the node was disarmed, or is in maintenance, and nobody has ended that since: its sentinel leaves the device closed, over
-    /// reboots too, so that a lost lease resets nobody while the operator works.
+    /// Whether the node was disarmed, or is in maintenance, and nobody has ended that since: its sentinel leaves the
+    /// device closed, over reboots too, so that a lost lease resets nobody while the operator works.
     pub fn is_held(&self, node: NodeId) -> bool {
         self.all_held || self.held.contains(&node) || self.maintained.contains(&node)
     }

@@ -19,6 +19,8 @@ const READY: Duration = Duration::from_secs(120);
 const LOOK: Duration = Duration::from_millis(250);
 /// A picture that has not changed for so long is the one that counts.
 const STILL: Duration = Duration::from_secs(4);
+/// Fewer looks than these have seen nothing.
+const LOOKS: usize = 8;
 /// Longest wait for a picture that does not change.
 const RESTLESS: Duration = Duration::from_secs(40);
 
@@ -132,15 +134,19 @@ impl Cluster {
     /// Looks on for so long at least, and until the picture stands still.
     pub(crate) fn watch(&mut self, lasts: Duration) -> Result<Picture> {
         let begin = Instant::now();
-        let (mut last, mut since) = (Picture::default(), Instant::now());
+        let (mut last, mut since, mut looked) = (Picture::default(), Instant::now(), 0);
         loop {
-            // A leader that gives its role up answers nothing for a moment.
-            if let Ok(picture) = self.look()
-                && (&picture.down, &picture.unknown) != (&last.down, &last.unknown)
-            {
-                (last, since) = (picture, Instant::now());
+            match self.look() {
+                Ok(picture) => {
+                    looked += 1;
+                    if (&picture.down, &picture.unknown) != (&last.down, &last.unknown) {
+                        (last, since) = (picture, Instant::now());
+                    }
+                }
+                // A leader that gives its role up answers nothing for a moment; who was not seen does not stand still.
+                Err(_) => since = Instant::now(),
             }
-            if begin.elapsed() >= lasts && since.elapsed() >= STILL {
+            if begin.elapsed() >= lasts && since.elapsed() >= STILL && looked >= LOOKS {
                 last.ever_down.clone_from(&self.ever_down);
                 return Ok(last);
             }
