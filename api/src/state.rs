@@ -105,6 +105,28 @@ pub struct Node {
     /// Why it would not be recovered if it died now, or not surely.
     #[serde(default)]
     pub doubts: Vec<Doubt>,
+    /// What its own health checks say.
+    #[serde(default)]
+    pub checks: Vec<Check>,
+}
+
+/// What a health check of a node says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Check {
+    /// Its name.
+    pub name: String,
+    /// `ok`, `warning`, `critical`, `unknown`; unknown also when its agent is not heard.
+    pub state: String,
+    /// What it said before.
+    pub before: String,
+    /// The exit code, the HTTP status or the errno behind it, as it was when it changed.
+    pub code: i32,
+    /// A line for people.
+    pub message: String,
+    /// Seconds since it says so.
+    pub for_s: f64,
+    /// Seconds since it was last heard that this holds.
+    pub heard_s: f64,
 }
 
 /// What a drill has shown of a watchdog.
@@ -141,6 +163,8 @@ pub enum Weight {
     NotRecovered,
     /// It would be recovered more slowly, or not from every death.
     AtRisk,
+    /// It would be recovered; something else is worth knowing.
+    Note,
 }
 
 /// A boot.

@@ -8,7 +8,7 @@ use fencing::bmc::{Ask, Identity};
 use fencing::event::Order;
 use fencing::lease;
 use fencing::sign::Signature;
-use fencing::{BootId, ControllerId, NodeId};
+use fencing::{BootId, ControllerId, NodeId, stray};
 use serde::{Deserialize, Serialize};
 
 use crate::nova;
@@ -56,6 +56,10 @@ pub enum PeerMessage {
     CosignWanted(Order),
     /// Signed.
     Cosigned(Order, Signature),
+    /// Sign this order to end a stray copy, if you hold its committed entry.
+    StrayWanted(stray::Order),
+    /// Signed.
+    StraySigned(stray::Order, Signature),
 }
 
 /// An effect.

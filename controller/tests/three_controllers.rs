@@ -412,7 +412,6 @@ fn renew(cluster: &Cluster, id: usize) -> Option<()> {
     let node = NodeId(uuid("0b0c7f6e-58a1-4f0e-8a53-2f1f4d1e0001"));
     let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     let renewal = Message::Renew {
-        node,
         boot: BootId(Uuid::from_u128(7)),
         seq: u64::try_from(clock.as_nanos()).unwrap(),
         n: 0,

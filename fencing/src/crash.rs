@@ -57,7 +57,6 @@ mod tests {
     #[test]
     fn a_renewal_is_no_beacon() {
         let renew = Message::Renew {
-            node: NODE,
             boot: BOOT,
             seq: 1,
             n: 0,

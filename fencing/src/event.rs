@@ -51,20 +51,23 @@ impl Order {
 impl FenceEvent {
     /// Whether two different controllers of `keys` have signed it.
     pub fn is_signed_by_two(&self, keys: &[(ControllerId, PublicKey)]) -> bool {
-        let bytes = self.order.bytes();
-        let mut signers: Vec<ControllerId> = self
-            .signatures
-            .iter()
-            .take(MOST_SIGNATURES)
-            .filter(|(id, signature)| {
-                keys.iter().any(|(known, key)| known == id && key.verifies(&bytes, signature))
-            })
-            .map(|(id, _)| *id)
-            .collect();
-        signers.sort_unstable();
-        signers.dedup();
-        signers.len() >= 2
+        are_signed_by_two(&self.order.bytes(), &self.signatures, keys)
     }
+}
+
+/// Whether two different controllers of `keys` have signed these bytes.
+pub(crate) fn are_signed_by_two(
+    bytes: &[u8],
+    signatures: &[(ControllerId, Signature)],
+    keys: &[(ControllerId, PublicKey)],
+) -> bool {
+    let verified = signatures.iter().take(MOST_SIGNATURES).filter(|(id, signature)| {
+        keys.iter().any(|(known, key)| known == id && key.verifies(bytes, signature))
+    });
+    let mut signers: Vec<ControllerId> = verified.map(|(id, _)| *id).collect();
+    signers.sort_unstable();
+    signers.dedup();
+    signers.len() >= 2
 }
 
 /// More signatures than controllers can exist are not looked at.

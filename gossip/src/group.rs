@@ -4,10 +4,10 @@
 //! |---|---|
 //! | stale suspicions are dropped | foca 2.0 tells a member that has refuted that it is dead |
 //! | exchange of the full state | a lost message is found within a minute, a healed partition soon |
-//! | broadcasts that are repeated and expire | one alone misses a member now and then |
+//! | broadcasts by two trees and a ring, repeated where copies are missing | chance alone misses a member now and then |
 //! | renewal at a bounded rate | "the group says I am dead" is answered, never obeyed |
 //! | short names | two identities in full are most of a packet |
-//! | local health | who cannot reach others probes more slowly before it blames them |
+//! | local health | who cannot reach others, or stood still, probes and suspects more slowly before it blames them |
 //!
 //! A program that was stopped for a while finds all its timers late. Then all are put off by the
 //! same time: its probes were answered while it was not looking.
@@ -16,6 +16,7 @@ mod codec;
 mod exchange;
 mod inbound;
 mod names;
+mod onward;
 mod outbound;
 mod renewal;
 mod side;
@@ -194,7 +195,7 @@ impl Group {
         let swim = Swim::new(me, config.swim(sized_for), inner, codec::Codec);
         Self {
             swim,
-            side: Side::new(me, rng),
+            side: Side::new(me, rng, config.probe_answer),
             config,
             spread: Spread::default(),
             check: None,
@@ -270,8 +271,8 @@ impl Group {
         Ok(())
     }
 
-    /// Tells everybody, and goes on telling until [`Group::cancel`]: at once to four members, every
-    /// second to four more, and in each exchange. Where `key` is a member's node id, that member is
+    /// Tells everybody, and goes on telling until [`Group::cancel`]: at once to some members, who pass it on
+    /// by an order that reaches all (see `onward`), every second to four more, and in each exchange. Where `key` is a member's node id, that member is
     /// told directly each time, also while the group calls it dead. A lower epoch of the same key
     /// is pushed out everywhere. Copies end `life` after the last repetition (at most 10 minutes;
     /// below two exchanges a copy may end before it has mended a miss).
@@ -293,7 +294,8 @@ impl Group {
         if !self.spread.begin(now, told, quick) {
             return Err(Refused::BroadcastStale);
         }
-        self.tell(&told, true, out);
+        let onward = self.onward(&told);
+        self.tell(&told, &onward, true, out);
         self.wake_spread();
         Ok(())
     }
@@ -334,7 +336,7 @@ impl Group {
         self.side.counters
     }
 
-    /// Local health: 0 when our probes are answered, up to 4 when they are not.
+    /// Local health: 0 when our probes are answered and our timers fire in time, up to 4 when not.
     #[must_use]
     pub fn score(&self) -> u32 {
         self.side.score()
@@ -344,7 +346,7 @@ impl Group {
         if let Some((at, _)) = self.side.timers.next()
             && now.saturating_sub(at) > STALL
         {
-            self.side.counters.stalls += 1;
+            self.side.stood_still();
             self.side.timers.put_off(now.saturating_sub(at));
         }
         while let Some(timer) = self.side.timers.pop_due(now) {

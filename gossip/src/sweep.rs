@@ -184,7 +184,11 @@ impl Sweep {
         self.targets.binary_search_by(|target| target.id.cmp(&id))
     }
 
+    /// Notes what is due first. Further tries of those who have answered would do nothing: nobody is woken for them.
     fn note_next(&mut self) {
+        while self.again.front().is_some_and(|due| self.has_answered(due)) {
+            self.again.pop_front();
+        }
         let first = self.first().map(|due| due.at);
         self.next = self.ends.map(|ends| first.map_or(ends, |at| at.min(ends)));
     }
@@ -196,7 +200,13 @@ impl Sweep {
             target.answered = true;
             target.silent_since = None;
             out.push(Effect::Answered { member: id, boot });
+            self.note_next();
         }
+    }
+
+    fn has_answered(&self, due: &Due) -> bool {
+        let target = self.targets.get(due.stood).filter(|target| target.id == due.member);
+        target.is_some_and(|target| target.asked && target.answered)
     }
 
     fn fire(&mut self, now: Duration, out: &mut Vec<Effect>) {
@@ -373,6 +383,25 @@ mod tests {
         let mut world = World::new(10);
         world.run(1001, |id, millis| id != 3 || millis >= first + 200);
         assert_eq!(world.finished(), [(10, 0)]);
+    }
+
+    #[test]
+    fn nobody_is_woken_for_members_that_have_answered() {
+        let mut sweep = Sweep::new(7);
+        (1..=10).for_each(|id| sweep.add(Duration::ZERO, Uuid::from_u128(id.into()), at(id)));
+        let (mut wakes, mut now) = (0, Duration::ZERO);
+        while let Some((time, _)) = sweep.poll_timeout().filter(|(t, _)| t.as_millis() < 10_500) {
+            (wakes, now) = (wakes + 1, now.max(time));
+            let mut out = Vec::new();
+            sweep.handle(now, Event::Timeout, &mut out);
+            for effect in out.clone() {
+                let Effect::Ping { to, nonce } = effect else { continue };
+                let id = Uuid::from_u128(to.port().into());
+                sweep.handle(now, Event::Pong { nonce, id, boot: id }, &mut out);
+            }
+        }
+        // One for each first try, and the end of a sweep, which begins the next.
+        assert!(wakes <= 11 * 11, "{wakes}");
     }
 
     #[test]

@@ -156,6 +156,42 @@ fn a_broadcast_reaches_all_at_once_and_a_missed_one_comes_with_the_exchange() {
 }
 
 #[test]
+fn a_broadcast_reaches_everybody_in_steps_and_costs_three_packets_a_member() {
+    for (members, seed) in [(30, 31), (100, 32)] {
+        let mut network = settled(members, seed);
+        let (quiet, since) = (network.sent, network.now);
+        network.run(SECOND);
+        let (idle, since, sent) = (network.sent - quiet, since + SECOND, network.sent);
+        let life = 60 * SECOND;
+        network.with(0, |g, now, out| g.broadcast(now, 77, (3, 1), b"fence", life, out)).unwrap();
+        let mut took = Duration::ZERO;
+        while (1..members).any(|node| heard(&network, node, since) == 0) && took < SECOND {
+            network.run(Duration::from_millis(1));
+            took = network.now - since;
+        }
+        network.run(SECOND - took);
+        let packets = (network.sent - sent).saturating_sub(idle) as f64 / members as f64;
+        println!("{members} members: all after {took:?}, {packets:.2} packets a member");
+        assert!(took < Duration::from_millis(20), "{took:?}");
+        assert!(packets < 4.0, "{packets}");
+    }
+}
+
+#[test]
+fn a_fifth_of_all_packets_lost_keeps_a_broadcast_from_nobody_for_long() {
+    for seed in 40..50 {
+        let mut network = settled(100, seed);
+        network.loss = 0.2;
+        let since = network.now;
+        let life = 60 * SECOND;
+        network.with(0, |g, now, out| g.broadcast(now, 77, (3, 1), b"fence", life, out)).unwrap();
+        network.run(SECOND);
+        let missing = (1..100).filter(|node| heard(&network, *node, since) == 0).count();
+        assert_eq!(missing, 0, "seed {seed}");
+    }
+}
+
+#[test]
 fn a_member_called_dead_hears_what_is_said_about_it() {
     let mut network = settled(20, 16);
     // Deaf to all but broadcasts, so that the others call it dead.

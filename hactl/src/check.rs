@@ -84,6 +84,7 @@ pub(crate) fn page(nodes: &[&Node], state: &State, look: Look) -> Outcome {
         let (tone, word) = match doubt.weight {
             Weight::NotRecovered => (Tone::Bad, "NOT recovered"),
             Weight::AtRisk => (Tone::Warn, "at risk"),
+            Weight::Note => (Tone::Plain, "note"),
         };
         let _ = writeln!(out, "\n{}: {}", look.paint(tone, word), look.bold(&few(&names, 12)));
         let _ = writeln!(out, "  {}", look.wrap(2, &doubt.what));

@@ -13,8 +13,9 @@ use crate::table::{Look, Table, Tone, plain};
 const MORE: &str = "\
 Columns:
   NETWORKS  one letter per network in configured order; `-` down, `?` unknown:
-            `m-t` has lost storage. With --networks a column for each, which
-            says since when: up, suspect (asked about, counts as up), down, unknown
+            `m-t` has lost storage; then the health checks that failed. With
+            --networks a column for each, which says since when: up, suspect
+            (asked about, counts as up), down, unknown
   ARMED     its sentinel feeds a watchdog only with a lease, so that its
             silence can become evidence (E2)
   RENEWED   how long ago its sentinel was heard last
@@ -51,6 +52,10 @@ pub struct Args {
     /// What each network of each node is, and for how long.
     #[arg(long, conflicts_with = "wide")]
     pub networks: bool,
+
+    /// What each health check of each node says, and for how long.
+    #[arg(long, conflicts_with_all = ["wide", "networks"])]
+    pub checks: bool,
 }
 
 /// The node of that name.
@@ -93,6 +98,9 @@ pub(crate) fn page(args: &Args, nodes: &[&Node], state: &State, look: Look) -> S
     if args.networks {
         return by_network(nodes, look);
     }
+    if args.checks {
+        return by_check(nodes, look);
+    }
     let mut out = if args.wide { wide(nodes, look) } else { narrow(nodes, look) };
     if let Some(names) = network_names(state) {
         let _ = writeln!(out, "\nNETWORKS: {names}; `-` down, `?` unknown");
@@ -123,6 +131,38 @@ fn by_network(nodes: &[&Node], look: Look) -> String {
         table.row(cells);
     }
     table.render()
+}
+
+fn by_check(nodes: &[&Node], look: Look) -> String {
+    let header = ["NODE", "CHECK", "STATE", "FOR", "BEFORE", "CODE", "HEARD", "MESSAGE"];
+    let mut table = Table::new(look, &header).flexible(&[7]);
+    let mut none = true;
+    for (node, check) in nodes.iter().flat_map(|node| node.checks.iter().map(move |c| (node, c))) {
+        none = false;
+        table.row([
+            plain(&node.name),
+            plain(&check.name),
+            (check_tone(&check.state), check.state.clone()),
+            plain(span(check.for_s)),
+            plain(&check.before),
+            plain(check.code),
+            plain(format!("{} ago", span(check.heard_s))),
+            plain(&check.message),
+        ]);
+    }
+    if none {
+        return "No node reports a health check: [[check]] in its node.toml.\n".to_owned();
+    }
+    table.render()
+}
+
+/// How loud a check's state is.
+pub(crate) fn check_tone(state: &str) -> Tone {
+    match state {
+        "ok" => Tone::Plain,
+        "critical" => Tone::Bad,
+        _ => Tone::Warn,
+    }
 }
 
 fn tone(reach: &str) -> Tone {

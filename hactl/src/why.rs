@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use action_matrix::{Cell, CheckState, Decision, Matrix, Reach};
-use api::{Incident, NetworkReach, Node, NodePhase, Observation, State};
+use api::{Incident, Node, NodePhase, Observation, State};
 
 use crate::incidents::timeline;
+use crate::nodes::check_tone;
 use crate::reading::{moment_s, span, stop};
 use crate::table::{Look, Tone};
 
@@ -40,6 +41,7 @@ pub struct Args {
 pub(crate) fn page(node: &Node, state: &State, look: Look) -> String {
     let mut out = format!("{}\n", look.wrap(0, &first_sentence(node, state)));
     networks(&mut out, node, look);
+    checks(&mut out, node, look);
     row(&mut out, node, state, look);
     guards(&mut out, node, state, look);
     means(&mut out, node, look);
@@ -143,6 +145,26 @@ fn reach_tone(reach: &str) -> Tone {
     }
 }
 
+fn checks(out: &mut String, node: &Node, look: Look) {
+    if node.checks.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "\n{}", look.bold("Health checks"));
+    for check in &node.checks {
+        let state = look.paint(check_tone(&check.state), &check.state);
+        let sentence = format!(
+            "{} is {state} for {}, {} before: {} (code {}, heard {} ago)",
+            check.name,
+            span(check.for_s),
+            check.before,
+            check.message,
+            check.code,
+            span(check.heard_s)
+        );
+        let _ = writeln!(out, "  {}", look.wrap(2, &sentence));
+    }
+}
+
 fn row(out: &mut String, node: &Node, state: &State, look: Look) {
     let _ = writeln!(out, "\n{}", look.bold("Matrix"));
     let matrix = match Matrix::parse("running", &state.matrix.text) {
@@ -154,7 +176,7 @@ fn row(out: &mut String, node: &Node, state: &State, look: Look) {
             return;
         }
     };
-    let cell = |suspect| cell(&matrix, &node.networks, suspect, CheckState::Ok);
+    let cell = |suspect| cell(&matrix, node, suspect);
     let now = matrix.decide(&cell(Reach::Up));
     let sentence = format!(
         "Row {} of {}, `{}`, matches {}: {}\nReason: {}",
@@ -178,24 +200,12 @@ fn row(out: &mut String, node: &Node, state: &State, look: Look) {
         );
         let _ = writeln!(out, "  {}", look.wrap(2, &sentence));
     }
-    let unchecked =
-        matrix.decide(&self::cell(&matrix, &node.networks, Reach::Up, CheckState::Unknown));
-    if unchecked.index != now.index {
-        let sentence = format!(
-            "This takes every check ({}) for ok; with no fresh results it is row {}, `{}`: {}",
-            matrix.checks().join(", "),
-            unchecked.index + 1,
-            unchecked.row.name(),
-            does(unchecked),
-        );
-        let _ = writeln!(out, "  {}", look.wrap(2, &sentence));
-    }
 }
 
-/// What the node's networks are to the matrix; one that it does not name stays unknown, which never fences.
-fn cell(matrix: &Matrix, networks: &[NetworkReach], suspect: Reach, checks: CheckState) -> Cell {
+/// What the node is to the matrix. A network or check that it does not name stays unknown, which never fences.
+fn cell(matrix: &Matrix, node: &Node, suspect: Reach) -> Cell {
     let reach = |name: &String| {
-        let network = networks.iter().find(|network| &network.network == name);
+        let network = node.networks.iter().find(|network| &network.network == name);
         match network.map(|network| network.reach.as_str()) {
             Some("up") => Reach::Up,
             Some("down") => Reach::Down,
@@ -203,9 +213,17 @@ fn cell(matrix: &Matrix, networks: &[NetworkReach], suspect: Reach, checks: Chec
             Some(_) | None => Reach::Unknown,
         }
     };
+    let state = |name: &String| {
+        let check = node.checks.iter().find(|check| &check.name == name);
+        match check.map(|check| check.state.as_str()) {
+            Some("ok" | "warning") => CheckState::Ok,
+            Some("critical") => CheckState::Failed,
+            Some(_) | None => CheckState::Unknown,
+        }
+    };
     Cell {
         networks: matrix.networks().iter().map(reach).collect(),
-        checks: vec![checks; matrix.checks().len()],
+        checks: matrix.checks().iter().map(state).collect(),
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use model::check::{Limits, Outcome};
-use model::suite::{Job, Must, holes, mutants, quick, whole};
+use model::suite::{Job, Must, holes, mutants, quick, whole, wide};
 
 /// Checks the protocols in every state that the models' bounds admit, then every break.
 #[derive(Parser)]
@@ -19,6 +19,9 @@ struct Arguments {
     /// Only bounds that take a few seconds
     #[arg(long)]
     quick: bool,
+    /// Also bounds that take minutes each
+    #[arg(long, conflicts_with = "quick")]
+    wide: bool,
     /// Tell how each violation comes about
     #[arg(long)]
     trace: bool,
@@ -31,7 +34,10 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let begin = Instant::now();
     println!("{:<34} {:>10} {:>5} {:>7}  result", "model, bounds", "states", "depth", "seconds");
-    let first = if arguments.quick { quick() } else { whole() };
+    let mut first = if arguments.quick { quick() } else { whole() };
+    if arguments.wide {
+        first.extend(wide());
+    }
     // States of whole models, and those of searches that end where a rule is broken: only the first are a proof.
     let (mut whole, mut broken, mut bad) = (0, 0, 0);
     for (title, jobs) in [("", first), ("breaks", mutants()), ("holes in the code", holes())] {

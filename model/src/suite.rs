@@ -56,12 +56,7 @@ impl Job {
 
 /// All models within all their bounds.
 pub fn whole() -> Vec<Job> {
-    let mut jobs = Vec::new();
-    for &scope in lease::Scope::ALL {
-        jobs.push(Job::whole("lease", scope.name, move |l| {
-            search(Lease { scope, mutant: None }, l)
-        }));
-    }
+    let mut jobs = leases(lease::Scope::ALL);
     jobs.push(Job::whole("fleet", "", |l| search(Fleet { mutant: None }, l)));
     for &scope in evacuate::Scope::ALL {
         jobs.push(Job::whole("evacuate", scope.name, move |l| {
@@ -76,14 +71,21 @@ pub fn whole() -> Vec<Job> {
     jobs
 }
 
+/// The lease model within bounds that take minutes each.
+pub fn wide() -> Vec<Job> {
+    leases(lease::Scope::WIDE)
+}
+
+fn leases(scopes: &'static [lease::Scope]) -> Vec<Job> {
+    let job = |scope: lease::Scope| {
+        Job::whole("lease", scope.name, move |l| search(Lease { scope, mutant: None }, l))
+    };
+    scopes.iter().copied().map(job).collect()
+}
+
 /// Models within bounds that take a few seconds.
 pub fn quick() -> Vec<Job> {
-    let mut jobs = Vec::new();
-    for &scope in lease::Scope::QUICK {
-        jobs.push(Job::whole("lease", scope.name, move |l| {
-            search(Lease { scope, mutant: None }, l)
-        }));
-    }
+    let mut jobs = leases(lease::Scope::QUICK);
     jobs.push(Job::whole("fleet", "", |l| search(Fleet { mutant: None }, l)));
     let scope = evacuate::Scope::SMALL;
     jobs.push(Job::whole("evacuate", scope.name, move |l| {

@@ -116,6 +116,9 @@ mutants! {
     M80: "a BMC that was found to lie is believed", "evidence_rules";
     M81: "an order of somebody else is not waited for", "evacuate_once";
     M86: "a missing VM is rebooted although a node says nothing", "reboot_only_missing";
+    M90: "a stray copy is ended although the other node does not show one", "stray_only";
+    M95: "what a check said of an earlier boot counts", "check_says_so";
+    M96: "an agent is not asked again before its check fences", "check_says_so";
 }
 
 #[cfg(feature = "switchable")]

@@ -1,5 +1,6 @@
 //! The configuration of both programs: one TOML file. Past this module no value is unchecked.
 
+mod checks;
 mod file;
 mod keys;
 
@@ -14,6 +15,7 @@ use fencing::watchdog::Kind;
 use fencing::{BootId, ControllerId, NodeId};
 use uuid::Uuid;
 
+use crate::checks::Configured;
 use crate::preflight::Preflight;
 use crate::proxy::subnet::Subnet;
 
@@ -63,6 +65,8 @@ pub struct Config {
     pub preflight: Option<Preflight>,
     /// Whether a sentinel runs on this node. Where none does the agent answers witness pings, and the gate stays shut.
     pub sentinel: bool,
+    /// What this node says of itself, [`fencing::checks::MOST_CHECKS`] at most.
+    pub checks: Vec<Configured>,
     /// Bytes that all records of the agent's events may have; 0: nothing is recorded.
     pub record: u64,
 }
@@ -221,6 +225,11 @@ impl Config {
     /// Where the agent takes what the sentinel has to say before it resets the node.
     pub fn agent_socket(&self) -> PathBuf {
         self.run_dir.join("agent.sock")
+    }
+
+    /// Where the agent takes pushes of health checks.
+    pub fn checks_socket(&self) -> PathBuf {
+        self.run_dir.join("checks.sock")
     }
 
     /// Where the agent's events are recorded, for replay.

@@ -18,6 +18,7 @@ pub mod config;
 
 pub mod agent;
 pub mod beacon;
+pub mod checks;
 pub mod preflight;
 pub mod proxy;
 pub mod record;

@@ -8,7 +8,7 @@ use controller::effect::Line;
 use controller::nova::call::Call;
 use fencing::bmc::Ask;
 use fencing::event::Order;
-use fencing::{BootId, ControllerId, IncidentId, NodeId};
+use fencing::{BootId, ControllerId, IncidentId, NodeId, stray};
 use uuid::Uuid;
 
 /// A fact.
@@ -20,6 +20,8 @@ pub enum Fact {
         vm: Uuid,
         /// Where.
         node: u16,
+        /// A human started it, past Nova and past us.
+        by_hand: bool,
     },
     /// A controller applied the log up to here.
     Applied {
@@ -122,6 +124,15 @@ pub enum Fact {
         voters: BTreeSet<(NodeId, BootId)>,
         /// Whether its sentinel, if one ran, knew this boot as armed: nobody can vouch for another (rule 4).
         armed: bool,
+    },
+    /// An agent ends a domain, on an order.
+    Ended {
+        /// Which.
+        node: u16,
+        /// What it was ordered.
+        order: stray::Order,
+        /// By whom it was signed, so they say.
+        signers: Vec<ControllerId>,
     },
     /// A fence event made a sentinel reset its node.
     Obeyed {

@@ -11,7 +11,7 @@ use crate::node::Kind;
 use crate::place::Place;
 use crate::seat::{DiskFault, Trap};
 use crate::wire::Way;
-use crate::world::World;
+use crate::world::{Finds, World};
 
 /// Something that is done to the world.
 #[derive(Clone, Debug, PartialEq)]
@@ -136,6 +136,12 @@ pub enum Deed {
     Compute(u16, Option<bool>, Option<bool>),
     /// Nova is as good as new.
     NovaMends,
+    /// A health check of a node finds this from now on.
+    Check(u16, String, Finds),
+    /// What a node's agent tells of its checks is lost, and nothing else; or not any more.
+    ChecksLost(u16, bool),
+    /// Somebody sends again what a node's agent told of checks that failed.
+    ChecksReplayed(u16),
     /// From now on something is done wrong that the cores rely on, to see that an oracle notices.
     Sabotage(Sabotage),
 }
@@ -295,6 +301,12 @@ impl World {
             Deed::Compute(number, enabled, forced_down) => {
                 self.update_compute(number, enabled, forced_down);
             }
+            Deed::Check(number, ref check, finds) => {
+                self.trouble(Place::Node(number));
+                self.set_check(number, check, finds);
+            }
+            Deed::ChecksLost(number, lost) => self.lose_checks(number, lost),
+            Deed::ChecksReplayed(number) => self.replay_checks(number),
             Deed::Sabotage(sabotage) => {
                 self.sabotage.insert(sabotage);
                 if sabotage == Sabotage::FastClocks {

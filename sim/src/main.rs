@@ -273,6 +273,7 @@ fn recovery(arguments: &Arguments, vms: u16) -> anyhow::Result<()> {
         cell: 240,
         source: 12,
         destination: 6,
+        gap: Duration::ZERO,
         per_minute: 6000,
         ..Pace::default()
     };

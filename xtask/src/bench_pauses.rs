@@ -1,4 +1,5 @@
-//! Members that stop and go on, again and again, in the simulator: what gossip says of the others, and what is judged.
+//! Members that stop and go on, again and again: what foca alone and our groups say of the others, and in the simulator
+//! what is judged.
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -19,6 +20,9 @@ pub(crate) struct Args {
     /// Everything follows from it
     #[arg(long, default_value_t = 7)]
     seed: u64,
+    /// Leave foca alone out, and the groups without a cluster around them
+    #[arg(long)]
+    verdicts: bool,
     /// Use the simulator that the tests were built with
     #[arg(long)]
     built: bool,
@@ -28,6 +32,16 @@ pub(crate) fn command(args: &Args) -> Result<()> {
     if !args.built {
         let status = place::cargo(&["build", "-p", "sim"]).status()?;
         ensure!(status.success(), "the simulator does not build");
+    }
+    if !args.verdicts {
+        println!(
+            "published, sums over many settings: SWIM called healthy members dead 339,002 times, 1,326 of them at"
+        );
+        println!(
+            "healthy members; Lifeguard (alpha 5, beta 6) 5,193 and 25; alpha 2: 57 % of the latency, 14 % of the false positives\n"
+        );
+        let words = ["run", "--quiet", "--package", "gossip", "--example", "pauses"];
+        ensure!(place::cargo(&words).status()?.success(), "the groups could not be measured");
     }
     let program = place::target().join("debug").join("sim");
     let program = program.to_str().context("the target directory has a strange name")?;

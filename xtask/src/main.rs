@@ -122,7 +122,7 @@ enum Command {
     },
     /// Search the models of the protocols, whole and with one rule broken after the other
     Model {
-        /// Passed on to the program: names of models or breaks, `--quick`, `--trace`
+        /// Passed on to the program: names of models or breaks, `--quick`, `--wide`, `--trace`
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },

@@ -24,9 +24,10 @@ const PACKAGES: [(&str, &str); 8] = [
 ];
 
 /// The same for guests under QEMU.
-const GUEST_PACKAGES: [(&str, &str); 4] = [
+const GUEST_PACKAGES: [(&str, &str); 5] = [
     ("qemu-system-x86", "/usr/bin/qemu-system-x86_64"),
     ("seabios", "/usr/share/seabios/bios-256k.bin"),
+    ("openipmi", "/usr/bin/ipmi_sim"),
     ("busybox-static", "/bin/busybox"),
     ("binutils", "/usr/bin/strip"),
 ];
@@ -64,7 +65,7 @@ pub(crate) fn serf(steps: &mut Steps) {
     steps.step("serf", || install(missing(&[("serf", "/usr/bin/serf")])));
 }
 
-/// Adds what guests under QEMU need, and nothing else: `cargo xtask test` has none.
+/// Adds what guests under QEMU need, and nothing else.
 pub(crate) fn guests(steps: &mut Steps) {
     steps.step("QEMU", || install(missing(&GUEST_PACKAGES)));
     steps.step("guest kernel", guest_kernel);

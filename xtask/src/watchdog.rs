@@ -1,7 +1,8 @@
 //! `cargo xtask test-watchdog`: QEMU guests whose sentinels, kernels and networks are killed in many ways, and the time
-//! from the last lease to the reset of each. The test itself is `tests/tests/watchdog`.
+//! from the last lease to the reset of each; and what then proves them off. The test itself is `tests/tests/watchdog`.
 
 use std::env;
+use std::process::Command;
 
 use anyhow::bail;
 
@@ -19,11 +20,9 @@ pub(crate) fn command(profile: &str) -> anyhow::Result<()> {
         }
         bail!("parts were skipped; HOLDFAST_ALLOW_SKIPS=1 lets that pass");
     }
-    // The same features as in a build of all tests, else half of all crates would be built once more.
-    let programs = ["build", "--workspace", "--bin", "ha-sentinel", "--bin", "ha-controller"];
-    steps.run("programs", place::cargo(&programs));
-    let test = ["test", "--workspace", "--test", "watchdog", "--", "--nocapture"];
-    let mut test = place::cargo(&test);
+    programs(&mut steps);
+    // One play after the other: two would take the processors from each other. The small one is in `cargo xtask test`.
+    let mut test = test(&["--nocapture", "--test-threads", "1", "--skip", SMALL]);
     test.env("HOLDFAST_WATCHDOG_PROFILE", profile);
     // A program that does not build has nothing to be tested.
     if steps.failed.is_empty() {
@@ -32,4 +31,28 @@ pub(crate) fn command(profile: &str) -> anyhow::Result<()> {
         });
     }
     steps.finish()
+}
+
+/// The guest that `cargo xtask test` kills, by the name of its test.
+const SMALL: &str = "small";
+
+/// The test of one guest and one kill, for `cargo xtask test`.
+pub(crate) fn small() -> Command {
+    let mut test = test(&["--show-output", SMALL]);
+    test.env("HOLDFAST_WATCHDOG_PROFILE", "fast");
+    test
+}
+
+/// Adds the programs that run in guests and beside them.
+pub(crate) fn programs(steps: &mut Steps) {
+    // The same features as in a build of all tests, else half of all crates would be built once more.
+    let mut arguments = vec!["build", "--workspace"];
+    PROGRAMS.iter().for_each(|name| arguments.extend(["--bin", name]));
+    steps.run("programs of guests", place::cargo(&arguments));
+}
+
+const PROGRAMS: [&str; 5] = ["ha-sentinel", "ha-controller", "ha-node-agent", "ha-beacon", "hactl"];
+
+fn test(words: &[&str]) -> Command {
+    place::cargo(&[&["test", "--workspace", "--test", "watchdog", "--"], words].concat())
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::problem::Page;
 use super::table::{Table, time};
-use crate::core::{Actual, Missing};
+use crate::core::{Actual, Missing, Stray};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -22,6 +22,14 @@ pub(super) fn read(top: &mut Table<'_>, lab: bool, page: &mut Page<'_>) -> Actua
     });
     if let Some(missing) = missing {
         actual.missing = missing.value;
+    }
+    let stray = table.read_if("stray", "stray = \"report\"", page, |text| match text {
+        "report" => Ok(Stray::Report),
+        "destroy" => Ok(Stray::Destroy),
+        _ => Err("there are report and destroy"),
+    });
+    if let Some(stray) = stray {
+        actual.stray = stray.value;
     }
     let give_up = table.number_if("give_up", "give_up = 4", 1..=10, page);
     if let Some(give_up) = give_up.and_then(|at| u32::try_from(at.value).ok()) {

@@ -8,6 +8,8 @@ use super::table::{Table, time};
 use crate::core::Pace;
 
 const MINUTE: Duration = Duration::from_secs(60);
+/// With a longer one a host that is slow for one VM would get no other for most of that time.
+const LONGEST_GAP: Duration = Duration::from_secs(30);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// The defaults, and what differs.
@@ -30,6 +32,15 @@ pub(super) fn recovery(top: &mut Table<'_>, page: &mut Page<'_>) -> (Pace, Vec<S
     set("in_flight_per_destination", &mut pace.destination, 1..=50);
     set("starts_per_minute", &mut pace.per_minute, 1..=100_000);
     set("hold_after", &mut pace.hold_after, 1..=1_000_000);
+    let gap = table.read_if("gap_per_destination", "gap_per_destination = \"1s\"", page, time);
+    if let Some(gap) = gap {
+        if gap.value <= LONGEST_GAP {
+            pace.gap = gap.value;
+        } else {
+            let message = "`gap_per_destination` must be at most 30s";
+            page.error(&gap.span, message, "", "leave it out for 1s");
+        }
+    }
     let within = table.read_if("hold_within", "hold_within = \"1h\"", page, time);
     if let Some(within) = within {
         if (MINUTE..=DAY).contains(&within.value) {

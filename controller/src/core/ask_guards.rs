@@ -82,13 +82,14 @@ impl Controller {
         self.grace_until.checked_sub(self.now).filter(|left| !left.is_zero())
     }
 
-    /// Protected nodes that are suspected or unreachable on some network, `node` counted in.
+    /// Protected nodes that are suspected or unreachable on some network, or that would be fenced for what their checks
+    /// say, `node` counted in.
     pub(super) fn suspected(&self, node: NodeId) -> Vec<NodeId> {
         let troubled = |id: &NodeId| {
             let down = |sight: &crate::detect::Sight| {
                 sight.is_silent(*id) || matches!(sight.reach(*id), Some((Reach::Down, _)))
             };
-            *id == node || self.sights.iter().any(down)
+            *id == node || self.sights.iter().any(down) || self.fails_a_fencing_check(*id)
         };
         let protected =
             |known: &Node| known.serving_boot().is_some() && known.maintenance.is_none();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use action_matrix::{Cell, Reach};
+use action_matrix::{Cell, CheckState, Reach};
 use fencing::NodeId;
 
 use crate::core::Controller;
@@ -16,11 +16,10 @@ impl Controller {
         self.sights.iter().map(seen)
     }
 
-    /// A node's reachability as a cell of the matrix. Checks are not observed yet: they are unknown, which matches only
-    /// rows that leave them open.
+    /// A node as a cell of the matrix: what others see of it, and what its own checks say.
     pub(super) fn cell(&self, node: NodeId) -> Cell {
         let networks = self.sights.iter().map(|sight| self.seen_reach(sight, node)).collect();
-        Cell { networks, checks: Vec::new() }
+        Cell { networks, checks: self.check_states(node) }
     }
 
     fn seen_reach(&self, sight: &Sight, node: NodeId) -> Reach {
@@ -29,10 +28,15 @@ impl Controller {
         if unknown_is_down { Reach::Down } else { reach }
     }
 
-    /// Its networks in compact form. Checks, which nobody observes yet, would only repeat that they are unknown.
+    /// Its networks in compact form, and the checks that failed. Those that are unknown are left out: on most nodes most are.
     pub(super) fn compact(&self, node: NodeId) -> String {
-        let all = self.matrix.compact(&self.cell(node));
-        all.split_whitespace().next().unwrap_or_default().to_owned()
+        let mut cell = self.cell(node);
+        for state in &mut cell.checks {
+            if *state == CheckState::Unknown {
+                *state = CheckState::Ok;
+            }
+        }
+        self.matrix.compact(&cell)
     }
 
     /// Since when every network of a node has been up. Whether some node is down on some network.
@@ -40,13 +44,14 @@ impl Controller {
         let (now, mut down) = (self.now, false);
         let nodes: Vec<NodeId> = self.registry.nodes().keys().copied().collect();
         for node in nodes {
-            let reaches = self.sights.iter().map(|sight| self.seen_reach(sight, node));
             let (mut well, mut down_here) = (true, false);
-            for reach in reaches {
-                well &= reach == Reach::Up;
+            for sight in &self.sights {
+                let reach = self.seen_reach(sight, node);
+                // Up is what was judged last: a node that nobody reaches now is not well, whatever keeps it from being down.
+                well &= reach == Reach::Up && !sight.is_silent(node);
                 down_here |= reach == Reach::Down;
             }
-            down |= down_here;
+            down |= down_here || self.fails_a_fencing_check(node);
             let Some(leading) = &mut self.leading else { return down };
             if well {
                 leading.healthy.entry(node).or_insert(now);

@@ -63,6 +63,8 @@ pub(super) struct CloudView {
     pub(super) groups: Vec<GroupRecord>,
     /// VMs that came to a host since its room was read: host and MiB.
     pub(super) landed: Vec<(String, u64)>,
+    /// When a VM was last ordered to a host.
+    pub(super) ordered: Option<Duration>,
     read_at: BTreeMap<List, Duration>,
     out: BTreeSet<List>,
     not_before: BTreeMap<List, Duration>,

@@ -69,7 +69,8 @@ impl Controller {
     }
 
     fn stirred_at(&self) -> (u64, u64) {
-        (self.registry.index(), self.sights.iter().map(Sight::turns).sum())
+        let reaches: u64 = self.sights.iter().map(Sight::turns).sum();
+        (self.registry.index(), reaches.wrapping_add(self.checks.turns()))
     }
 
     /// The inventory is another one: the next look looks at everything.
@@ -117,14 +118,18 @@ impl Controller {
             self.forget_cell(node);
             return true;
         }
+        let decision = self.matrix.decide(&cell);
         let Some(leading) = &mut self.leading else { return false };
         let fresh = || Settling { cell: cell.clone(), since: now, refused: None, acted: None };
         let settling = leading.settling.entry(node).or_insert_with(fresh);
-        if settling.cell != cell || mutants::is_on(mutants::Mutant::M73) {
+        // A check that flaps must not hold up a row that does not ask for it.
+        let other = settling.cell.networks != cell.networks
+            || self.matrix.decide(&settling.cell).index != decision.index;
+        if other || mutants::is_on(mutants::Mutant::M73) {
             *settling = fresh();
         }
+        settling.cell = cell;
         let (since, acted) = (settling.since, settling.acted);
-        let decision = self.matrix.decide(&cell);
         let (place, row) = (decision.index, decision.row);
         let settle = row.settle();
         if acted == Some(place) {
@@ -134,19 +139,22 @@ impl Controller {
             return false;
         }
         let actions = row.actions().to_vec();
+        let rests_on = self.rests_on(row);
+        let mut observations = self.observations(node);
+        observations.extend(self.check_observations(node, &rests_on));
         let verdict = Verdict {
             row: row.name().to_owned(),
             reason: row.reason().to_owned(),
             actions: actions.clone(),
             cell: self.compact(node),
-            observations: self.observations(node),
+            observations,
             guards: self.guards_asked(node),
         };
         if actions.contains(&Action::Fence) {
             let evacuate = actions.contains(&Action::Evacuate);
-            self.consider_fence(node, verdict, evacuate, settle, out);
+            self.consider_fence(node, verdict, (evacuate, settle), &rests_on, out);
         } else {
-            self.consider_soft(node, verdict, &actions, place, out);
+            self.consider_soft(node, verdict, &actions, (place, &rests_on), out);
         }
         false
     }
@@ -155,8 +163,8 @@ impl Controller {
         &mut self,
         node: NodeId,
         verdict: Verdict,
-        evacuate: bool,
-        settle: Duration,
+        (evacuate, settle): (bool, Duration),
+        rests_on: &[String],
         out: &mut Vec<Effect>,
     ) {
         if let Some(refusal) = self.refusal(node) {
@@ -164,7 +172,7 @@ impl Controller {
             return;
         }
         let Some(boot) = self.registry.node(node).and_then(Node::serving_boot) else { return };
-        if !self.grounds_stand(node, out) {
+        if !self.grounds_stand(node, out) || !self.checks_stand(node, rests_on, out) {
             return;
         }
         let name = self.name(node);
@@ -212,7 +220,7 @@ impl Controller {
         node: NodeId,
         verdict: Verdict,
         actions: &[Action],
-        place: usize,
+        (place, rests_on): (usize, &[String]),
         out: &mut Vec<Effect>,
     ) {
         let kind = if actions.contains(&Action::Migrate) {
@@ -247,6 +255,9 @@ impl Controller {
         let touches = kind != Kind::Notify;
         if touches && let Some(refusal) = self.soft_refusal(node) {
             self.refused(node, &verdict, refusal, out);
+            return;
+        }
+        if touches && !self.checks_stand(node, rests_on, out) {
             return;
         }
         let name = self.name(node);

@@ -31,13 +31,17 @@ impl Controller {
         let Some(incident) = self.incident(id) else { return };
         let Some(epoch) = incident.fence().map(|fence| fence.epoch) else { return };
         self.begin_fence(&incident, epoch, out);
+        // What the plan of its recovery rests on is read while evidence is sought, so that nothing waits for it then.
+        if self.settings.nova && incident.fence().is_some_and(|fence| fence.evacuate) {
+            self.cloud_is_known();
+        }
         if incident.is_watchdog_drill() {
             self.watch_drill(&incident, epoch, out);
             self.see_new_boot(&incident, epoch, out);
             self.page_if_blocked(&incident, out);
             return;
         }
-        if self.may_strike(&incident, epoch) {
+        if self.may_strike(&incident, epoch, out) {
             if !self.lets_it_dump(&incident, epoch, out) {
                 self.ask_bmc(&incident);
             }
@@ -53,12 +57,12 @@ impl Controller {
     /// Whether this leader may switch the node off. An intent of an earlier term may have lain in the log of a controller
     /// that hung, and be committed only when that one leads again, long after the node is well: so whoever inherits one
     /// sees the node in trouble first. The promise holds meanwhile, and the lease runs out.
-    fn may_strike(&mut self, incident: &Incident, epoch: Epoch) -> bool {
+    fn may_strike(&mut self, incident: &Incident, epoch: Epoch, out: &mut Vec<Effect>) -> bool {
         let (now, node) = (self.now, incident.node);
         let down = |sight: &Sight| {
             sight.is_silent(node) || matches!(sight.reach(node), Some((Reach::Down, _)))
         };
-        let troubled = self.sights.iter().any(down);
+        let troubled = self.sights.iter().any(down) || self.checks_said_so(incident, epoch, out);
         let well = !self.healthy_for(node).is_zero();
         let by_row = self.matrix.rows().iter().any(|row| row.name() == incident.verdict.row);
         let Some(leading) = &mut self.leading else { return false };
@@ -73,10 +77,25 @@ impl Controller {
         work.confirmed
     }
 
+    /// Whether an inherited verdict rests on checks, and their agent says so again.
+    fn checks_said_so(&mut self, incident: &Incident, epoch: Epoch, out: &mut Vec<Effect>) -> bool {
+        let inherited = self.leading.as_ref().is_some_and(|leading| {
+            let work = leading.works.get(&incident.id);
+            leading.term != epoch.term && !work.is_some_and(|work| work.confirmed)
+        });
+        if !inherited || !self.fails_a_fencing_check(incident.node) {
+            return false;
+        }
+        let row = self.matrix.rows().iter().find(|row| row.name() == incident.verdict.row);
+        let rests_on = row.map(|row| self.rests_on(row)).unwrap_or_default();
+        !rests_on.is_empty() && self.checks_stand(incident.node, &rests_on, out)
+    }
+
     /// A fence that cannot be proven, or that this leader inherited and sees no reason for, of a node that is well again,
     /// is given up: without an end its lease would never be acked again, and a healthy node would be reset for nothing.
     fn cancel_if_well(&mut self, incident: &Incident, epoch: Epoch, out: &mut Vec<Effect>) {
-        let well = self.healthy_for(incident.node) >= self.settings.waits.healthy;
+        let well = self.healthy_for(incident.node) >= self.settings.waits.healthy
+            && !self.fails_a_fencing_check(incident.node);
         let same_boot = self.sentinels.of(incident.node).is_some_and(|h| h.boot == incident.boot);
         let Some(work) = self.work(incident.id) else { return };
         let (blocked, confirmed) = (work.blocked.is_some(), work.confirmed);

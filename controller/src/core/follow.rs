@@ -6,7 +6,7 @@ use std::time::Duration;
 use fencing::{IncidentId, NodeId};
 use uuid::Uuid;
 
-use super::leading::VmStep;
+use super::leading::{Confirming, VmStep};
 use super::recover::migration_kind;
 use super::vm::{TRY_AGAIN, Void};
 use crate::core::Controller;
@@ -230,9 +230,10 @@ impl Controller {
             return;
         }
         let Some(work) = self.work(incident.id) else { return };
-        let (_, since) = work.confirming.entry(id).or_insert((host.clone(), now)).clone();
+        let fresh = Confirming { since: now, asked_since: now };
+        let Confirming { since, asked_since } = *work.confirming.entry(id).or_insert(fresh);
         let runs = server.vm_state == "active";
-        match self.seen_there(&host, id, since, runs) {
+        match self.seen_there(&host, id, asked_since, runs) {
             Some(true) => {
                 self.moved(incident.id, id, host, out);
             }
@@ -243,9 +244,9 @@ impl Controller {
                 self.park(incident.id, id, why, out);
             }
             Some(false) => {
-                // Asked too early, perhaps: forget the answer and ask again.
+                // Asked too early, perhaps: that answer does not count, and it is asked again.
                 if let Some(work) = self.work(incident.id) {
-                    work.confirming.remove(&id);
+                    work.confirming.insert(id, Confirming { since, asked_since: now });
                 }
             }
             None => {}

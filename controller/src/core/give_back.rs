@@ -188,7 +188,18 @@ impl Controller {
         };
         let reason = service.disabled_reason.as_deref().unwrap_or_default();
         let ours = incident.disabled_by_us && reason.starts_with(OUR_REASON);
-        if service.forced_down && incident.fence().is_some() {
+        let forced_by_us = self.registry.node(incident.node).is_some_and(|node| node.forced_by_us);
+        if service.forced_down && incident.fence().is_some() && !forced_by_us {
+            let text = format!(
+                "{} was forced down in Nova before it was fenced, not by us: it stays so. When it is to be used: \
+                 `openstack compute service set --up {host} nova-compute`",
+                self.name(incident.node)
+            );
+            if self.work(id).is_some_and(|work| work.told.insert(text.clone())) {
+                out.push(Effect::page("nova", text));
+            }
+        }
+        if service.forced_down && incident.fence().is_some() && forced_by_us {
             self.waits_for(id, "Nova to clear forced_down");
             self.call_about_node(id, Call::ClearForcedDown { service: service.id });
         } else if !service.enabled && ours {
@@ -246,7 +257,9 @@ impl Controller {
         // A planned work ends when its operator says so, or its time is over.
         let in_work = incident.course == Course::Soft(Kind::PlannedWork)
             && self.registry.node(incident.node).is_some_and(|node| node.maintenance.is_some());
-        if in_work || self.healthy_for(incident.node) < self.settings.waits.healthy {
+        // What its checks said must be over too, or it would be told again at once.
+        let failed = self.still_asks_for(&incident);
+        if in_work || failed || self.healthy_for(incident.node) < self.settings.waits.healthy {
             // What was read of the service before says nothing about the time when the node is well.
             if let Some(work) = self.work(id) {
                 work.service = None;
@@ -259,5 +272,12 @@ impl Controller {
         } else {
             self.give_service_back(&incident, end, out);
         }
+    }
+
+    /// Whether the node still falls to the row of the incident, for what its checks say.
+    fn still_asks_for(&self, incident: &Incident) -> bool {
+        let cell = self.cell(incident.node);
+        let row = self.matrix.decide(&cell).row;
+        row.name() == incident.verdict.row && !self.rests_on(row).is_empty()
     }
 }

@@ -148,6 +148,15 @@ pub(super) struct Rest {
     pub(super) down: bool,
 }
 
+/// A VM that Nova says has come to where it should be, and that nobody has seen there yet.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Confirming {
+    /// Since when.
+    pub(super) since: Duration,
+    /// Since when that node's agent is asked: what it answered before was too early.
+    pub(super) asked_since: Duration,
+}
+
 /// Work on one incident.
 #[derive(Debug, Default)]
 pub(super) struct Work {
@@ -191,6 +200,8 @@ pub(super) struct Work {
     pub(super) call: Option<Ticket>,
     /// No call about the node before this.
     pub(super) not_before: Duration,
+    /// Whether this leader has ordered forced_down.
+    pub(super) forced: bool,
     /// Nova's service record, read in this leadership.
     pub(super) service: Option<nova::ServiceRecord>,
     /// All services, and when they were read.
@@ -203,8 +214,8 @@ pub(super) struct Work {
     pub(super) mine: BTreeMap<Uuid, u64>,
     /// Since when an attempt's outcome is unknown.
     pub(super) unknown_since: BTreeMap<Uuid, Duration>,
-    /// VMs whose record ended well: where they should be, and since when we wait to see them there.
-    pub(super) confirming: BTreeMap<Uuid, (String, Duration)>,
+    /// VMs whose record ended well: since when we wait to see them where they should be.
+    pub(super) confirming: BTreeMap<Uuid, Confirming>,
     /// Nova's migration record of each VM's last attempt.
     pub(super) record_of: BTreeMap<Uuid, u64>,
     /// Since when each order of restarts may be on.

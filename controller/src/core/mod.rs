@@ -15,6 +15,7 @@ mod actual;
 mod ask_guards;
 mod cell;
 mod check;
+mod checks;
 mod cloud;
 mod copies;
 mod cosign;
@@ -63,8 +64,9 @@ use crate::registry::{Command, Enrolment, Registry};
 
 pub use actual::Counts;
 pub use lives::{Lives, Patience, Turn};
-pub use settings::{Actual, Missing, Pace, Peer, Recovery, SNAPSHOT_EVERY, Settings, Waits};
+pub use settings::{Actual, Missing, Pace, Peer, Recovery, SNAPSHOT_EVERY, Settings, Stray, Waits};
 
+use checks::Held;
 use copies::Copies;
 use leading::Leading;
 use outbox::Outbox;
@@ -87,6 +89,7 @@ pub struct Controller {
     matrix: Matrix,
     sights: Vec<Sight>,
     sentinels: Sentinels,
+    checks: Held,
     /// When a node's crash kernel said last that it writes a dump.
     dumps: BTreeMap<NodeId, Duration>,
     /// Indexes and nodes of the intents in the part of the log that is not applied yet: none of these nodes is acked
@@ -96,6 +99,8 @@ pub struct Controller {
     held_at_start: u64,
     /// When this controller learned of each open intent's commit, by index.
     intent_known: BTreeMap<u64, Duration>,
+    /// When this controller learned of each order to end a stray copy, by index.
+    ends_known: BTreeMap<u64, Duration>,
     leading: Option<Leading>,
     outbox: Outbox,
     inventory: Vec<(NodeId, Enrolment)>,
@@ -139,10 +144,12 @@ impl Controller {
             copies: Copies::default(),
             sights,
             sentinels: Sentinels::default(),
+            checks: Held::default(),
             dumps: BTreeMap::new(),
             tail_intents: Vec::new(),
             held_at_start,
             intent_known: BTreeMap::new(),
+            ends_known: BTreeMap::new(),
             leading: None,
             outbox: Outbox::default(),
             inventory: Vec::new(),
@@ -196,6 +203,7 @@ impl Controller {
                 self.propose(command, out);
             }
         }
+        self.expire_checks(out);
         self.look(out);
         self.release_outbox(out);
     }
@@ -298,6 +306,7 @@ impl Controller {
             Seen::Dark(dark) => self.note_dark(network, dark, out),
             Seen::Census(message) => self.census_answered(message),
             Seen::Listed(list) => self.listed(list),
+            Seen::Checks(report) => self.checks_told(report, out),
             Seen::Swept { asked, missed } => {
                 let up = self.now.saturating_sub(self.started);
                 let message = PeerMessage::Swept { network, asked, missed, up };
@@ -323,6 +332,10 @@ impl Controller {
             PeerMessage::OldBootHeard { node, boot } => self.old_boot_heard(node, boot, out),
             PeerMessage::CosignWanted(order) => self.cosign(from, order, out),
             PeerMessage::Cosigned(order, signature) => self.cosigned(from, order, signature, out),
+            PeerMessage::StrayWanted(order) => self.sign_stray(from, order, out),
+            PeerMessage::StraySigned(order, signature) => {
+                self.stray_signed(from, &order, signature, out);
+            }
         }
     }
 

@@ -11,7 +11,9 @@ use uuid::Uuid;
 
 use super::cloud::List;
 use super::leading::VmStep;
+use super::place::Place;
 use super::recover::migration_kind;
+use super::vm::SLOT_AGAIN;
 use crate::core::Controller;
 use crate::effect::Effect;
 use crate::guard;
@@ -93,6 +95,7 @@ impl Controller {
         let moving: Vec<_> = moving.into_iter().filter_map(|id| self.incident(id)).collect();
         self.list_is_fresh(List::Hypervisors, ROOM_FOR);
         let mut flow = self.flow(&moving);
+        let mut free = self.free_slots(&moving).saturating_sub(flow.looking);
         for incident in &moving {
             let cell = flow.cells.get(&self.cell_of(incident)).is_some_and(|n| *n >= pace.cell);
             let source = flow.sources.get(&incident.id).is_some_and(|n| *n >= pace.source);
@@ -116,7 +119,9 @@ impl Controller {
             if of_cell >= pace.cell || of_source >= most_of_source || meets {
                 continue;
             }
-            if self.is_held(incident, flow.looking, out) {
+            if self.is_held(incident, flow.looking, out)
+                || !self.has_slot(incident, id, vm, &mut free, out)
+            {
                 continue;
             }
             let now = self.now;
@@ -127,6 +132,35 @@ impl Controller {
             flow.add(incident.id, &cell, id, vm);
             self.call_about_vm(incident.id, id, VmStep::Look, Call::Server { server: id });
         }
+    }
+
+    /// Whether a VM would be given a host now: a look at one that would then wait keeps Nova busy for nothing. Where no
+    /// host is left at all, the look says so.
+    fn has_slot(
+        &mut self,
+        incident: &Incident,
+        id: Uuid,
+        vm: &Vm,
+        free: &mut usize,
+        out: &mut Vec<Effect>,
+    ) -> bool {
+        if migration_kind(incident) != MigrationKind::Evacuation || vm.same.is_some() {
+            return true;
+        }
+        if *free == 0 && self.is_anything_able(incident) {
+            self.count_nowhere(incident, out);
+            return false;
+        }
+        match self.destination(incident, id, vm) {
+            Place::Named { .. } => *free = free.saturating_sub(1),
+            Place::Nowhere => {}
+            Place::Busy | Place::Suspected => {
+                self.pause_vm_for(incident.id, id, SLOT_AGAIN);
+                self.count_nowhere(incident, out);
+                return false;
+            }
+        }
+        true
     }
 
     /// Waiting VMs that may begin as far as they themselves are concerned: the higher priority first, then those that do

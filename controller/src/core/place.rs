@@ -2,6 +2,8 @@
 //! so each is sent to a host by name: one that is known to be well, by its room, and not too many at a time.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
 
 use fencing::NodeId;
 use uuid::Uuid;
@@ -72,6 +74,20 @@ pub(super) fn choose(hosts: &[Host], memory_mib: u64, no_room: &[String], window
     }
 }
 
+/// How many may begin now: one for each host at once; then the more are on their way, the later the next. `since` is the
+/// time since the last one began.
+fn may_begin(hosts: usize, on_their_way: usize, since: Duration, gap: Duration) -> usize {
+    if gap.is_zero() {
+        return usize::MAX;
+    }
+    if on_their_way < hosts {
+        return hosts - on_their_way;
+    }
+    let turns = u32::try_from(on_their_way / hosts.max(1)).unwrap_or(u32::MAX);
+    let wait = gap.saturating_mul(turns) / u32::try_from(hosts.max(1)).unwrap_or(u32::MAX);
+    usize::from(since >= wait)
+}
+
 fn is_full(host: &Host, memory_mib: u64) -> bool {
     host.room.is_some_and(|(all, used)| used + memory_mib > all)
 }
@@ -104,6 +120,39 @@ impl Controller {
             &known.no_room,
             self.settings.recovery.pace.destination,
         )
+    }
+
+    /// How many more VMs could be on their way to the hosts that can take some of these incidents.
+    pub(super) fn free_slots(&self, moving: &[Arc<Incident>]) -> usize {
+        let suspected = self.suspected(NodeId(Uuid::nil()));
+        let mut hosts: BTreeSet<&str> = BTreeSet::new();
+        for incident in moving {
+            let Some(source) = self.host(incident) else { continue };
+            hosts.extend(self.able(incident, &source, self.services_of(incident)));
+        }
+        let is_well = |host: &&str| {
+            self.node_of_host(host).is_none_or(|(node, _)| !suspected.contains(&node))
+        };
+        let hosts: Vec<&str> = hosts.into_iter().filter(is_well).collect();
+        let (taken, pace) = (self.taken(), self.settings.recovery.pace);
+        let there = |host: &&str| taken.get(*host).map_or(0, |taken| taken.in_flight);
+        let on_their_way = hosts.iter().map(there).sum();
+        let free = hosts.iter().map(|host| pace.destination.saturating_sub(there(host))).sum();
+        let ordered = self.leading.as_ref().and_then(|leading| leading.cloud.ordered);
+        let since = ordered.map_or(Duration::MAX, |at| self.now.saturating_sub(at));
+        may_begin(hosts.len(), on_their_way, since, pace.gap).min(free)
+    }
+
+    /// Whether any host at all could take VMs of an incident, if not now.
+    pub(super) fn is_anything_able(&self, incident: &Incident) -> bool {
+        let source = self.host(incident).unwrap_or_default();
+        self.able(incident, &source, self.services_of(incident)).next().is_some()
+    }
+
+    /// Services as they were last read for an incident.
+    fn services_of(&self, incident: &Incident) -> &[ServiceRecord] {
+        let work = self.leading.as_ref().and_then(|leading| leading.works.get(&incident.id));
+        work.and_then(|work| work.services.as_ref()).map_or(&[], |(_, services)| services)
     }
 
     /// Hosts that Nova would use, in the source's cell, without an incident or maintenance of their own.
@@ -309,6 +358,16 @@ mod tests {
         assert_eq!(choose(&[busy.clone(), host("b", 1000, 950)], 100, &[], 4), Place::Busy);
         assert_eq!(choose(&[busy], 100, &[], 4), Place::Busy);
         assert_eq!(choose(&[], 100, &[], 4), Place::Nowhere);
+    }
+
+    #[test]
+    fn one_for_each_host_begins_at_once_and_the_others_in_their_turn() {
+        let ms = Duration::from_millis;
+        let may = |on_their_way, since| may_begin(3, on_their_way, ms(since), ms(1000));
+        assert_eq!((may(0, 0), may(1, 0), may(3, 0)), (3, 2, 0));
+        assert_eq!((may(3, 334), may(5, 334), may(6, 334), may(6, 667)), (1, 1, 0, 1));
+        assert_eq!(may_begin(3, 7, Duration::ZERO, Duration::ZERO), usize::MAX);
+        assert_eq!(may_begin(0, 0, Duration::ZERO, ms(1000)), 1);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use fencing::IncidentId;
 use super::leading::Asked;
 use crate::core::Controller;
 use crate::effect::{Effect, Ticket};
-use crate::nova::{Call, MigrationKind, OUR_REASON, Reply, ServerRecord, Written};
+use crate::nova::{Call, MigrationKind, OUR_REASON, Reply, ServerRecord, ServiceRecord, Written};
 use crate::registry::{Command, Course, Fenced, Incident, State};
 
 /// Pause after Nova failed to answer, or refused.
@@ -62,13 +62,28 @@ impl Controller {
         };
         if service.forced_down && !service.up {
             let disabled_by_us = !service.enabled && !service.disabled_by_operator();
+            let forced_by_us = self.is_forced_by_us(incident, &service);
             let (incident, service) = (incident.id, service.id);
-            self.propose_once(Command::ForcedDown { incident, service, disabled_by_us }, out);
+            let forced = Command::ForcedDown { incident, service, disabled_by_us, forced_by_us };
+            self.propose_once(forced, out);
             return;
         }
-        let reason = format!("{OUR_REASON} incident={} epoch={}", incident.id, fenced.epoch());
+        if let Some(work) = self.work(incident.id) {
+            work.forced = true;
+        }
+        let reason = format!("{}epoch={}", our_reason(incident), fenced.epoch());
         let disable = service.enabled.then_some(reason);
         self.call_about_node(incident.id, Call::ForceDown { service: service.id, disable });
+    }
+
+    /// Whether a forced_down that was read is our doing: this leader's, an earlier leader's whose reason stands there, or
+    /// that of an earlier fence, whose node had not returned to service. An earlier leader that forced down what an operator
+    /// had disabled has left no reason: then it counts as the operator's, and stays.
+    fn is_forced_by_us(&self, incident: &Incident, service: &ServiceRecord) -> bool {
+        let work = self.leading.as_ref().and_then(|leading| leading.works.get(&incident.id));
+        let before = self.registry.node(incident.node).is_some_and(|node| node.forced_by_us);
+        let reason = service.disabled_reason.as_deref().unwrap_or_default();
+        before || work.is_some_and(|work| work.forced) || reason.starts_with(&our_reason(incident))
     }
 
     /// Reads what the plan needs: old records first, so that none of ours is taken for one; then the VMs.
@@ -134,8 +149,13 @@ impl Controller {
 
     /// Sends a call as soon as leadership is confirmed.
     pub(super) fn ask_nova(&mut self, asked: Asked, call: Call) -> Ticket {
+        self.ask_nova_within(asked, call, self.settings.waits.effect)
+    }
+
+    /// The same for an order whose grounds are good for a shorter time.
+    pub(super) fn ask_nova_within(&mut self, asked: Asked, call: Call, within: Duration) -> Ticket {
         let ticket = self.ask_as(asked);
-        let not_after = self.now + self.settings.waits.effect;
+        let not_after = self.now + within.min(self.settings.waits.effect);
         self.send_as_leader(Effect::Nova { ticket, call, not_after });
         ticket
     }
@@ -220,6 +240,11 @@ impl Controller {
     pub(super) fn host(&self, incident: &Incident) -> Option<String> {
         self.registry.node(incident.node).map(|node| node.record.host.clone())
     }
+}
+
+/// How the reason begins with which an incident disables a service.
+fn our_reason(incident: &Incident) -> String {
+    format!("{OUR_REASON} incident={} ", incident.id)
 }
 
 /// Which records an incident's moves leave.

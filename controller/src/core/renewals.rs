@@ -15,7 +15,7 @@ use crate::effect::{Effect, Network, PeerMessage};
 use crate::registry::Command;
 
 impl Controller {
-    /// A message of the lease protocol. Only renewals are for controllers, and only from the node that they name.
+    /// A message of the lease protocol. Only renewals are for controllers, and a renewal is that of the node that signed it.
     pub(super) fn renewed(
         &mut self,
         network: Network,
@@ -27,20 +27,21 @@ impl Controller {
         if let Message::Crashed { node, .. } = message {
             return self.crashed(signer, *node, message);
         }
-        let Message::Renew { node, boot, seq, n, watchdog, times, .. } = message else { return };
-        if signer != Signer::Node(*node) || self.registry.node(*node).is_none() {
+        let Message::Renew { boot, seq, n, watchdog, times, .. } = message else { return };
+        let Signer::Node(node) = signer else { return };
+        if self.registry.node(node).is_none() {
             return;
         }
-        let news = self.sentinels.renewed(self.now, message);
+        let news = self.sentinels.renewed(self.now, node, message);
         if news == News::Stale {
             return;
         }
-        let acked = may_ack(&self.registry, &self.tail_intents, *node, *boot);
-        let message = answer(&self.registry, acked, *node, *boot, *seq, *n);
+        let acked = may_ack(&self.registry, &self.tail_intents, node, *boot);
+        let message = answer(&self.registry, acked, node, *boot, *seq, *n);
         out.push(Effect::Lease { network, to: from, message });
-        self.note_report(*node, *boot, *n, out);
+        self.note_report(node, *boot, *n, out);
         if acked && news != News::OldBoot {
-            self.consider_arming(*node, *boot, *watchdog, *times, *n, out);
+            self.consider_arming(node, *boot, *watchdog, *times, *n, out);
         }
     }
 

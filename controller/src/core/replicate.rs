@@ -132,6 +132,7 @@ impl Controller {
             Command::Verify { epoch } => self.verify_committed(*epoch, index),
             Command::Attempt { incident, vm, .. } => self.attempt_committed(*incident, *vm, index),
             Command::Reboot { vm } => self.reboot_committed(*vm),
+            Command::EndStray { vm, .. } => self.end_committed(*vm, index),
             Command::Fenced { .. } | Command::Cancel { .. } => self.forget_intents(),
             Command::Moved { incident, vm, destination, .. } => {
                 self.landed(*incident, *vm, destination);
@@ -247,6 +248,7 @@ impl Controller {
             | Command::Maintenance { node, .. }
             | Command::Opened { node, .. }
             | Command::Missed { node, .. }
+            | Command::EndStray { node, .. }
             | Command::Intent { node, .. } => Some(*node),
             Command::Verify { epoch }
             | Command::Cancel { epoch, .. }

@@ -57,12 +57,11 @@ pub(super) enum News {
 
 impl Sentinels {
     /// Takes a renewal, signed by the node itself.
-    pub(super) fn renewed(&mut self, now: Duration, message: &Message) -> News {
-        let Message::Renew { node, boot, seq, n, challenge, watchdog, uptime, times: _ } = message
-        else {
+    pub(super) fn renewed(&mut self, now: Duration, node: NodeId, message: &Message) -> News {
+        let Message::Renew { boot, seq, n, challenge, watchdog, uptime, times: _ } = message else {
             return News::Stale;
         };
-        if let Some(last) = self.older.get_mut(&(*node, *boot)) {
+        if let Some(last) = self.older.get_mut(&(node, *boot)) {
             if *seq <= last.0 {
                 return News::Stale;
             }
@@ -79,12 +78,12 @@ impl Sentinels {
             challenges: vec![*challenge],
             crashed: None,
         };
-        let Some(heard) = self.heard.get_mut(node) else {
-            self.heard.insert(*node, fresh());
+        let Some(heard) = self.heard.get_mut(&node) else {
+            self.heard.insert(node, fresh());
             return News::NewBoot;
         };
         if heard.boot != *boot {
-            self.older.insert((*node, heard.boot), (heard.seq, heard.at));
+            self.older.insert((node, heard.boot), (heard.seq, heard.at));
             *heard = fresh();
             return News::NewBoot;
         }
@@ -168,7 +167,6 @@ mod tests {
 
     fn renew(boot: u128, seq: u64) -> Message {
         Message::Renew {
-            node: NodeId(Uuid::from_u128(1)),
             boot: BootId(Uuid::from_u128(boot)),
             seq,
             n: 0,
@@ -182,7 +180,9 @@ mod tests {
     #[test]
     fn a_packet_of_an_old_boot_is_told_from_its_replay() {
         let mut sentinels = Sentinels::default();
-        let mut hear = |boot, seq| sentinels.renewed(Duration::from_secs(1), &renew(boot, seq));
+        let node = NodeId(Uuid::from_u128(1));
+        let now = Duration::from_secs(1);
+        let mut hear = |boot, seq| sentinels.renewed(now, node, &renew(boot, seq));
         assert_eq!(hear(10, 5), News::NewBoot);
         assert_eq!(hear(10, 6), News::Same);
         assert_eq!(hear(11, 1), News::NewBoot);

@@ -87,6 +87,8 @@ pub struct Actual {
     pub compare: bool,
     /// What is done about a VM that Nova calls ACTIVE and that nobody runs.
     pub missing: Missing,
+    /// What is done about a copy that runs where Nova does not have it.
+    pub stray: Stray,
     /// It must have been so for this long without a break.
     pub holds: Duration,
     /// A VM that was rebooted so often `within` this time is left to a human.
@@ -106,11 +108,21 @@ pub enum Missing {
     Reboot,
 }
 
+/// What is done about a stray copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Stray {
+    /// A human is told.
+    Report,
+    /// It is ended on that node too, where another copy runs on the node that Nova has it on.
+    Destroy,
+}
+
 impl Default for Actual {
     fn default() -> Self {
         Self {
             compare: true,
             missing: Missing::Report,
+            stray: Stray::Report,
             holds: Duration::from_secs(60),
             give_up: 4,
             within: Duration::from_secs(3600),
@@ -134,6 +146,10 @@ pub struct Pace {
     pub migrated: usize,
     /// To one host. Too many: it pages, and its disks are what is slow.
     pub destination: usize,
+    /// One for each host begins at once; once each has one on its way, as many more begin in this time, with two each in
+    /// twice this time. What Nova takes for each grows with their number, so the first of a burst would wait for the last;
+    /// where it is slow for other reasons the windows are full after some seconds all the same.
+    pub gap: Duration,
     /// Begun in a minute, in the whole cloud.
     pub per_minute: usize,
     /// Evacuations within `hold_within` after which no more begin until an operator approves the incident.
@@ -150,6 +166,7 @@ impl Default for Pace {
             source: 24,
             migrated: 6,
             destination: 4,
+            gap: Duration::from_secs(1),
             per_minute: 600,
             hold_after: 1000,
             hold_within: Duration::from_secs(3600),

@@ -34,6 +34,7 @@ struct Asked {
 /// A whole answer.
 #[derive(Debug)]
 struct Answer {
+    nonce: u64,
     asked_at: Duration,
     boot: BootId,
     domains: BTreeSet<Uuid>,
@@ -51,7 +52,7 @@ impl Survey {
         asked.parts.insert(part, domains);
         if asked.parts.len() == usize::from(parts) {
             let domains = asked.parts.values().flatten().copied().collect();
-            let answer = Answer { asked_at: asked.at, boot, domains };
+            let answer = Answer { nonce, asked_at: asked.at, boot, domains };
             self.answers.insert(node, answer);
             self.wanted.remove(&node);
             self.asked.remove(&node);
@@ -77,6 +78,12 @@ impl Controller {
             survey.wanted.insert(node);
         }
         answer
+    }
+
+    /// The nonce of the last census that a boot answered.
+    pub(super) fn census_nonce(&self, node: NodeId, boot: BootId) -> Option<u64> {
+        let answers = &self.leading.as_ref()?.survey.answers;
+        answers.get(&node).filter(|answer| answer.boot == boot).map(|answer| answer.nonce)
     }
 
     /// The domains of every node that is not proven off, if all of them were asked after `since` and answered. A node whose

@@ -120,6 +120,7 @@ impl Controller {
             fences: node.fences,
             refusals: refusal.iter().map(refusal_view).collect(),
             doubts: self.doubts(now, id, node),
+            checks: self.checks_view(now, id),
         }
     }
 

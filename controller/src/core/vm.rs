@@ -32,7 +32,7 @@ pub(super) const TRY_AGAIN: Duration = Duration::from_secs(5);
 /// Pause before another host is named.
 const NEXT_HOST: Duration = Duration::from_secs(1);
 /// Pause before a VM looks again for a free slot.
-const SLOT_AGAIN: Duration = Duration::from_millis(500);
+pub(super) const SLOT_AGAIN: Duration = Duration::from_millis(500);
 
 /// Why an attempt does not count, and what it leaves for the next.
 #[derive(Debug, Default)]
@@ -204,11 +204,15 @@ impl Controller {
             (_, MigrationKind::LiveMigration) => None,
             (_, MigrationKind::Evacuation) => {
                 if self.is_forced_up(incident) {
-                    self.force_down_again(incident);
+                    self.force_down_again(incident, out);
                     self.pause_vm(incident.id, id);
                     return;
                 }
                 let Some(host) = self.place_of(incident, id, vm, out) else { return };
+                let now = self.now;
+                if let Some(leading) = &mut self.leading {
+                    leading.cloud.ordered = Some(now);
+                }
                 Some(host)
             }
         };
@@ -323,7 +327,7 @@ impl Controller {
                 Refusal::SourceStillUp => {
                     // Somebody cleared forced_down under us: force it down again before the next try.
                     self.void(incident, vm, outcome(written), out);
-                    self.force_down_again(incident);
+                    self.force_down_again(incident, out);
                 }
                 Refusal::HostUnknown
                 | Refusal::TooMany
@@ -363,14 +367,22 @@ impl Controller {
         services.any(|service| service.host == host && !service.forced_down)
     }
 
-    fn force_down_again(&mut self, incident: &Incident) {
-        if let Some(service) = incident.service {
-            self.call_about_node(incident.id, Call::ForceDown { service, disable: None });
-        }
+    /// From here on it is ours to clear, whoever had set it before: that one has cleared it.
+    fn force_down_again(&mut self, incident: &Incident, out: &mut Vec<Effect>) {
         // Whether it holds is read before the next attempt.
         if let Some(work) = self.work(incident.id) {
             work.services = None;
         }
+        let ours = self.registry.node(incident.node).is_some_and(|node| node.forced_by_us);
+        let Some(service) = incident.service else { return };
+        if ours {
+            self.call_about_node(incident.id, Call::ForceDown { service, disable: None });
+            return;
+        }
+        let (incident, disabled_by_us) = (incident.id, incident.disabled_by_us);
+        let forced_by_us = true;
+        let forced = Command::ForcedDown { incident, service, disabled_by_us, forced_by_us };
+        self.propose_once(forced, out);
     }
 
     pub(super) fn void(

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use action_matrix::Reach;
-use fencing::{NodeId, census, domains};
+use fencing::{NodeId, census, checks, domains};
 use gossip::group;
 use gossip::sweep;
 use gossip::witness::{self, Message};
@@ -61,6 +61,14 @@ impl Sight {
                 && self.targets.get(&list.node).is_some_and(|target| target.gossip == from)
             {
                 seen.push(Seen::Listed(list));
+            }
+            return;
+        }
+        if channel == checks::CHANNEL {
+            if let Ok(checks::Message::Report(report)) = postcard::from_bytes(body)
+                && self.targets.get(&report.node).is_some_and(|target| target.gossip == from)
+            {
+                seen.push(Seen::Checks(report));
             }
             return;
         }

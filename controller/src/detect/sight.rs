@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use action_matrix::Reach;
-use fencing::{NodeId, census, domains};
+use fencing::{NodeId, census, checks, domains};
 use gossip::group::{self, Group};
 use gossip::sweep::{self, Sweep};
 use gossip::witness::{self, Witness};
@@ -52,6 +52,8 @@ pub enum Seen {
     Census(census::Message),
     /// The list of domains of a node, from where its agent gossips.
     Listed(domains::List),
+    /// What a node's health checks say, from where its agent gossips.
+    Checks(checks::Report),
     /// A sweep of ours is over.
     Swept {
         /// Members asked.

@@ -101,12 +101,8 @@ impl Registry {
             Command::Cancel { epoch, why } => self.cancel(at, *epoch, why),
             Command::Fenced { epoch, evidence } => self.fence(at, *epoch, evidence),
             Command::Frozen { incident, why } => self.freeze(*incident, why),
-            Command::ForcedDown { incident, service, disabled_by_us } => {
-                let incident = self.in_state(*incident, &[State::Fenced])?;
-                incident.service = Some(*service);
-                incident.disabled_by_us = *disabled_by_us;
-                incident.enter(State::ForcedDown, at.ms, at.index);
-                Ok(())
+            Command::ForcedDown { incident, service, disabled_by_us, forced_by_us } => {
+                self.forced_down(at, *incident, (*service, *disabled_by_us), *forced_by_us)
             }
             Command::Disabled { incident, service, disabled_by_us } => {
                 let incident = self.in_state(*incident, &[State::Disabling])?;
@@ -145,6 +141,9 @@ impl Registry {
             Command::GivenBack { host } => self.given_back(host),
             Command::Missed { node, boot, vm, name } => self.miss(at, (*node, *boot), *vm, name),
             Command::Reboot { vm } => self.reboot(at, *vm),
+            Command::EndStray { node, boot, vm, owner, .. } => {
+                self.end_stray(at, *vm, (*node, *boot), *owner)
+            }
             Command::Accounted { vm, how } => self.account(at, *vm, how),
             Command::Reaped { vms } => {
                 self.reap(vms);
@@ -160,10 +159,7 @@ impl Registry {
             }
             Command::Recovered { incident } => self.recovered(at, *incident),
             Command::Released { incident, by } => self.release(at, *incident, by),
-            Command::Returned { incident } => {
-                self.in_state(*incident, &[State::Released])?;
-                self.finish(at, *incident, State::Returned, "")
-            }
+            Command::Returned { incident } => self.returned(at, *incident),
             Command::Closed { incident, why } => {
                 let known = self.incidents.get(incident).ok_or(Rejected("no such incident"))?;
                 if known.fence().is_some() || !known.is_open() {

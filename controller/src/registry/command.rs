@@ -87,7 +87,13 @@ pub enum Command {
     /// Evidence was contradicted: recovery halts until an operator says the node is off.
     Frozen { incident: IncidentId, why: String },
     /// Nova's service is forced down, read back.
-    ForcedDown { incident: IncidentId, service: Uuid, disabled_by_us: bool },
+    ForcedDown {
+        incident: IncidentId,
+        service: Uuid,
+        disabled_by_us: bool,
+        /// Whether that was our doing: what an operator forced down stays so.
+        forced_by_us: bool,
+    },
     /// Nova's service is disabled (migrate and disable rows).
     Disabled { incident: IncidentId, service: Uuid, disabled_by_us: bool },
     /// The VMs of the node, as they were before anything was done.
@@ -138,6 +144,8 @@ pub enum Command {
     Reboot { vm: Uuid },
     /// A missing VM is missing no more.
     Accounted { vm: Uuid, how: String },
+    /// One order to end the stray copy on that node may now be signed: Nova has the VM on the owner, where it runs.
+    EndStray { node: NodeId, boot: BootId, vm: Uuid, owner: NodeId, name: String },
     /// Records of missing VMs that are over are forgotten.
     Reaped { vms: Vec<Uuid> },
 }
@@ -262,7 +270,10 @@ impl fmt::Display for Command {
             Command::Cancel { epoch, why } => write!(f, "Cancel epoch={epoch}: {why}"),
             Command::Fenced { epoch, evidence } => write!(f, "Fenced epoch={epoch} {evidence}"),
             Command::Frozen { incident, why } => write!(f, "Frozen incident={incident}: {why}"),
-            Command::ForcedDown { incident, .. } => write!(f, "ForcedDown incident={incident}"),
+            Command::ForcedDown { incident, forced_by_us, .. } => {
+                let whose = if *forced_by_us { "" } else { " by somebody else" };
+                write!(f, "ForcedDown{whose} incident={incident}")
+            }
             Command::Disabled { incident, .. } => write!(f, "Disabled incident={incident}"),
             Command::Planned { incident, vms, .. } => {
                 write!(f, "Planned incident={incident} vms={}", vms.len())
@@ -294,6 +305,7 @@ impl fmt::Display for Command {
             Command::Missed { vm, .. } => write!(f, "Missed vm={vm}"),
             Command::Reboot { vm } => write!(f, "Reboot vm={vm}"),
             Command::Accounted { vm, how } => write!(f, "Accounted vm={vm}: {how}"),
+            Command::EndStray { vm, .. } => write!(f, "EndStray vm={vm}"),
             Command::Reaped { vms } => write!(f, "Reaped {}", vms.len()),
             Command::BmcDistrusted { why, level, .. } => {
                 write!(f, "BmcDistrusted{}: {why}", of_level(*level))

@@ -12,6 +12,7 @@ mod incident;
 mod lease_book;
 mod node;
 mod recovery;
+mod stray;
 #[cfg(test)]
 mod tests;
 
@@ -28,6 +29,7 @@ pub use crash::{Crash, Over};
 pub use incident::{Course, Drill, Fence, Incident, Progress, State, Vm};
 pub use lease_book::LeaseBook;
 pub use node::{Arming, Enrolled, Fires, Node, WatchdogTest};
+pub use stray::Stray;
 
 /// Incidents that are over are kept up to this number; the oldest go first.
 const CLOSED_KEPT: usize = 500;
@@ -55,6 +57,8 @@ pub struct Registry {
     reserved: BTreeMap<String, Reserved>,
     /// VMs that were found missing.
     crashes: BTreeMap<Uuid, Crash>,
+    /// Stray copies that may be ended.
+    strays: BTreeMap<Uuid, Stray>,
 }
 
 /// A reserved host that was enabled.

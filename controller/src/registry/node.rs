@@ -41,6 +41,8 @@ pub struct Node {
     pub fences: u32,
     /// Boots that were fenced, oldest first; never acked again.
     pub fenced_boots: Vec<BootId>,
+    /// Whether forced_down of its nova-compute is ours to clear.
+    pub forced_by_us: bool,
 }
 
 /// Fences remembered with their minute: more than enough for a quarantine of two.
@@ -111,6 +113,7 @@ impl Node {
             fenced_at: Vec::new(),
             fences: 0,
             fenced_boots: Vec::new(),
+            forced_by_us: false,
         }
     }
 

@@ -55,6 +55,33 @@ impl Registry {
         Ok(())
     }
 
+    /// Nova's service is forced down. Later in the recovery the entry says only whose doing that is now.
+    pub(super) fn forced_down(
+        &mut self,
+        at: At,
+        id: IncidentId,
+        (service, disabled_by_us): (Uuid, bool),
+        by_us: bool,
+    ) -> Outcome {
+        let known = [State::Fenced, State::ForcedDown, State::Evacuating];
+        let incident = self.in_state(id, &known)?;
+        if incident.state == State::Fenced {
+            incident.service = Some(service);
+            incident.disabled_by_us = disabled_by_us;
+            incident.enter(State::ForcedDown, at.ms, at.index);
+        }
+        let node = incident.node;
+        self.known(node)?.forced_by_us |= by_us;
+        Ok(())
+    }
+
+    /// The service of a released node is in use again, as far as that is ours to say.
+    pub(super) fn returned(&mut self, at: At, id: IncidentId) -> Outcome {
+        let node = self.in_state(id, &[State::Released])?.node;
+        self.known(node)?.forced_by_us = false;
+        self.finish(at, id, State::Returned, "")
+    }
+
     /// How often each VM of an incident was moved by others of late.
     fn count_moves(&mut self, id: IncidentId) {
         let minute = self.minute;

@@ -99,7 +99,13 @@ impl Log {
         log.fence(epoch).expect("fenced");
         let (incident, vm) = (IncidentId(1), Uuid::from_u128(77));
         let service = Uuid::nil();
-        log.commit(Command::ForcedDown { incident, service, disabled_by_us: true }).expect("down");
+        log.commit(Command::ForcedDown {
+            incident,
+            service,
+            disabled_by_us: true,
+            forced_by_us: true,
+        })
+        .expect("down");
         let before = Before {
             name: "db-1".into(),
             vm_state: "active".into(),

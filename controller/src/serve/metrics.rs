@@ -1,5 +1,6 @@
 //! Metrics as Prometheus reads them.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use api::{Actual, NodePhase, State};
@@ -46,8 +47,24 @@ pub(super) fn text(leads: bool, state: &State) -> String {
     gauge("incidents_blocked", "Fences without evidence: a person is needed.", &one(blocked));
     let stale = state.stale.len() as u64;
     gauge("stale", "Things that are not fresh, such as Nova's answers.", &one(stale));
+    checks(&mut out, state);
     count(&mut out, &state.actual);
     out
+}
+
+/// Nodes by check and by what it says there.
+fn checks(out: &mut String, state: &State) {
+    let mut nodes: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+    for check in state.nodes.iter().flat_map(|node| &node.checks) {
+        for word in ["ok", "warning", "critical", "unknown"] {
+            *nodes.entry((&check.name, word)).or_default() += u64::from(check.state == word);
+        }
+    }
+    let help = "Nodes by health check, and by what it says there.";
+    let _ = writeln!(out, "# HELP holdfast_checks {help}\n# TYPE holdfast_checks gauge");
+    for ((check, word), number) in nodes {
+        let _ = writeln!(out, "holdfast_checks{{check=\"{check}\",state=\"{word}\"}} {number}");
+    }
 }
 
 /// What this controller has counted since it began.

@@ -173,7 +173,9 @@ impl Group {
         if self.spread.hear(now, *told, quick) {
             let bytes = told.bytes.to_vec();
             out.push(Effect::Heard { key: told.key, epoch: told.epoch, bytes });
-            self.tell(told, false, out);
+            let onward = self.onward(told);
+            self.spread.expect(told.key, onward.copies());
+            self.tell(told, &onward, false, out);
             self.wake_spread();
         }
     }

@@ -6,10 +6,11 @@ use std::time::Duration;
 use rand::RngExt;
 
 use super::exchange::{self, Digest, Item, Opening, Packer, Record, Step, Told};
+use super::onward::Onward;
 use super::timers::Timer;
 use super::{Effect, Group, JOIN_FIRST, State, Swim};
 
-/// Members that a broadcast goes to at once.
+/// Members that a broadcast is repeated to at a time.
 const SPREAD: usize = 4;
 
 /// Seeds asked at a time.
@@ -123,12 +124,20 @@ impl Group {
         self.wake_spread();
     }
 
-    /// Passes one broadcast on at once.
-    pub(super) fn tell(&mut self, told: &Told<'_>, mine: bool, out: &mut Vec<Effect>) {
-        let alive: Vec<_> = self.addresses(|state| state != State::Down).collect();
-        let mut to = self.choose(SPREAD, alive.into_iter());
-        if mine && let Some(subject) = subject(&self.swim, told.key).filter(|s| !to.contains(s)) {
-            to.push(subject);
+    /// Passes one broadcast on at once. The origin tells those besides from whom it goes to all, and its subject.
+    pub(super) fn tell(
+        &mut self,
+        told: &Told<'_>,
+        onward: &Onward,
+        mine: bool,
+        out: &mut Vec<Effect>,
+    ) {
+        let mut to = onward.to();
+        if mine {
+            to.extend(onward.roots());
+            to.extend(subject(&self.swim, told.key));
+            to.sort_unstable();
+            to.dedup();
         }
         let mut packer = Packer::spread();
         packer.add(&Item::Told(*told));
@@ -142,6 +151,14 @@ impl Group {
         if let Some(at) = self.spread.next() {
             self.side.timers.set(at, Timer::Spread);
         }
+    }
+
+    /// Where we stand among those whom a broadcast goes to.
+    pub(super) fn onward(&self, told: &Told<'_>) -> Onward {
+        let me = self.me();
+        let alive = self.members().filter(|(_, state)| *state != State::Down);
+        let others = alive.map(|(member, _)| (member.id, member.addr));
+        Onward::new((me.id, me.addr), others, told.key, told.epoch)
     }
 
     pub(super) fn quick_rounds(&self) -> u32 {

@@ -7,6 +7,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use uuid::Uuid;
 
+use super::exchange::mix;
 use super::names::Names;
 use super::timers::{Timer, Timers};
 use super::{Counters, Effect};
@@ -33,14 +34,20 @@ pub(super) struct Side {
     pub(super) parked: Option<foca::Timer<Member>>,
     /// When each dead member is forgotten: one per node id, however often it dies.
     pub(super) forget: BTreeMap<Uuid, (Duration, Member)>,
+    /// Probes begin and end at times that are multiples of the first, after the second.
+    beat: (Duration, Duration),
     score: u32,
     probe_failed: bool,
     token: Option<foca::TimerToken>,
 }
 
 impl Side {
-    pub(super) fn new(me: Member, rng: ChaCha8Rng) -> Self {
+    /// `beat`: how long a probe may go unanswered.
+    pub(super) fn new(me: Member, rng: ChaCha8Rng, beat: Duration) -> Self {
+        let beat = beat.max(Duration::from_millis(1));
+        let part = mix(me.id.as_u64_pair().1 ^ mix(me.id.as_u64_pair().0)) as f64 / 2_f64.powi(64);
         Self {
+            beat: (beat, beat.mul_f64(part)),
             timers: Timers::default(),
             rng,
             counters: Counters::default(),
@@ -66,13 +73,29 @@ impl Side {
         }
     }
 
+    /// The beat nearest to a time. All groups of a machine have the same one, so that its programs wake up once for the
+    /// probes of all networks; machines have different ones, so that they do not probe in step.
+    fn on_the_beat(&self, now: Duration, at: Duration) -> Duration {
+        let (beat, begins) = self.beat;
+        let beats = at.saturating_sub(begins).div_duration_f64(beat).round();
+        let nearest = begins + beat.mul_f64(beats);
+        if nearest > now { nearest } else { nearest + beat }
+    }
+
     /// 0 when our own probes are answered, up to 4 when they are not.
     pub(super) fn score(&self) -> u32 {
         self.score
     }
 
+    /// We missed our own timers: what we find next is rather our fault.
+    pub(super) fn stood_still(&mut self) {
+        self.counters.stalls += 1;
+        self.score = (self.score + 1).min(MAX_SCORE);
+    }
+
     /// Probe timers are stretched while our own probes fail: then it may well be us.
-    /// [Lifeguard, LHA-Probe] Both are stretched alike, which keeps them in order.
+    /// [Lifeguard, LHA-Probe] Both are stretched alike, which keeps them in order. So are suspicions: whoever we suspect
+    /// has longer to refute it. Nothing but the hint `MemberDown` waits for their end.
     fn delay(&mut self, timer: &foca::Timer<Member>, after: Duration) -> Duration {
         match timer {
             foca::Timer::ProbeRandomMember(token) if self.token != Some(*token) => {
@@ -80,11 +103,10 @@ impl Side {
                 self.token = Some(*token);
                 after.mul_f64(self.rng.random_range(0.5..1.5))
             }
-            foca::Timer::ProbeRandomMember(_) | foca::Timer::SendIndirectProbe { .. } => {
-                after * (1 + self.score)
-            }
-            foca::Timer::ChangeSuspectToDown { .. }
-            | foca::Timer::PeriodicAnnounce(_)
+            foca::Timer::ProbeRandomMember(_)
+            | foca::Timer::SendIndirectProbe { .. }
+            | foca::Timer::ChangeSuspectToDown { .. } => after * (1 + self.score),
+            foca::Timer::PeriodicAnnounce(_)
             | foca::Timer::PeriodicAnnounceDown(_)
             | foca::Timer::PeriodicGossip(_)
             | foca::Timer::RemoveDown(_) => after,
@@ -143,14 +165,47 @@ impl foca::Runtime<Member> for Run<'_> {
             foca::Timer::RemoveDown(member) => {
                 self.side.forget.insert(member.id, (self.now + after, member));
             }
-            foca::Timer::ProbeRandomMember(_)
-            | foca::Timer::SendIndirectProbe { .. }
-            | foca::Timer::ChangeSuspectToDown { .. }
+            foca::Timer::ProbeRandomMember(_) | foca::Timer::SendIndirectProbe { .. } => {
+                let at = self.now + self.side.delay(&timer, after);
+                self.side.timers.set(self.side.on_the_beat(self.now, at), Timer::Swim(timer));
+            }
+            foca::Timer::ChangeSuspectToDown { .. }
             | foca::Timer::PeriodicAnnounce(_)
             | foca::Timer::PeriodicAnnounceDown(_) => {
                 let after = self.side.delay(&timer, after);
                 self.side.timers.set(self.now + after, Timer::Swim(timer));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use rand::SeedableRng;
+
+    use super::*;
+
+    fn side(id: u128) -> Side {
+        let addr = SocketAddr::from(([10, 0, 0, 1], 1));
+        let (id, boot) = (Uuid::from_u128(id), Uuid::from_u128(1));
+        let me = Member { id, generation: 1, boot, addr, ping: addr, controller: false };
+        Side::new(me, ChaCha8Rng::seed_from_u64(1), Duration::from_millis(500))
+    }
+
+    #[test]
+    fn a_timer_that_fires_late_does_not_lose_the_beat_and_machines_have_different_ones() {
+        let millis = Duration::from_millis;
+        let side = side(7);
+        let first = side.on_the_beat(millis(9000), millis(10_000));
+        assert!(first.abs_diff(millis(10_000)) <= millis(250), "{first:?}");
+        let late = first + millis(40);
+        let second = side.on_the_beat(late, late + millis(1000));
+        assert!(second.abs_diff(first + millis(1000)) < Duration::from_micros(1), "{second:?}");
+        let soon = side.on_the_beat(late, late + millis(1));
+        assert!(soon > late && soon < late + millis(501), "{soon:?}");
+        let beats: Vec<_> = (1..9).map(|id| self::side(id).beat.1).collect();
+        assert!(beats.windows(2).all(|pair| pair[0].abs_diff(pair[1]) > millis(1)), "{beats:?}");
     }
 }

@@ -1,8 +1,8 @@
 //! Broadcasts: what is told, what was heard, and when it is told again.
 //!
-//! A single broadcast misses a member now and then, even without loss. So whoever begins one goes
-//! on repeating it until the caller says that it has done its work, each hearer passes it on a few
-//! times, and every exchange carries it as long as it lives.
+//! A single broadcast misses a member now and then. So whoever begins one goes on repeating it until
+//! the caller says that it has done its work, each hearer passes it on at once, and again a few times
+//! where fewer copies came than should have, and every exchange carries it as long as it lives.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,7 +20,7 @@ const MAX_SEEN: usize = 4096;
 /// Longest life of a broadcast after it was last repeated by its origin.
 const MAX_LIFE: Duration = Duration::from_secs(600);
 
-/// How often a member passes a broadcast on in quick succession.
+/// From one quick repetition to the next; by the first of them all copies should have come.
 const QUICK: Duration = Duration::from_millis(200);
 
 /// How often the origin repeats it from then on.
@@ -34,6 +34,9 @@ struct Live {
     mine: Option<Duration>,
     quick: u32,
     next: Option<Duration>,
+    /// Copies that came, and that should have come before the first quick repetition, which then is left out, as are those
+    /// after it.
+    copies: (u8, Option<u8>),
 }
 
 /// All broadcasts of one member.
@@ -65,11 +68,19 @@ impl Spread {
             {
                 // The origin repeated it: it lives on. Relays only ever count down.
                 live.until = live.until.max(now + life);
+                live.copies.0 = live.copies.0.saturating_add(1);
             }
             return false;
         }
         self.store(now, told, life, None, quick);
         true
+    }
+
+    /// So many copies of what was just heard should come if no packet is lost. Without this word it is repeated anyhow.
+    pub(super) fn expect(&mut self, key: u128, copies: u8) {
+        if let Some(live) = self.live.get_mut(&key) {
+            live.copies.1 = Some(copies);
+        }
     }
 
     /// Whether this epoch of the key, or a newer one, was heard or told.
@@ -101,6 +112,7 @@ impl Spread {
             mine,
             quick,
             next: Some(now + QUICK),
+            copies: (1, None),
         };
         self.live.insert(told.key, live);
     }
@@ -135,6 +147,12 @@ impl Spread {
             if live.mine.is_none() && live.until <= now {
                 // Left as it is it would be due at once, again and again.
                 live.next = None;
+                continue;
+            }
+            let (came, expected) = (live.copies.0, live.copies.1.take());
+            if live.mine.is_none() && expected.is_some_and(|expected| came >= expected) {
+                // Whoever should have told us did: nothing is lost around here.
+                (live.quick, live.next) = (0, None);
                 continue;
             }
             live.next = if live.quick > 0 {
@@ -199,6 +217,22 @@ mod tests {
         assert_eq!(hearer.all(START + Duration::from_secs(60)).count(), 0);
         origin.cancel(1);
         assert_eq!((origin.next(), origin.all(START).count()), (None, 0));
+    }
+
+    #[test]
+    fn a_hearer_repeats_only_where_a_copy_is_missing() {
+        let rounds = |copies: u8| {
+            let mut hearer = Spread::default();
+            hearer.hear(START, told(1, 1), 2);
+            hearer.expect(1, 3);
+            (1..copies).for_each(|_| assert!(!hearer.hear(START, told(1, 1), 2)));
+            let mut rounds = 0;
+            for tenths in 1..60u32 {
+                rounds += hearer.due(START + Duration::from_millis(100) * tenths).len();
+            }
+            rounds
+        };
+        assert_eq!((rounds(1), rounds(2), rounds(3), rounds(4)), (3, 3, 0, 0));
     }
 
     #[test]

@@ -205,6 +205,19 @@ fn node_1() -> Node {
         fences: 0,
         refusals: vec![],
         doubts: vec![],
+        checks: vec![check("disk", "ok", "/var/lib/nova/instances can be written")],
+    }
+}
+
+fn check(name: &str, state: &str, message: &str) -> api::Check {
+    api::Check {
+        name: name.to_owned(),
+        state: state.to_owned(),
+        before: "unknown".to_owned(),
+        code: 0,
+        message: message.to_owned(),
+        for_s: 7_200.0,
+        heard_s: 3.0,
     }
 }
 

@@ -143,7 +143,7 @@ pub(super) const REARMED: Scope = Scope {
     ..NOTHING
 };
 
-/// The set of controllers changes, one at a time. Not searched to its end so far, so for breaks alone.
+/// The set of controllers changes twice, one member at a time.
 pub(super) const SETS: Scope = Scope {
     name: "sets",
     voters: 0b1,
@@ -157,6 +157,20 @@ pub(super) const SETS: Scope = Scope {
 
 /// The same with a new leader: too wide to be searched as a whole, so for breaks alone.
 pub(super) const HEIRS: Scope = Scope { name: "heirs", elections: 1, ..SETS };
+
+/// A controller leaves the set, before or after the intent; another may lead.
+pub(super) const SHRUNK: Scope =
+    Scope { name: "shrunk", changes: &[Entry::Set(0b0011)], all: 0b0111, elections: 1, ..SETS };
+
+/// A controller joins the set, before or after the intent; another may lead.
+pub(super) const GROWN: Scope = Scope {
+    name: "grown",
+    set: 0b0011,
+    all: 0b0111,
+    changes: &[Entry::Set(0b0111)],
+    elections: 1,
+    ..SETS
+};
 
 /// The node is armed, disarmed and armed again.
 pub(super) const MIRROR: Scope = Scope {
@@ -199,7 +213,13 @@ pub(super) const CANCEL: Scope = Scope {
 impl Scope {
     /// All bounds of the whole check.
     pub const ALL: &[Scope] =
-        &[CORE, PEERS, TRIO, BOTH, ELECTORATE, REARMED, MIRROR, DRILL, CANCEL];
+        &[CORE, PEERS, TRIO, BOTH, ELECTORATE, REARMED, SHRUNK, GROWN, MIRROR, DRILL, CANCEL];
+    /// Bounds that take minutes each.
+    pub const WIDE: &[Scope] = &[
+        SETS,
+        Scope { name: "shrunk, late", late: 1, ..SHRUNK },
+        Scope { name: "grown, late", late: 1, ..GROWN },
+    ];
     /// Bounds for a test of a few seconds.
     pub const QUICK: &[Scope] =
         &[BOTH, Scope { name: "mirror, in time", late: 0, kills: 0, ..MIRROR }];

@@ -1,5 +1,7 @@
 //! The agent's decisions: one lane per network, and what they share.
 
+mod checks;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,6 +9,7 @@ use std::time::Duration;
 use fencing::domains::{self, Domain, List};
 use fencing::event::FenceEvent;
 use fencing::sign::PublicKey;
+use fencing::stray::Destroy;
 use fencing::{BootId, ControllerId, NodeId, census};
 use gossip::group::State;
 use gossip::identity::Member;
@@ -17,6 +20,8 @@ use uuid::Uuid;
 
 use super::lane::Lane;
 use super::reports::{LOOK_EVERY, Reports};
+use super::strays::Strays;
+use crate::checks::{Checks, Outcome, Plan};
 
 /// Censuses under way at once. More are not answered: the leader asks one at a time and repeats.
 const MOST_CENSUSES: usize = 8;
@@ -38,6 +43,8 @@ pub struct Setup {
     pub keys: Vec<(ControllerId, PublicKey)>,
     /// Whether the list of domains is sent to the controllers unasked.
     pub reports: bool,
+    /// Its health checks.
+    pub checks: Vec<Plan>,
     /// Where random numbers come from. Unpredictable outside simulations: pongs are believed by their nonces.
     pub seed: u64,
 }
@@ -105,6 +112,22 @@ pub enum Event {
     Leave,
     /// The time of `poll_timeout` has come.
     Timeout,
+    /// A health check has ended, as [`Effect::RunCheck`] asked for.
+    Checked {
+        /// Its place in the configuration.
+        check: u8,
+        /// The run.
+        run: u64,
+        /// What came of it.
+        outcome: Outcome,
+    },
+    /// Somebody on this node says how a check is.
+    Pushed {
+        /// Its place in the configuration.
+        check: u8,
+        /// How.
+        outcome: Outcome,
+    },
 }
 
 /// Everything that an agent wants done.
@@ -148,8 +171,17 @@ pub enum Effect {
     },
     /// List the domains with what they use and come back with [`Event::Use`].
     ListUse,
+    /// End a domain: two controllers have signed that it is a stray copy.
+    End(Box<Destroy>),
     /// Hand it to the sentinel, which verifies it. Twice is harmless.
     PassToSentinel(Box<FenceEvent>),
+    /// Begin a health check and come back with [`Event::Checked`], whatever comes of it. At most one run of each is out.
+    RunCheck {
+        /// Its place in the configuration.
+        check: u8,
+        /// To be quoted.
+        run: u64,
+    },
 }
 
 /// The agent of one node.
@@ -164,14 +196,20 @@ pub struct Agent {
     censuses: Vec<u64>,
     unanswered: u64,
     reports: Reports,
+    strays: Strays,
+    checks: Checks,
 }
 
 /// What a lane leaves to the agent.
 pub(super) enum Upward {
     /// A controller takes a census.
     Census { network: u8, from: SocketAddr, nonce: u64 },
+    /// A controller asks for all health checks.
+    Checks { network: u8, from: SocketAddr, nonce: u64 },
     /// A fence event was heard.
     Heard(Vec<u8>),
+    /// A controller orders a stray copy to be ended.
+    End(Vec<u8>),
 }
 
 impl Agent {
@@ -197,6 +235,8 @@ impl Agent {
         // Agents that start together do not report together.
         let first = setup.reports.then(|| now + LOOK_EVERY.mul_f64(rng.random_range(0.1..1.0)));
         let dues = lanes.iter().map(Lane::poll_timeout).collect();
+        let who = (setup.node, setup.boot, setup.starts);
+        let checks = Checks::new(now, who, setup.checks, &mut rng);
         Self {
             cluster: setup.cluster,
             node: setup.node,
@@ -207,6 +247,8 @@ impl Agent {
             censuses: Vec::new(),
             unanswered: 0,
             reports: Reports::new(first, setup.starts),
+            strays: Strays::default(),
+            checks,
         }
     }
 
@@ -226,6 +268,7 @@ impl Agent {
                 self.with_lane(network, |lane| lane.pong(now, nonce, id, boot, effects));
             }
             Event::Domains { nonce, network, to, domains } => {
+                self.strays.answered(now, nonce, domains.as_deref().unwrap_or_default());
                 self.answer_census(nonce, network, to, domains, effects);
             }
             Event::Use { domains } => self.report(now, domains, effects),
@@ -243,17 +286,23 @@ impl Agent {
                 if self.reports.is_due(now) {
                     effects.push(Effect::ListUse);
                 }
+                self.checks_timeout(now, effects);
             }
+            Event::Checked { check, run, outcome } => {
+                self.check_ended(now, (check, run), outcome, effects);
+            }
+            Event::Pushed { check, outcome } => self.check_pushed(now, check, outcome, effects),
         }
         for upward in upward {
-            self.take(upward, effects);
+            self.take(now, upward, effects);
         }
     }
 
     /// When the next [`Event::Timeout`] is due, and why.
     pub fn poll_timeout(&self) -> Option<(Duration, &'static str)> {
         let lanes = self.dues.iter().flatten().copied();
-        lanes.chain(self.reports.poll_timeout()).min_by_key(|(at, _)| *at)
+        let own = [self.reports.poll_timeout(), self.checks.poll_timeout()];
+        lanes.chain(own.into_iter().flatten()).min_by_key(|(at, _)| *at)
     }
 
     /// The members of the group on a network, with what the group believes of them: hints for people.
@@ -261,9 +310,9 @@ impl Agent {
         self.lanes.get(usize::from(network)).into_iter().flat_map(Lane::members)
     }
 
-    /// Whether nothing would be lost if another core began: no census is under way, and nobody is watched.
+    /// Whether nothing would be lost if another core began: no census is under way, nobody is watched, no check failed.
     pub fn is_idle(&self) -> bool {
-        self.censuses.is_empty() && self.lanes.iter().all(Lane::is_idle)
+        self.censuses.is_empty() && self.checks.is_calm() && self.lanes.iter().all(Lane::is_idle)
     }
 
     /// Censuses that could not be answered: too many at once, or no list of domains.
@@ -280,8 +329,11 @@ impl Agent {
         }
     }
 
-    fn take(&mut self, upward: Upward, effects: &mut Vec<Effect>) {
+    fn take(&mut self, now: Duration, upward: Upward, effects: &mut Vec<Effect>) {
         match upward {
+            Upward::Checks { network, from, nonce } => {
+                self.answer_checks(now, (network, from), nonce, effects);
+            }
             Upward::Census { network, from, nonce } => {
                 // The same ask may come again, over this or another network, and each gets an answer.
                 if self.censuses.len() >= MOST_CENSUSES {
@@ -290,6 +342,19 @@ impl Agent {
                 }
                 self.censuses.push(nonce);
                 effects.push(Effect::ListDomains { nonce, network, to: from });
+            }
+            Upward::End(bytes) => {
+                let destroy = postcard::from_bytes::<Destroy>(&bytes).ok();
+                let (node, boot, cluster) = (self.node, self.boot, self.cluster);
+                let ours = |destroy: &Destroy| {
+                    let order = &destroy.order;
+                    (order.cluster, order.node, order.boot) == (cluster, node, boot)
+                        && destroy.is_signed_by_two(&self.keys)
+                };
+                let Some(destroy) = destroy.filter(ours) else { return };
+                if self.strays.obeys(now, &destroy.order) {
+                    effects.push(Effect::End(Box::new(destroy)));
+                }
             }
             Upward::Heard(bytes) => {
                 let event = postcard::from_bytes::<FenceEvent>(&bytes).ok();
@@ -373,6 +438,12 @@ impl fmt::Display for Event {
             Event::Use { domains: None } => f.write_str("no use of domains"),
             Event::Leave => f.write_str("leave"),
             Event::Timeout => f.write_str("timeout"),
+            Event::Checked { check, outcome, .. } => {
+                write!(f, "check {check} is {}: {}", outcome.state, outcome.message)
+            }
+            Event::Pushed { check, outcome } => {
+                write!(f, "check {check} is pushed as {}: {}", outcome.state, outcome.message)
+            }
         }
     }
 }
@@ -389,9 +460,11 @@ impl fmt::Display for Effect {
                 write!(f, "list domains for {to} on {network}")
             }
             Effect::ListUse => f.write_str("list domains with what they use"),
+            Effect::End(destroy) => write!(f, "end the stray copy {}", destroy.order.domain),
             Effect::PassToSentinel(event) => {
                 write!(f, "fence event of epoch {} to the sentinel", event.order.epoch)
             }
+            Effect::RunCheck { check, run } => write!(f, "run {run} of check {check}"),
         }
     }
 }

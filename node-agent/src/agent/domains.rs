@@ -84,6 +84,17 @@ async fn by_virsh(path: &Path) -> Result<Vec<Uuid>, DomainsError> {
     ids.collect::<Result<_, _>>().map_err(|_| DomainsError::Unreadable { path: path.to_owned() })
 }
 
+/// Ends a domain at once, as if its power were cut.
+pub(super) async fn end(domains: &Domains, domain: Uuid) -> Result<(), DomainsError> {
+    match domains {
+        Domains::Directory(path) => {
+            let failed = |source| DomainsError::Directory { path: path.clone(), source };
+            tokio::fs::remove_file(path.join(domain.to_string())).await.map_err(failed)
+        }
+        Domains::Virsh(path) => output(path, &["destroy", &domain.to_string()]).await.map(|_| ()),
+    }
+}
+
 /// What virsh prints, if it ends well and in time.
 pub(super) async fn output(path: &Path, words: &[&str]) -> Result<String, DomainsError> {
     let mut command = Command::new(path);
@@ -135,6 +146,18 @@ mod tests {
         std::fs::remove_dir_all(&dir).expect("removed");
         let error = list(&Domains::Directory(dir)).await.expect_err("gone");
         assert!(matches!(error, DomainsError::Directory { .. }));
+    }
+
+    #[tokio::test]
+    async fn a_domain_is_ended_by_its_uuid() {
+        let id = Uuid::from_u128(5);
+        let dir = scratch("ended");
+        std::fs::write(dir.join(id.to_string()), b"").expect("written");
+        end(&Domains::Directory(dir.clone()), id).await.expect("ended");
+        end(&Domains::Directory(dir), id).await.expect_err("it is gone");
+        let virsh = script("destroy", &format!("[ \"$*\" = \"destroy {id}\" ]"));
+        end(&virsh, id).await.expect("ended");
+        end(&virsh, Uuid::from_u128(6)).await.expect_err("virsh fails");
     }
 
     #[tokio::test]

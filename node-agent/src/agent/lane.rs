@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use fencing::event::FenceEvent;
 use fencing::sign::PublicKey;
-use fencing::{ControllerId, census};
+use fencing::{ControllerId, census, checks, stray};
 use gossip::config::Config;
 use gossip::group::{self, Group, State};
 use gossip::identity::Member;
@@ -193,6 +193,16 @@ impl Lane {
         if channel == census::CHANNEL {
             if let Ok(census::Message::Ask { nonce }) = postcard::from_bytes(body) {
                 upward.push(Upward::Census { network: self.place, from, nonce });
+            }
+            return;
+        }
+        if channel == stray::CHANNEL {
+            upward.push(Upward::End(body.to_vec()));
+            return;
+        }
+        if channel == checks::CHANNEL {
+            if let Ok(checks::Message::Ask { nonce }) = postcard::from_bytes(body) {
+                upward.push(Upward::Checks { network: self.place, from, nonce });
             }
             return;
         }

@@ -9,6 +9,7 @@ mod measured;
 mod recorder;
 mod reports;
 mod shell;
+mod strays;
 #[cfg(test)]
 mod tests;
 mod words;

@@ -14,10 +14,12 @@ use gossip::udp::Wire;
 use gossip::witness::Probe;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
+use uuid::Uuid;
 
 use super::core::{Effect, Event};
 use super::life::Life;
 use super::{domains, life, measured, words};
+use crate::checks;
 use crate::config::{Config, ConfigError};
 use crate::proxy;
 
@@ -82,7 +84,14 @@ pub fn run(config: Config) -> Result<(), AgentError> {
         .enable_all()
         .build()
         .map_err(|source| AgentError::System { what: "make the runtime", source })?;
-    runtime.block_on(serve(config))
+    // As a task of its own: the runtime's first future is woken by way of the kernel, each time.
+    let served = runtime.block_on(async { tokio::spawn(serve(config)).await });
+    // A sensor or a disk that hangs is not waited for.
+    runtime.shutdown_background();
+    served.unwrap_or_else(|error| {
+        let source = io::Error::other(error);
+        Err(AgentError::System { what: "go on: a task of its own has ended", source })
+    })
 }
 
 /// What a wire is asked to send: destination and packet.
@@ -98,6 +107,7 @@ struct Hands {
     gossip: Vec<mpsc::Sender<Outgoing>>,
     pings: Vec<mpsc::Sender<Outgoing>>,
     sentinel: Option<UnixDatagram>,
+    checks: checks::Shell,
 }
 
 async fn serve(config: Config) -> Result<(), AgentError> {
@@ -124,7 +134,8 @@ async fn serve(config: Config) -> Result<(), AgentError> {
     carry_for_controllers(&config).await;
     tracing::info!(node = %config.name, %boot, starts, domains = %config.domains, "agent starts");
 
-    let hands = Hands { config, boot, events, gossip, pings, sentinel };
+    let checks = checks::Shell::open(&config, events.clone());
+    let hands = Hands { config, boot, events, gossip, pings, sentinel, checks };
     let mut effects = Vec::new();
     let now = origin.elapsed();
     let mut life = Life::begin(&hands.config, hands.boot, now, (starts, seed), &mut effects);
@@ -188,6 +199,8 @@ impl Hands {
             Effect::ListDomains { nonce, network, to } => self.list_domains(nonce, network, to),
             Effect::ListUse => self.list_use(),
             Effect::PassToSentinel(event) => self.pass_to_sentinel(&event),
+            Effect::End(destroy) => self.end(destroy.order.domain),
+            Effect::RunCheck { check, run } => self.checks.run(check, run),
         }
     }
 
@@ -218,6 +231,17 @@ impl Hands {
                 }
             };
             let _ = events.send(Event::Use { domains }).await;
+        });
+    }
+
+    /// The same. What came of it is seen in the next list.
+    fn end(&self, domain: Uuid) {
+        let source = self.config.domains.clone();
+        tracing::warn!(%domain, "a stray copy: two controllers order it to be ended");
+        tokio::spawn(async move {
+            if let Err(error) = domains::end(&source, domain).await {
+                tracing::error!(%domain, %error, "the stray copy was not ended");
+            }
         });
     }
 

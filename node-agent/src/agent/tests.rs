@@ -63,6 +63,7 @@ impl Bench {
             networks: networks.collect(),
             keys: (1..=2).map(|id| (ControllerId(u64::from(id)), key(id).public())).collect(),
             reports,
+            checks: Vec::new(),
             seed: 7,
         };
         let mut effects = Vec::new();

@@ -10,11 +10,13 @@ use fencing::sign::PublicKey;
 use fencing::watchdog::Kind;
 use fencing::{ControllerId, NodeId};
 use serde::{Deserialize, Deserializer};
+use toml::Spanned;
 use uuid::Uuid;
 
 use crate::preflight::Preflight;
 use crate::proxy::subnet::Subnet;
 
+use super::checks::{self, FileCheck};
 use super::{Config, Controller, Domains, KERNEL_BOOT_ID, MOST_NETWORKS, Network, Proxy, Watchdog};
 
 #[derive(Deserialize)]
@@ -42,6 +44,8 @@ struct File {
     record: Option<String>,
     proxy: Option<FileProxy>,
     preflight: Option<FilePreflight>,
+    #[serde(default)]
+    check: Vec<Spanned<FileCheck>>,
 }
 
 #[derive(Deserialize)]
@@ -145,7 +149,7 @@ fn key<'de, D: Deserializer<'de>>(from: D) -> Result<PublicKey, D::Error> {
 const RECORD: u64 = 64 << 20;
 
 /// A line, and what is wrong there.
-type Wrong = (usize, String);
+pub(super) type Wrong = (usize, String);
 
 pub(super) fn parse(text: &str) -> Result<Config, Wrong> {
     let file: File = toml::from_str(text).map_err(|error| {
@@ -182,6 +186,7 @@ pub(super) fn parse(text: &str) -> Result<Config, Wrong> {
         proxy: file.proxy.map(|proxy| self::proxy(text, proxy)).transpose()?,
         preflight: preflight(file.preflight, file.boot_id_file.is_none()),
         sentinel: file.sentinel,
+        checks: checks::checks(text, file.check)?,
         record: match file.record.as_deref().map(::record::size) {
             None => RECORD,
             Some(Ok(most)) => most,

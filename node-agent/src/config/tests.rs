@@ -148,3 +148,58 @@ fn a_node_carries_to_the_networks_that_it_names_and_is_no_open_relay() {
         assert!(error.contains(why), "{error}");
     }
 }
+
+fn with_check(check: &str) -> Result<Config, ConfigError> {
+    let text = format!("{EXAMPLE}\n[[check]]\n{check}\n");
+    Config::parse(&text, Path::new("node.toml"))
+}
+
+#[test]
+fn every_kind_of_check_loads() {
+    for check in [
+        "name = \"a\"\nkind = \"script\"\ncommand = [\"/usr/bin/true\"]",
+        "name = \"a\"\nkind = \"http\"\nurl = \"http://localhost:8775/healthcheck\"\ncontains = \"OK\"",
+        "name = \"a\"\nkind = \"tcp\"\naddress = \"10.1.0.1:3260\"",
+        "name = \"a\"\nkind = \"ping\"\naddress = \"10.1.0.1:3260\"\nwarning = \"5ms\"\ncritical = \"50ms\"",
+        "name = \"a\"\nkind = \"ttl\"\nevery = \"1m\"",
+        "name = \"a\"\nkind = \"mount\"\npath = \"/var/lib/nova/instances\"",
+        "name = \"a\"\nkind = \"kernel_log\"\npatterns = [\"Oops\"]\nstate = \"warning\"",
+        "name = \"a\"\nkind = \"unit\"\nunit = \"nova-compute.service\"",
+        "name = \"a\"\nkind = \"temperature\"\nwarning = \"80C\"",
+        "name = \"a\"\nkind = \"fans\"",
+    ] {
+        let config = with_check(check).unwrap_or_else(|error| panic!("{check}: {error}"));
+        assert_eq!(config.checks.len(), 1);
+        assert!(config.checks[0].plan.within <= config.checks[0].plan.every);
+    }
+}
+
+#[test]
+fn a_check_that_is_wrong_is_named_with_its_line_and_a_remedy() {
+    let lines = EXAMPLE.lines().count();
+    for (check, line, want) in [
+        ("name = \"a\"\nkind = \"telnet\"", 4, "unknown variant `telnet`"),
+        ("name = \"a\"\nkind = \"tcp\"\nadress = \"x\"", 5, "unknown field `adress`"),
+        ("name = \"A\"\nkind = \"ttl\"", 3, "check \"A\": a name has up to 32 lower-case letters"),
+        ("name = \"a\"\nkind = \"tcp\"", 2, "address is missing; add address ="),
+        ("name = \"a\"\nkind = \"tcp\"\naddress = \"host:1\"", 5, "no address with a port"),
+        ("name = \"a\"\nkind = \"mount\"\npath = \"/x\"\nurl = \"y\"", 6, "url is no key of kind"),
+        ("name = \"a\"\nkind = \"ttl\"\nevery = \"5\"", 5, "write a time with its unit"),
+        ("name = \"a\"\nkind = \"ttl\"\nevery = \"2h\"", 5, "every must be 1s to 1h"),
+        ("name = \"a\"\nkind = \"ttl\"\nfall = 0", 5, "fall must be 1 to 100"),
+        ("name = \"a\"\nkind = \"script\"\ncommand = [\"x\"]", 5, "the program's whole path"),
+        ("name = \"a\"\nkind = \"http\"\nurl = \"https://x/\"", 5, "plain HTTP, and no name"),
+        ("name = \"a\"\nkind = \"kernel_log\"\nstate = \"bad\"", 5, "\"warning\" or \"critical\""),
+        (
+            "name = \"a\"\nkind = \"fans\"\n[[check]]\nname = \"a\"\nkind = \"fans\"",
+            6,
+            "two checks",
+        ),
+    ] {
+        let error = with_check(check).expect_err("refused").to_string();
+        assert!(error.contains(want), "{error}");
+        let section = lines + 1;
+        let at = format!("node.toml:{}:", section + line - 1);
+        assert!(error.starts_with(&at), "{error}: wanted {at}");
+    }
+}

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::agent::{Network, Setup};
+use crate::checks::Plan;
 
 /// What a core began with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,6 +24,7 @@ pub struct Head {
     networks: Vec<(String, Network)>,
     keys: Vec<(ControllerId, PublicKey)>,
     reports: bool,
+    checks: Vec<Plan>,
     seed: u64,
 }
 
@@ -30,7 +32,7 @@ impl Head {
     /// Of a core that is about to be made. `names` are those of its networks, in their order.
     pub fn new(now: Duration, name: &str, names: &[String], setup: &Setup) -> Self {
         // Named one by one: what is added to the setup has to be thought of here.
-        let Setup { cluster, node, boot, starts, networks, keys, reports, seed } = setup;
+        let Setup { cluster, node, boot, starts, networks, keys, reports, checks, seed } = setup;
         Self {
             now,
             name: name.to_owned(),
@@ -41,6 +43,7 @@ impl Head {
             networks: names.iter().cloned().zip(networks.iter().cloned()).collect(),
             keys: keys.clone(),
             reports: *reports,
+            checks: checks.clone(),
             seed: *seed,
         }
     }
@@ -70,6 +73,7 @@ impl Head {
             networks: self.networks.iter().map(|(_, network)| network.clone()).collect(),
             keys: self.keys.clone(),
             reports: self.reports,
+            checks: self.checks.clone(),
             seed: self.seed,
         }
     }

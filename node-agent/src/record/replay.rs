@@ -154,6 +154,8 @@ impl Run {
                         | Event::Pong { .. }
                         | Event::Use { .. }
                         | Event::Timeout
+                        | Event::Checked { .. }
+                        | Event::Pushed { .. }
                 );
                 if !quiet {
                     self.lines.push(("event", self.event.clone()));

@@ -26,6 +26,7 @@ fn setup() -> Setup {
         networks: vec![network(7000), network(7100)],
         keys: Vec::new(),
         reports: true,
+        checks: Vec::new(),
         seed: 99,
     }
 }
@@ -92,6 +93,8 @@ fn another_event_than_was_handed_in_is_a_difference() {
         | Event::Pong { .. }
         | Event::Domains { .. }
         | Event::Use { .. }
+        | Event::Checked { .. }
+        | Event::Pushed { .. }
         | Event::Leave
         | Event::Timeout => event,
     });

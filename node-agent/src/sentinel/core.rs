@@ -345,7 +345,6 @@ impl Sentinel {
         let pinned = pinned.map(|(_, pinned)| &pinned.addresses);
         let to = set.values().chain(pinned).flat_map(|addresses| everywhere(addresses)).collect();
         let message = Message::Renew {
-            node: self.node,
             boot: self.boot,
             seq,
             n: self.log.reportable(),

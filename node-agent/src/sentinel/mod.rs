@@ -10,6 +10,7 @@ mod counters;
 mod device;
 mod event;
 mod inbound;
+mod launch;
 mod lease;
 mod machine;
 mod peers;

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use fencing::event::FenceEvent;
 use fencing::lease::Message;
@@ -20,13 +19,13 @@ use gossip::seal::{Keyring, NONCE, OVERHEAD};
 use gossip::witness::Probe;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, Signal};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::signalfd::SignalFd;
 
 use super::core::Sentinel;
 use super::event::{Effect, Event, ResetReason};
+use super::launch::{booted_at, hangup, pinned, seed, start_word, take_priority};
 use super::machine;
-use super::setup::{Pinned, Setup, Start};
+use super::setup::Setup;
 use super::sockets::{Agent, Listening, listen, local_socket};
 use super::store::{Report, Store, StoreError};
 use crate::config::{Config, ConfigError, MOST_NETWORKS, NodeKeys};
@@ -38,8 +37,11 @@ const MOST_AT_ONCE: usize = 64;
 /// Effects of one event for which there is room from the start.
 const MOST_EFFECTS: usize = 16;
 
-/// The agent is told at least this often.
-const REPORT_EVERY: Duration = Duration::from_secs(1);
+/// Its state is looked at this often, and what is new in it is written down.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Where nothing is new, ages and counters are written down again at least this often.
+const REPORT_EVERY: Duration = Duration::from_secs(5);
 
 /// Why the sentinel ended. A node that was armed is reset by its watchdog.
 #[derive(Debug, thiserror::Error)]
@@ -112,7 +114,9 @@ pub(super) struct Shell {
     device: Option<watchdog::Device>,
     /// Room for the core's answers, so that a feed needs no memory.
     effects: Vec<Effect>,
-    next_report: Duration,
+    next_look: Duration,
+    /// What was written down last, and when.
+    reported: Option<(Duration, Report)>,
     /// A reset that was ordered, and carried out on a stand-in.
     reset: Option<ResetReason>,
 }
@@ -168,19 +172,27 @@ impl Shell {
             hangup,
             device: None,
             effects: Vec::with_capacity(MOST_EFFECTS),
-            next_report: Duration::ZERO,
+            next_look: Duration::ZERO,
+            reported: None,
             reset: None,
         })
     }
 
     /// Waits for one wake-up and does what it brings.
     pub(super) fn turn(&mut self) -> Result<(), SentinelError> {
-        self.wait()?;
-        for index in 0..self.networks.len() {
+        let ready = self.wait()?;
+        let networks = self.networks.len();
+        for (index, _) in ready.iter().take(networks).enumerate().filter(|(_, ready)| **ready) {
             self.read_network(index)?;
         }
-        self.read_local()?;
-        self.read_hangup();
+        if let Some([local, hangup]) = ready.get(networks..networks + 2) {
+            if *local {
+                self.read_local()?;
+            }
+            if *hangup {
+                self.read_hangup();
+            }
+        }
         self.deliver(Event::Timeout)?;
         self.report()?;
         match self.reset {
@@ -189,10 +201,12 @@ impl Shell {
         }
     }
 
-    fn wait(&self) -> Result<(), SentinelError> {
+    /// Waits, and tells which sockets have something: those of the networks, the agent's, and that of signals.
+    fn wait(&self) -> Result<[bool; MOST_NETWORKS + 2], SentinelError> {
         let now = clock()?;
-        let due = self.core.poll_timeout().map_or(now + REPORT_EVERY, |(at, _)| at);
-        let wait = due.min(self.next_report.max(now)).saturating_sub(now);
+        // No timer of its own for the report: a renewal comes as often.
+        let due = self.core.poll_timeout().map_or(now + LOOK_EVERY, |(at, _)| at);
+        let wait = due.min(now + LOOK_EVERY).saturating_sub(now);
         // Rounded up: waking before a deadline would only turn the loop once more.
         let milliseconds = u16::try_from(wait.as_micros().div_ceil(1000)).unwrap_or(u16::MAX);
         // In an array: no memory is asked for on the way to a feed.
@@ -204,7 +218,9 @@ impl Shell {
             *place = PollFd::new(fd, PollFlags::POLLIN);
         }
         match poll(&mut fds, PollTimeout::from(milliseconds)) {
-            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            // Whatever is said of a socket, an error too, is learned by reading it.
+            Ok(_) => Ok(fds.map(|fd| fd.revents().is_none_or(|said| !said.is_empty()))),
+            Err(Errno::EINTR) => Ok([false; MOST_NETWORKS + 2]),
             Err(source) => Err(SentinelError::System { what: "wait for packets", source }),
         }
     }
@@ -415,14 +431,23 @@ impl Shell {
 
     fn report(&mut self) -> Result<(), SentinelError> {
         let now = clock()?;
-        if now < self.next_report {
+        if now < self.next_look {
             return Ok(());
         }
-        self.next_report = now + REPORT_EVERY;
+        self.next_look = now + LOOK_EVERY;
         let class = self.device.as_ref().map(|device| device.class().to_string());
         let report = Report::new(self.boot, &self.core.status(now), class, self.core.counters());
-        if let Err(error) = self.store.report(&report) {
-            tracing::warn!(%error, "the agent is not told");
+        let young = |at: Duration| now.saturating_sub(at) < REPORT_EVERY;
+        if self
+            .reported
+            .as_ref()
+            .is_some_and(|(at, last)| young(*at) && last.says_the_same(&report))
+        {
+            return Ok(());
+        }
+        match self.store.report(&report) {
+            Ok(()) => self.reported = Some((now, report)),
+            Err(error) => tracing::warn!(%error, "the agent is not told"),
         }
         Ok(())
     }
@@ -441,55 +466,4 @@ fn key_of(
 
 fn clock() -> Result<Duration, SentinelError> {
     machine::now().map_err(|source| SentinelError::System { what: "read CLOCK_BOOTTIME", source })
-}
-
-fn seed() -> Result<u64, SentinelError> {
-    getrandom::u64().map_err(|error| SentinelError::System {
-        what: "draw a random seed",
-        source: error.raw_os_error().map_or(Errno::EIO, Errno::from_raw),
-    })
-}
-
-fn start_word(setup: &Setup) -> &'static str {
-    match setup.start {
-        Start::Fresh => "fresh",
-        Start::Resumed(_) => "resumed",
-        Start::Lost => "lost",
-    }
-}
-
-fn pinned(config: &Config) -> BTreeMap<ControllerId, Pinned> {
-    let pinned = |controller: &crate::config::Controller| {
-        (controller.id, Pinned { key: controller.key, addresses: controller.lease.clone() })
-    };
-    config.controllers.iter().map(pinned).collect()
-}
-
-/// A machine's boot began when its clock did. A lab's began when its boot id was written; only a report rests on it.
-fn booted_at(config: &Config, now: Duration) -> Duration {
-    if config.is_real_machine() {
-        return Duration::ZERO;
-    }
-    let written = fs::metadata(&config.boot_id_file).and_then(|file| file.modified());
-    let age = written.ok().and_then(|at| SystemTime::now().duration_since(at).ok());
-    now.saturating_sub(age.unwrap_or_default())
-}
-
-fn hangup() -> Result<SignalFd, SentinelError> {
-    let mut signals = SigSet::empty();
-    signals.add(Signal::SIGHUP);
-    let failed = |source| SentinelError::System { what: "wait for SIGHUP", source };
-    signals.thread_block().map_err(failed)?;
-    SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC).map_err(failed)
-}
-
-fn take_priority() {
-    if let Err(error) = machine::lock_memory() {
-        tracing::warn!(%error, "memory is not locked: under swapping this node may be reset; LimitMEMLOCK=infinity");
-    }
-    if machine::is_real_time() != Some(true) {
-        tracing::warn!(
-            "not real-time: under load this node may be reset; CPUSchedulingPolicy=rr in the unit"
-        );
-    }
 }

@@ -96,6 +96,16 @@ impl Report {
             counters: counters.clone(),
         }
     }
+
+    /// Whether nothing but ages and counters differs.
+    pub(super) fn says_the_same(&self, other: &Self) -> bool {
+        let Self { boot, n, armed, gate_open, lease_age_ms, standing, watchdog, lost, pid, .. } =
+            self;
+        (*boot, *n, *armed, *gate_open) == (other.boot, other.n, other.armed, other.gate_open)
+            && (*standing, *lost, *pid) == (other.standing, other.lost, other.pid)
+            && *watchdog == other.watchdog
+            && lease_age_ms.is_some() == other.lease_age_ms.is_some()
+    }
 }
 
 impl Store {

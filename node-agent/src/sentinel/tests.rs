@@ -219,12 +219,12 @@ impl Bench {
 
     fn answer(&mut self, to: &[(u8, SocketAddr)], message: &Message) {
         let mut answers: Vec<(Signer, Message)> = Vec::new();
-        if let Message::Renew { node, boot, seq, .. } = *message {
+        if let Message::Renew { boot, seq, .. } = *message {
             answers.extend(self.acking.iter().map(|&id| {
                 let (committed, log) = (self.log, LogPart::Nothing);
                 (
                     Signer::Controller(ControllerId(id)),
-                    Message::Ack { node, boot, seq, committed, log },
+                    Message::Ack { node: ME, boot, seq, committed, log },
                 )
             }));
         }

@@ -8,13 +8,14 @@ use std::time::Duration;
 use api::{Request, Scope};
 use controller::registry::Progress;
 use fencing::IncidentId;
+use fencing::checks::State;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 use crate::bmc::Behaviour;
 use crate::fault::Deed;
 use crate::node::Power;
-use crate::world::World;
+use crate::world::{Finds, World};
 
 use super::script::Step;
 
@@ -43,7 +44,7 @@ macro_rules! kinds {
 
             /// Whether its times are drawn apart from all other faults (`cloud.rs`).
             pub fn is_apart(self) -> bool {
-                self == Kind::GuestCrashes
+                matches!(self, Kind::GuestCrashes | Kind::CheckFails)
             }
         }
     };
@@ -96,6 +97,7 @@ kinds![
     Noop,
     OperatorDrills,
     GuestCrashes,
+    CheckFails,
 ];
 
 /// The dice of one seed.
@@ -229,7 +231,12 @@ pub(super) fn end(world: &mut World) {
         world.inflict(&Deed::Disk(number, None));
         world.inflict(&Deed::StartController(number));
     }
+    let checks = world.plan().checks.clone();
     for number in 1..=world.plan().nodes {
+        for check in &checks {
+            world.set_check(number, &check.name, Finds::Always(State::Ok));
+            world.lose_checks(number, false);
+        }
         for deed in [
             Deed::Bmc(number, 1, Behaviour::Obeys),
             Deed::Unhang(number),

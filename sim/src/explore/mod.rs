@@ -3,6 +3,7 @@
 
 mod cloud;
 mod dice;
+mod health;
 mod many;
 mod script;
 mod shrink;
@@ -113,6 +114,7 @@ impl Exploration {
             false => Dice::new(&run.world, rng),
         };
         dice = dice.beside(cloud::crashes(&run, self.span));
+        dice = dice.beside(health::failures(&run, self.span));
         match self.with_dice(&mut run, &mut dice) {
             Ok(()) => Ok(Totals::of(&run, &dice)),
             Err(broken) => Err(self.failed(&broken, &run, dice.steps())),
@@ -168,6 +170,7 @@ impl Exploration {
             }
         }
         cloud::draw(&mut plan);
+        health::draw(&mut plan);
         (plan, rng)
     }
 

@@ -16,6 +16,7 @@ pub use watchdog::{Kind, Watchdog};
 
 use crate::clock::Clock;
 use crate::place::{Place, boot_id};
+use crate::world::Health;
 
 /// From power on until the programs start.
 pub const BOOT_TIME: Duration = Duration::from_secs(20);
@@ -67,6 +68,8 @@ pub struct Machine {
     pub look_due: bool,
     /// Last time that anything was wrong with it or its links.
     pub troubled: Duration,
+    /// What its health checks would find.
+    pub health: Health,
 }
 
 /// A node's power.
@@ -152,6 +155,7 @@ impl Machine {
             stall_after_feed: None,
             look_due: false,
             troubled: Duration::ZERO,
+            health: Health::default(),
         }
     }
 

@@ -75,6 +75,7 @@ impl Oracle for BootGate {
             | Fact::Called { .. }
             | Fact::BmcAsked { .. }
             | Fact::Obeyed { .. }
+            | Fact::Ended { .. }
             | Fact::Ordered { .. }
             | Fact::Answered { .. }
             | Fact::Told { .. }

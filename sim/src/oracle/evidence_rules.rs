@@ -86,6 +86,7 @@ impl Oracle for EvidenceRules {
             | Fact::GateOpened { .. }
             | Fact::BmcAsked { .. }
             | Fact::Obeyed { .. }
+            | Fact::Ended { .. }
             | Fact::Ordered { .. }
             | Fact::Answered { .. }
             | Fact::Told { .. }

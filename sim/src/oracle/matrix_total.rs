@@ -11,6 +11,7 @@ use super::Oracle;
 use super::openings::Openings;
 use crate::fact::Fact;
 use crate::place::Place;
+use crate::scenario::DISK_FENCES;
 use crate::world::World;
 
 /// S20: a verdict does what a second reading of the default matrix says for its cell; an unknown network never leads to
@@ -90,7 +91,8 @@ impl MatrixTotal {
         if !by_default {
             return Ok(());
         }
-        match demanded(cell) {
+        let fences = world.plan().matrix.file_name() == DISK_FENCES;
+        match demanded(cell, fences) {
             Some(demanded) if demanded == actions.as_slice() => Ok(()),
             demanded => {
                 Err(format!("incident {id} does {actions:?} in cell {cell}, not {demanded:?}"))
@@ -99,10 +101,16 @@ impl MatrixTotal {
     }
 }
 
-/// The default matrix for nodes without a failed check, read a second time.
-fn demanded(cell: &str) -> Option<&'static [Action]> {
+/// The default matrix, read a second time; `disk_fences`: with a first row that fences.
+fn demanded(cell: &str, disk_fences: bool) -> Option<&'static [Action]> {
+    let (networks, checks) = cell.split_once(' ').unwrap_or((cell, ""));
+    let failed = match checks {
+        "" => false,
+        "disk=failed" => true,
+        _ => return None,
+    };
     let [management, storage, tenant] =
-        <[char; 3]>::try_from(cell.chars().collect::<Vec<_>>()).ok()?;
+        <[char; 3]>::try_from(networks.chars().collect::<Vec<_>>()).ok()?;
     if [management, storage, tenant].contains(&'?') {
         return Some(&[Action::Notify]);
     }
@@ -110,6 +118,8 @@ fn demanded(cell: &str) -> Option<&'static [Action]> {
         (_, true, _) | (true, false, true) => &[Action::Fence, Action::Evacuate],
         (true, false, false) => &[Action::Notify],
         (false, false, true) => &[Action::Disable, Action::Migrate],
+        (false, false, false) if failed && disk_fences => &[Action::Fence, Action::Evacuate],
+        (false, false, false) if failed => &[Action::Notify],
         (false, false, false) => &[Action::None],
     })
 }

@@ -2,6 +2,7 @@
 //! code with the cores that they judge.
 
 mod boot_gate;
+mod check_says_so;
 mod disarm_holds;
 mod evacuate_after_fence;
 mod evacuate_once;
@@ -30,6 +31,7 @@ mod reboot_only_missing;
 mod registry_agrees;
 mod self_fence_deadline;
 mod single_writer;
+mod stray_only;
 
 use std::fmt;
 use std::time::Duration;
@@ -106,6 +108,8 @@ fn every() -> Vec<Box<dyn Oracle>> {
         Box::new(disarm_holds::DisarmHolds::default()),
         Box::new(no_contradiction::NoContradiction::default()),
         Box::new(reboot_only_missing::RebootOnlyMissing::default()),
+        Box::new(stray_only::StrayOnly::default()),
+        Box::new(check_says_so::CheckSaysSo::default()),
         Box::new(raft::ElectionSafety::default()),
         Box::new(raft::LogMatching::default()),
         Box::new(raft::LeaderCompleteness::default()),

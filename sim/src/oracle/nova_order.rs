@@ -118,6 +118,7 @@ impl Oracle for NovaOrder {
             | Fact::OffArrived { .. }
             | Fact::BmcAsked { .. }
             | Fact::Obeyed { .. }
+            | Fact::Ended { .. }
             | Fact::Ordered { .. }
             | Fact::Answered { .. }
             | Fact::Told { .. }

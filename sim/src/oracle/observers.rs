@@ -105,6 +105,7 @@ impl Oracle for Observers {
             | Fact::GateOpened { .. }
             | Fact::BmcAsked { .. }
             | Fact::Obeyed { .. }
+            | Fact::Ended { .. }
             | Fact::Ordered { .. }
             | Fact::Answered { .. }
             | Fact::Told { .. }

@@ -5,7 +5,8 @@ use crate::fact::Fact;
 use crate::place::Place;
 use crate::world::World;
 
-/// S1: no VM has two guests that can write its disks.
+/// S1: no VM has two guests that can write its disks. A human may start a second one by hand, past everything; Nova and
+/// we may start none, whoever started the first.
 #[derive(Debug, Default)]
 pub(super) struct SingleWriter {
     judged: u64,
@@ -21,7 +22,7 @@ impl Oracle for SingleWriter {
     }
 
     fn judge(&mut self, world: &World, fact: &Fact) -> Result<(), String> {
-        let Fact::GuestStarted { vm, node } = fact else { return Ok(()) };
+        let Fact::GuestStarted { vm, node, by_hand: false } = fact else { return Ok(()) };
         let on = world.runs_on(*vm);
         if on.iter().any(|number| world.ghost.lied_about.contains(number)) {
             return Ok(());

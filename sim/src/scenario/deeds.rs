@@ -6,7 +6,7 @@ use controller::effect::Network;
 use uuid::Uuid;
 
 use super::parse::duration;
-use super::{links, nova};
+use super::{checks, links, nova};
 use crate::bmc::Behaviour;
 use crate::fault::{Deed, Sabotage};
 use crate::place::Place;
@@ -82,6 +82,7 @@ pub(super) fn doer(plan: &Plan, first: &str, words: &[&str]) -> Read<Option<Doer
         "crash" => crash(plan, words),
         "stall" | "resume" | "kill" | "start" => program(plan, first, words),
         "nova" | "user" | "guest" => return nova::doer(plan, first, words).map(Some),
+        "check" => checks::deeds(plan, words),
         "watchdog" => watchdog(plan, words),
         "drift" => drift(plan, words),
         "disk" => return disk(plan, words).map(Some),

@@ -10,7 +10,7 @@ use fencing::lease::Profile;
 
 use super::deeds::Doer;
 use super::recovery::{self, NewVm};
-use super::{deeds, orders};
+use super::{checks, deeds, orders};
 use crate::world::Plan;
 
 /// A scenario that was read.
@@ -104,7 +104,7 @@ pub struct BadScenario {
 
 /// What a line may begin with.
 const COMMANDS: &str = "cluster, vm, aggregate, policy, cut, heal, lossy, delay, twice, jitter, deaf, flap, island, network, split, join, \
-                        apart, together, power, crash, boot, stall, resume, kill, start, bmc, watchdog, nova, user, guest, controller, \
+                        apart, together, power, crash, boot, stall, resume, kill, start, bmc, watchdog, check, nova, user, guest, controller, \
                         disk, step-clock, drift, sabotage, calm, may, run, hactl, expect";
 
 impl Scenario {
@@ -209,15 +209,16 @@ fn cluster(words: &[&str]) -> Result<Plan, String> {
             "softdog" => plan.softdog = nodes(value)?,
             "without_watchdog" => plan.without_watchdog = nodes(value)?,
             _ => {
-                if let Some(read) = recovery::key(&mut plan, key, value) {
+                let own = checks::key(&mut plan, key, value);
+                if let Some(read) = own.or_else(|| recovery::key(&mut plan, key, value)) {
                     read?;
                     continue;
                 }
                 return Err(format!(
                     "`{word}`: allowed are controllers, nodes, domains, profile, reckoned_by, seed, grace, without_bmc, second_level, via, two_outlets, \
                      without_watchdog, broken_watchdog, softdog, watchdog_test=required, dump_begins, dump_ends, snapshots, records, cells, reserved, in_flight, \
-                     in_flight_per_source, live_migrations_per_source, in_flight_per_destination, starts_per_minute, hold_after, \
-                     missing=report|reboot, holds, give_up, keep"
+                     in_flight_per_source, live_migrations_per_source, in_flight_per_destination, gap_per_destination, starts_per_minute, hold_after, \
+                     missing=report|reboot, stray=report|destroy, holds, give_up, keep, checks, disk_fences"
                 ));
             }
         }

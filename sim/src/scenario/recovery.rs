@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use controller::core::Missing;
+use controller::core::{Missing, Stray};
 use controller::nova::{AggregateRecord, Labels};
 use controller::policy::Policy;
 
@@ -90,12 +90,15 @@ pub(super) fn key(plan: &mut Plan, key: &str, value: &str) -> Option<Result<(), 
         "in_flight_per_destination" => &mut pace.destination,
         "starts_per_minute" => &mut pace.per_minute,
         "hold_after" => &mut pace.hold_after,
+        "gap_per_destination" => return Some(duration(value).map(|gap| pace.gap = gap)),
         "cells" => return Some(small(value).map(|cells| plan.cells = cells)),
         "reserved" => {
             plan.recovery.reserved = value.split(',').map(str::to_owned).collect();
             return Some(Ok(()));
         }
-        "missing" | "holds" | "give_up" | "keep" => return Some(actual(plan, key, value)),
+        "missing" | "stray" | "holds" | "give_up" | "keep" => {
+            return Some(actual(plan, key, value));
+        }
         _ => return None,
     };
     Some(small(value).map(|number| *place = number.into()))
@@ -109,6 +112,13 @@ fn actual(plan: &mut Plan, key: &str, value: &str) -> Result<(), String> {
         "holds" => actual.holds = duration(value)?,
         "keep" => actual.keep = duration(value)?,
         "give_up" => actual.give_up = small(value)?.into(),
+        "stray" => {
+            actual.stray = match value {
+                "report" => Stray::Report,
+                "destroy" => Stray::Destroy,
+                _ => return Err("stray=report or stray=destroy".to_owned()),
+            };
+        }
         _ => {
             actual.missing = match value {
                 "report" => Missing::Report,

@@ -15,7 +15,7 @@ use crate::fault::Deed;
 use crate::place::Place;
 use crate::seat::{DiskFault, Point, Trap};
 use crate::wire::Way;
-use crate::world::Plan;
+use crate::world::{Finds, Plan};
 
 /// The cluster, its VMs as an exploration places them, and the steps.
 pub fn written(plan: &Plan, steps: &[Step]) -> String {
@@ -193,6 +193,13 @@ fn line(plan: &Plan, deed: &Deed) -> Line {
         Deed::NovaLoses(n) => said(format!("nova loses={n}")),
         Deed::NovaFails(n) => said(format!("nova fails={n}")),
         Deed::NovaLate(n, by) => said(format!("nova late={n}:{}ms", by.as_millis())),
+        Deed::Check(number, check, finds) => {
+            said(format!("check {} {check} {}", node(number), found(*finds)))
+        }
+        Deed::ChecksLost(number, lost) => {
+            said(format!("check {} {}", node(number), if *lost { "lost" } else { "heard" }))
+        }
+        Deed::ChecksReplayed(number) => said(format!("check {} replayed", node(number))),
         Deed::NovaMends => said("nova ok".to_owned()),
         _ => (None, None),
     }
@@ -243,6 +250,15 @@ fn order(request: &Request) -> Option<String> {
         Request::ExplainPolicy { server } => format!("hactl policy explain {server}"),
         Request::Matrix { .. } => return None,
     })
+}
+
+/// The word for what a check finds.
+fn found(finds: Finds) -> String {
+    match finds {
+        Finds::Always(state) => state.to_string(),
+        Finds::Turns(times) => format!("flaps={times}"),
+        Finds::Nothing => "hangs".to_owned(),
+    }
 }
 
 #[cfg(test)]

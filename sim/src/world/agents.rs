@@ -9,6 +9,7 @@ use node_agent::sentinel;
 use uuid::Uuid;
 
 use super::{Body, Happening, Program, World};
+use crate::fact::Fact;
 use crate::node::Power;
 use crate::place::{Place, Port, boot_id, cluster, member_id, node_id};
 
@@ -22,10 +23,12 @@ impl World {
         let keys = self.controller_keys();
         let seed = self.seed_for(place, 2);
         let reports = self.plan.recovery.actual.compare;
+        let checks = self.plan.checks.clone();
         let Some(node) = self.node_mut(number).filter(|node| node.power == Power::Running) else {
             return;
         };
         node.agent_starts += 1;
+        node.health.hung.clear();
         let setup = Setup {
             cluster: cluster(),
             node: node_id(number),
@@ -34,6 +37,7 @@ impl World {
             networks,
             keys,
             reports,
+            checks,
             seed: seed.wrapping_add(node.agent_starts),
         };
         let mut effects = Vec::new();
@@ -106,7 +110,9 @@ impl World {
             match effect {
                 Effect::Gossip { network, to, bytes } => {
                     let network = Network(network);
-                    self.send(place, network, to, Body::Gossip(bytes));
+                    if self.lets_leave(number, network, to, &bytes) {
+                        self.send(place, network, to, Body::Gossip(bytes));
+                    }
                 }
                 Effect::Ping { network, to, nonce } => {
                     let network = Network(network);
@@ -118,9 +124,17 @@ impl World {
                     let (id, boot) = (member_id(place), boot_id(place, boots).0);
                     self.send(place, network, to, Body::Pong { nonce, id, boot });
                 }
+                Effect::End(destroy) => {
+                    let signers = destroy.signatures.iter().map(|(id, _)| *id).collect();
+                    let order = destroy.order;
+                    let domain = order.domain;
+                    self.facts.push(Fact::Ended { node: number, order, signers });
+                    self.end_guest(number, domain);
+                }
                 Effect::PassToSentinel(event) => {
                     self.tell_sentinel(number, sentinel::Event::FenceEvent(*event));
                 }
+                Effect::RunCheck { check, run } => self.run_check(number, check, run),
                 Effect::ListUse => {
                     let domains = self.node(number).map(|node| node.guests.iter().map(used));
                     let domains = domains.map(Iterator::collect);
@@ -143,8 +157,9 @@ impl World {
         let Some((reading, _)) = node.agent.core.as_ref().and_then(Agent::poll_timeout) else {
             return;
         };
-        let at = node.clock.when(reading).max(now);
-        if node.agent.wakes_at.is_none_or(|wakes| at < wakes) {
+        let planned = node.agent.wakes_at;
+        if planned.is_none_or(|at| now < at && node.clock.comes_before(reading, at)) {
+            let at = node.clock.when(reading).max(now);
             node.agent.wakes_at = Some(at);
             let program = Program::Agent(number, node.agent.life);
             self.queue.push(at, Happening::Wake(program));

@@ -71,6 +71,20 @@ pub struct Plan {
     pub recovery: Recovery,
     /// Nova's cells; nodes are dealt out in turn.
     pub cells: u16,
+    /// Health checks of every node.
+    pub checks: Vec<node_agent::checks::Plan>,
+}
+
+/// A check of every node: begun every two seconds, and believed when it says the same twice.
+pub fn check_plan(name: &str) -> node_agent::checks::Plan {
+    node_agent::checks::Plan {
+        name: name.to_owned(),
+        every: Duration::from_secs(2),
+        within: Duration::from_secs(1),
+        rise: 2,
+        fall: 2,
+        pushed: false,
+    }
 }
 
 /// The matrix that Holdfast brings along.
@@ -108,6 +122,7 @@ impl Plan {
                 ..Recovery::default()
             },
             cells: 1,
+            checks: Vec::new(),
         }
     }
 

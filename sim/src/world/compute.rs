@@ -35,7 +35,7 @@ impl World {
         if let Some(machine) = self.node_mut(node) {
             machine.guests.insert(vm);
         }
-        self.facts.push(Fact::GuestStarted { vm, node });
+        self.facts.push(Fact::GuestStarted { vm, node, by_hand: false });
         vm
     }
 
@@ -57,11 +57,19 @@ impl World {
         }
     }
 
+    /// A hypervisor has ended a guest on its agent's word.
+    pub(super) fn end_guest(&mut self, number: u16, vm: Uuid) {
+        let ended = self.node_mut(number).is_some_and(|node| node.guests.remove(&vm));
+        if ended {
+            self.cloud.guest_stopped(&Place::Node(number).to_string(), vm);
+        }
+    }
+
     /// A human starts a guest past Nova.
     pub(crate) fn start_by_hand(&mut self, vm: Uuid, number: u16) {
         if let Some(node) = self.node_mut(number).filter(|node| node.runs()) {
             node.guests.insert(vm);
-            self.facts.push(Fact::GuestStarted { vm, node: number });
+            self.facts.push(Fact::GuestStarted { vm, node: number, by_hand: true });
         }
     }
 
@@ -149,7 +157,7 @@ impl World {
             return;
         }
         if node.guests.insert(server) {
-            self.facts.push(Fact::GuestStarted { vm: server, node: number });
+            self.facts.push(Fact::GuestStarted { vm: server, node: number, by_hand: false });
         }
         self.cloud.guest_started(now, &host, server);
         if self.ghost.doomed.contains(&server)
@@ -177,7 +185,7 @@ impl World {
         for server in here.map(|server| server.id).collect::<Vec<_>>() {
             let Some(node) = self.node_mut(number) else { return };
             if node.guests.insert(server) {
-                self.facts.push(Fact::GuestStarted { vm: server, node: number });
+                self.facts.push(Fact::GuestStarted { vm: server, node: number, by_hand: false });
                 self.cloud.guest_started(now, &host, server);
             }
         }

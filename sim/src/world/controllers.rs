@@ -351,8 +351,9 @@ impl World {
         let Some((reading, _)) = seat.core.as_ref().and_then(Controller::poll_timeout) else {
             return;
         };
-        let at = seat.clock.when(reading).max(now);
-        if seat.wakes_at.is_none_or(|wakes| at < wakes) {
+        let planned = seat.wakes_at;
+        if planned.is_none_or(|at| now < at && seat.clock.comes_before(reading, at)) {
+            let at = seat.clock.when(reading).max(now);
             seat.wakes_at = Some(at);
             let program = Program::Controller(number, seat.starts);
             self.queue.push(at, Happening::Wake(program));

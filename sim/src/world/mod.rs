@@ -2,6 +2,7 @@
 
 mod agents;
 mod build;
+mod checks;
 mod compute;
 mod controllers;
 mod crash;
@@ -29,7 +30,8 @@ use fencing::{BootId, ControllerId, IncidentId, NodeId, lease};
 use rand_chacha::ChaCha8Rng;
 use uuid::Uuid;
 
-pub use build::Plan;
+pub use build::{Plan, check_plan};
+pub use checks::{Finds, Health};
 pub use sent::Sent;
 
 use crate::bmc::Bmc;
@@ -42,6 +44,9 @@ use crate::seat::Seat;
 use crate::standin::nova::Cloud;
 use crate::story::Story;
 use crate::wire::Wire;
+
+/// A node is not well before its checks have been so for this long: controllers hear of it later.
+pub(crate) const JUST_FAILED: Duration = Duration::from_secs(15);
 
 /// The network over which controllers speak to each other, to Nova and to BMCs.
 pub const MANAGEMENT: Network = Network(0);
@@ -278,7 +283,8 @@ impl World {
         let speaks = node.sentinel.core.is_some() && !node.sentinel.stalled;
         let networks = (0..self.plan.networks()).map(Network);
         let linked = |network| self.wire.is_clean(node.place(), network);
-        node.runs() && speaks && networks.into_iter().all(linked)
+        let healthy = node.health.is_well(self.now.saturating_sub(JUST_FAILED));
+        node.runs() && speaks && healthy && networks.into_iter().all(linked)
     }
 
     /// The program that wants to be woken first, and why.

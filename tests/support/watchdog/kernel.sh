@@ -3,13 +3,14 @@
 # Nothing to do when it is there already.
 #
 #   CACHE/guest-kernel/vmlinux      the kernel as QEMU boots it, not compressed
+#   CACHE/guest-kernel/vmlinuz      the same as it is in the package, which a guest loads as its crash kernel
 #   CACHE/guest-kernel/modules/     the few modules that a guest loads
 set -euo pipefail
 # xtask/src/place.rs and tests/tests/watchdog/parts.rs compute the same.
 kernel=${XDG_CACHE_HOME:-$HOME/.cache}/holdfast/guest-kernel
 mark=$kernel/made-from
-# Bump it when the list of modules changes.
-want=1
+# Bump it when what is unpacked changes.
+want=2
 [ "$(cat "$mark" 2>/dev/null)" = "$want" ] && exit 0
 
 modules="drivers/watchdog/watchdog drivers/watchdog/i6300esb drivers/watchdog/softdog
@@ -45,5 +46,6 @@ for module in $modules; do
     cp "$work"/unpacked/lib/modules/*/kernel/"$module".ko "$work/modules/"
 done
 rm -rf "$kernel/modules"
-mv "$work/modules" "$work/vmlinux" "$kernel/"
+mv "$work"/unpacked/boot/vmlinuz-* "$work/vmlinuz"
+mv "$work/modules" "$work/vmlinux" "$work/vmlinuz" "$kernel/"
 echo "$want" >"$mark"

@@ -1,6 +1,7 @@
-//! `cargo xtask bench-masakari`: twenty servers on a host that dies, and the seconds until the first and the last are
-//! ACTIVE elsewhere: with Masakari, which is told of the failure at once, and with Holdfast, which finds out by itself
-//! and switches the machine off by a BMC that takes four seconds. The same real Nova, with its own defaults.
+//! `cargo xtask bench-masakari`: twenty servers on a host that hangs, and the seconds until the first and the last are
+//! ACTIVE elsewhere: with Masakari, which is told of the failure at once; with Holdfast, which finds out by itself and
+//! switches the machine off by a BMC that takes four seconds; and with a bare client that orders at once what Nova can
+//! do at best, without any proof. The same real Nova, with its own defaults.
 //!
 //! A program without the usual harness: it prints a table, and fails where the goal is missed.
 
@@ -13,6 +14,7 @@
     clippy::panic
 )]
 
+mod bare;
 #[allow(dead_code, reason = "the scenarios use more of it")]
 #[path = "../nova_scenarios/between.rs"]
 mod between;
@@ -29,6 +31,7 @@ mod run;
 #[allow(dead_code, reason = "the scenarios use more of it")]
 #[path = "../nova_scenarios/stage.rs"]
 mod stage;
+mod watch;
 #[allow(dead_code, reason = "the contract test uses more of it")]
 #[path = "../nova_contract/world.rs"]
 mod world;
@@ -36,15 +39,16 @@ mod world;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use api::Incident;
 use between::Seen;
 use controller::nova::client::Client;
 use masakari::Masakari;
-use raw::Raw;
 use stage::{SOURCE, Stage};
 use uuid::Uuid;
+use watch::{Times, watch};
 use world::World;
 
 const SERVERS: usize = 20;
@@ -53,37 +57,44 @@ const HOSTS: u8 = 4;
 const BMC_TAKES: &str = "4s";
 /// Of Masakari's time, for the first server and for the last.
 const GOAL: f64 = 1.0 / 20.0;
-const LONGEST: Duration = Duration::from_secs(900);
-/// Each look keeps nova-api busy for a good part of a second.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// Seconds from the loss of the host.
-#[derive(Clone, Copy, Debug)]
-struct Times {
-    first: f64,
-    last: f64,
-}
-
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let only = std::env::args().nth(1);
-    let only = only.as_deref();
-    let holdfast = if only != Some("masakari") { Some(holdfast().await) } else { None };
-    let masakari = if only != Some("holdfast") { Some(masakari().await) } else { None };
+    let plays = |name: &str| only.as_deref().is_none_or(|only| only == name);
+    let bare = if plays("bare") { Some(bare().await) } else { None };
+    let holdfast = if plays("holdfast") { Some(holdfast().await) } else { None };
+    let masakari = if plays("masakari") { Some(masakari().await) } else { None };
     println!(
-        "{SERVERS} servers, {} live hosts; seconds from the loss of theirs until ACTIVE elsewhere",
-        HOSTS - 1
+        "{SERVERS} servers, {} live hosts; seconds from the loss of theirs until ACTIVE elsewhere; Holdfast with profile \
+         fast and the matrix that it comes with; load {}",
+        HOSTS - 1,
+        load()
     );
-    println!("{:<10} {:>8} {:>8}", "", "first", "last");
-    for (name, times) in [("Masakari", masakari), ("Holdfast", holdfast)] {
+    println!("{:<12} {:>8} {:>8}", "", "first", "last");
+    for (name, times) in [
+        ("Masakari", masakari),
+        ("Holdfast", holdfast.map(|(times, _)| times)),
+        ("bare client", bare),
+    ] {
         if let Some(times) = times {
-            println!("{name:<10} {:>8.1} {:>8.1}", times.first, times.last);
+            println!("{name:<12} {:>8.1} {:>8.1}", times.first, times.last);
         }
     }
-    let (Some(masakari), Some(holdfast)) = (masakari, holdfast) else { return ExitCode::SUCCESS };
+    if let (Some(bare), Some((holdfast, off))) = (bare, holdfast) {
+        println!(
+            "since the node was proven off, Holdfast: {:.1} and {:.1}, {:.2} and {:.2} of the bare client's",
+            holdfast.first - off,
+            holdfast.last - off,
+            (holdfast.first - off) / bare.first,
+            (holdfast.last - off) / bare.last
+        );
+    }
+    let (Some(masakari), Some((holdfast, _))) = (masakari, holdfast) else {
+        return ExitCode::SUCCESS;
+    };
     let (first, last) = (holdfast.first / masakari.first, holdfast.last / masakari.last);
     println!(
-        "{:<10} {:>8} {:>8}",
+        "{:<12} {:>8} {:>8}",
         "ratio",
         format!("1/{:.1}", 1.0 / first),
         format!("1/{:.1}", 1.0 / last)
@@ -91,6 +102,22 @@ async fn main() -> ExitCode {
     let met = first <= GOAL && last <= GOAL;
     println!("goal 1/{:.0}: {}", 1.0 / GOAL, if met { "met" } else { "MISSED" });
     if met { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Force-down and orders in the moment of the loss, two on their way to each host: Nova's own time.
+async fn bare() -> Times {
+    let world = World::real().await;
+    let nova = Arc::new(Client::new(world.settings.clone()).unwrap());
+    nova.start().await.unwrap();
+    stage::tidy(&world, &nova, HOSTS).await;
+    let servers = world.raw.boot_many(SERVERS, SOURCE).await;
+    let service = stage::service(&nova, SOURCE).await.id;
+    world.kill(SOURCE);
+    let died = Instant::now();
+    let times = bare::evacuate(&world, &nova, service, &servers, died).await;
+    println!("  {}", times);
+    stage::tidy(&world, &nova, HOSTS).await;
+    times
 }
 
 /// Masakari is told in the moment in which the host dies.
@@ -104,36 +131,50 @@ async fn masakari() -> Times {
     world.kill(SOURCE);
     let died = Instant::now();
     masakari.host_failed(SOURCE).await;
-    let times = watch(&world.raw, &servers, died).await;
+    let times = watch(&world, &servers, died).await;
+    println!("  {times}");
     drop(masakari);
     stage::tidy(&world, &nova, HOSTS).await;
     times
 }
 
-/// Nobody tells Holdfast anything.
-async fn holdfast() -> Times {
+/// Nobody tells Holdfast anything. Its times, and when the node was proven off.
+async fn holdfast() -> (Times, f64) {
     let mut stage = Stage::with(&[], HOSTS, BMC_TAKES).await;
     let servers = stage.world.raw.boot_many(SERVERS, SOURCE).await;
-    stage.dies();
+    let before = stage.between.seen().len();
     let died_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
-    let times = watch(&stage.world.raw, &servers, stage.died).await;
-    tell(&stage.incident().unwrap(), died_ms);
-    println!("  asked of Nova meanwhile: {}", asked(&stage.between.seen()));
+    stage.hangs();
+    let times = watch(&stage.world, &servers, stage.died).await;
+    println!("  {times}");
+    let off = tell(&stage.incident().unwrap(), died_ms);
+    println!("  asked of Nova meanwhile: {}", asked(&stage.between.seen()[before..]));
     stage::tidy(&stage.world, &stage.nova, HOSTS).await;
-    times
+    (times, off)
 }
 
-/// Where the time went, by the incident.
-fn tell(incident: &Incident, died_ms: u128) {
+/// Where the time went, by the incident. Seconds until the node was proven off.
+fn tell(incident: &Incident, died_ms: u128) -> f64 {
+    let mut off = 0.0;
     for phase in &incident.phases {
         let after = (u128::from(phase.at_ms).saturating_sub(died_ms)) as f64 / 1000.0;
         println!("  {after:>6.1} s  {}", phase.state);
+        if phase.state == "fenced" {
+            off = after;
+        }
     }
     let mut took: Vec<f64> =
         incident.vms.iter().filter_map(|vm| Some(vm.took_ms? as f64 / 1000.0)).collect();
     took.sort_by(f64::total_cmp);
     let took: Vec<String> = took.iter().map(|took| format!("{took:.1}")).collect();
     println!("  each from its order to its end, s: {}", took.join(" "));
+    off
+}
+
+/// The machine's load averages.
+fn load() -> String {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split_whitespace().take(2).collect::<Vec<_>>().join(" ")
 }
 
 /// Requests by method and kind of path, most frequent first.
@@ -153,27 +194,4 @@ fn asked(seen: &[Seen]) -> String {
     let kinds: Vec<String> =
         kinds.iter().map(|(kind, times)| format!("{times} x {kind}")).collect();
     kinds.join(", ")
-}
-
-/// Looks until every server is ACTIVE elsewhere.
-async fn watch(raw: &Raw, servers: &[Uuid], died: Instant) -> Times {
-    let mut moved: Vec<(Uuid, f64)> = Vec::new();
-    loop {
-        for row in raw.rows().await {
-            let is_new = servers.contains(&row.id) && moved.iter().all(|(id, _)| *id != row.id);
-            if is_new && row.status == "ACTIVE" && row.host != SOURCE {
-                moved.push((row.id, died.elapsed().as_secs_f64()));
-            }
-        }
-        if moved.len() == servers.len() {
-            let (first, last) = (moved[0].1, moved[moved.len() - 1].1);
-            println!(
-                "  {} servers moved, the first after {first:.1} s, the last after {last:.1} s",
-                moved.len()
-            );
-            return Times { first, last };
-        }
-        assert!(died.elapsed() < LONGEST, "{} of {} moved", moved.len(), servers.len());
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use controller::nova::{Call, Written};
 use serde_json::json;
 
+use crate::between::Seen;
 use crate::report::Told;
 use crate::stage::{Is, LATER, SOURCE, Stage, Wanted, part};
 
@@ -52,4 +53,14 @@ pub(crate) async fn play(told: Told) {
     let ours = stage.moved_once("ours", "ACTIVE").await;
     let text = format!("recovered after {seconds:.1} s; {why}; the other: {ours}");
     told.saw("second evacuate refused by us", text);
+
+    stage.power("on");
+    stage.until("released", LATER).await;
+    stage.world.start(SOURCE);
+    let seconds = stage.until("returned", LATER).await;
+    let row = stage.service(SOURCE).await;
+    assert!(row.forced_down && row.enabled, "{row:?}");
+    assert_eq!(stage.between.sent(Seen::forces_up), 0, "it is the operator's to clear");
+    let text = format!("the node is back after {seconds:.0} s, and forced down as before");
+    told.saw("operator's force-down outlives a return", text);
 }

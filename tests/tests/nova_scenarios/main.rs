@@ -30,6 +30,7 @@ mod rights;
 #[allow(dead_code, reason = "the lab's own test uses more of it")]
 #[path = "../lab/run.rs"]
 mod run;
+#[allow(dead_code, reason = "the comparison with Masakari uses more of it")]
 mod stage;
 mod states;
 #[allow(dead_code, reason = "the contract test uses more of it")]
@@ -83,7 +84,11 @@ const ACTS: [Act; 7] = [
     },
     Act {
         name: "hand",
-        scenarios: &["operator's own force-down", "second evacuate refused by us"],
+        scenarios: &[
+            "operator's own force-down",
+            "second evacuate refused by us",
+            "operator's force-down outlives a return",
+        ],
         play: |told| Box::pin(hand::play(told)),
     },
     Act {

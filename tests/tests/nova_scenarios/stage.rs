@@ -89,6 +89,16 @@ impl Stage {
         self.died = Instant::now();
     }
 
+    /// The machine of [`SOURCE`] hangs: nothing runs on it any more, and its power stays on.
+    pub(crate) fn hangs(&mut self) {
+        self.world.kill(SOURCE);
+        let own = self.lab.dir.join("node-2");
+        for part in ["agent", "sentinel", "compute"] {
+            kill(part, &own);
+        }
+        self.died = Instant::now();
+    }
+
     /// Switches the machine by its BMC.
     pub(crate) fn power(&self, to: &str) {
         crate::bmc::power(&self.lab.dir, "node-2", to);
@@ -168,18 +178,7 @@ impl Stage {
 
     /// Kills a controller with SIGKILL.
     pub(crate) fn kill_controller(&self, id: u64) {
-        let config = self.controller_config(id);
-        let processes = std::fs::read_dir("/proc").unwrap().flatten();
-        let runs_it = |path: &Path| {
-            let line = std::fs::read(path.join("cmdline")).unwrap_or_default();
-            let line = String::from_utf8_lossy(&line).replace('\0', " ");
-            line.contains(" internal controller ") && line.contains(config.to_str().unwrap())
-        };
-        let found = processes.map(|entry| entry.path()).find(|path| runs_it(path));
-        let found = found.expect("that controller runs");
-        let pid = found.file_name().unwrap().to_str().unwrap();
-        let status = Command::new("kill").args(["-KILL", pid]).status().unwrap();
-        assert!(status.success());
+        kill("controller", &self.lab.dir.join(format!("controller-{id}")));
     }
 
     /// Starts it again; it ends with this stage.
@@ -233,6 +232,23 @@ impl Drop for Stage {
             let _ = child.wait();
         }
     }
+}
+
+/// Kills a program of a lab with SIGKILL, by what it is and the directory whose files it was started with.
+fn kill(part: &str, own: &Path) {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let runs_it = |path: &Path| {
+        let line = std::fs::read(path.join("cmdline")).unwrap_or_default();
+        let line = format!("{} ", String::from_utf8_lossy(&line).replace('\0', " "));
+        let own = own.to_str().unwrap();
+        let of_it = line.contains(&format!(" {own}/")) || line.contains(&format!(" {own} "));
+        line.contains(&format!(" internal {part} ")) && of_it
+    };
+    let found = processes.map(|entry| entry.path()).find(|path| runs_it(path));
+    let found = found.unwrap_or_else(|| panic!("{part} of {} runs", own.display()));
+    let pid = found.file_name().unwrap().to_str().unwrap();
+    let status = Command::new("kill").args(["-KILL", pid]).status().unwrap();
+    assert!(status.success());
 }
 
 /// Ends a compute; whether it ran.
@@ -335,7 +351,7 @@ async fn server(nova: &Client, id: Uuid) -> Option<ServerRecord> {
     server
 }
 
-async fn service(nova: &Client, host: &str) -> ServiceRecord {
+pub(crate) async fn service(nova: &Client, host: &str) -> ServiceRecord {
     let reply = nova.call(Call::Service { host: host.to_owned() }, CALL).await;
     let Reply::Service(Some(service)) = reply else { panic!("{reply:?}") };
     service

@@ -22,6 +22,11 @@ impl Archive {
         archive
     }
 
+    /// A directory; its parent comes first.
+    pub(crate) fn directory(&mut self, name: &str) {
+        self.add(name, DIRECTORY, &[]);
+    }
+
     /// A file that may be run.
     pub(crate) fn program(&mut self, name: &str, bytes: &[u8]) {
         self.add(name, PROGRAM, bytes);

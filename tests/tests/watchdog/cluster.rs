@@ -17,12 +17,12 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::ledger::Ledger;
-use super::wire::{LEASE, Wire};
+use super::wire::{BMC, GOSSIP, LEASE, Wire};
+use super::{bmc, nova};
 
 pub(crate) const CONTROLLERS: [u8; 3] = [1, 2, 3];
 /// Last byte of the first node's addresses.
 pub(crate) const FIRST_NODE: u8 = 11;
-const GOSSIP: u16 = 7946;
 const API: u16 = 8440;
 const PEER: u16 = 8441;
 const TOKEN: &str = "correct-horse-battery-staple";
@@ -30,12 +30,37 @@ const TOKEN: &str = "correct-horse-battery-staple";
 const MATRIX: &str = "networks = [\"management\"]\n[[row]]\nname = \"all\"\nsettle = \"10s\"\nactions = [\"notify\"]\n\
      reason = \"a test\"\n";
 
+/// What is configured, by the numbers of the nodes.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    nodes: u8,
+    /// Nodes with a BMC.
+    pub(crate) bmcs: Vec<u8>,
+    /// Nodes without a watchdog.
+    pub(crate) no_watchdog: Vec<u8>,
+    /// Where Keystone is; then a watchdog that no drill has tried is no evidence, as by default.
+    pub(crate) nova: Option<String>,
+}
+
+impl Plan {
+    /// So many nodes with a watchdog each, whose word counts untested; no BMC and no Nova.
+    pub(crate) fn plain(nodes: u8) -> Self {
+        Self { nodes, bmcs: Vec::new(), no_watchdog: Vec::new(), nova: None }
+    }
+
+    /// How many nodes.
+    pub(crate) fn nodes(&self) -> u8 {
+        self.nodes
+    }
+}
+
 /// The cluster.
 pub(crate) struct Cluster {
     pub(crate) dir: PathBuf,
     pub(crate) wire: Wire,
     program: PathBuf,
     times: LeaseTimes,
+    plan: Plan,
     running: BTreeMap<u8, Child>,
 }
 
@@ -80,7 +105,8 @@ fn public(host: u8) -> String {
 
 impl Cluster {
     /// Its files, and the wire. Nothing runs yet.
-    pub(crate) fn new(dir: &Path, program: &Path, nodes: u8, times: LeaseTimes) -> Self {
+    pub(crate) fn new(dir: &Path, program: &Path, plan: Plan, times: LeaseTimes) -> Self {
+        let nodes = plan.nodes;
         let public = |host| KeyPair::from_seed(seed(host)).public();
         let controllers = CONTROLLERS
             .map(|host| (Signer::Controller(ControllerId(u64::from(host))), public(host)));
@@ -93,9 +119,10 @@ impl Cluster {
             wire,
             program: program.to_owned(),
             times,
+            plan,
             running: BTreeMap::new(),
         };
-        cluster.write(nodes);
+        cluster.write();
         cluster
     }
 
@@ -141,6 +168,21 @@ impl Cluster {
         }
     }
 
+    /// `hactl WORDS`, started.
+    pub(crate) fn hactl(&self, program: &Path, words: &[&str]) -> Child {
+        let urls = CONTROLLERS.map(|id| format!("http://{}", self.wire.own(id, API)));
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL"]).arg(program).args(words);
+        command.env("HOLDFAST_CONTROLLERS", urls.join(","));
+        command.env("HOLDFAST_TOKEN_FILE", self.dir.join("token")).stdin(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("setpriv runs")
+    }
+
+    /// Takes the identity that a node's BMC gives now as the right one.
+    pub(crate) fn enroll(&self, number: u8) -> Result<Value, Value> {
+        self.order(&json!({ "do": "bmc_enroll", "node": name(number), "person": "test" }))
+    }
+
     /// Orders a fence by hand.
     pub(crate) fn fence(&self, number: u8) -> Result<Value, Value> {
         self.order(&json!({
@@ -175,17 +217,21 @@ impl Cluster {
     }
 
     /// The files of a node, as `(path below /, text)`.
-    pub(crate) fn node_files(&self, number: u8, nodes: u8) -> Vec<(&'static str, String)> {
-        let keys: String =
-            (1..=nodes).map(|other| format!("{} {}\n", id(other).0, public(host(other)))).collect();
+    pub(crate) fn node_files(&self, number: u8) -> Vec<(&'static str, String)> {
+        let keys: String = (1..=self.plan.nodes)
+            .map(|other| format!("{} {}\n", id(other).0, public(host(other))))
+            .collect();
         let told = self.wire.told(host(number), LEASE);
+        let gossip = self.wire.told(host(number), GOSSIP);
+        let watchdog = "[watchdog]\npath = \"/dev/watchdog0\"\nallow_e2 = true\n";
+        let watchdog = if self.plan.no_watchdog.contains(&number) { "" } else { watchdog };
         let mut config = format!(
             "cluster = \"{}\"\nname = \"{}\"\nid = \"{}\"\nrun_dir = \"/run/holdfast\"\n\
              state_dir = \"/var/lib/holdfast\"\ngossip_key_file = \"/etc/holdfast/gossip.key\"\n\
              key_file = \"/etc/holdfast/node.key\"\nkeys_file = \"/etc/holdfast/nodes.keys\"\n\
              [[network]]\nname = \"management\"\ngossip_listen = \"10.0.2.15:{GOSSIP}\"\n\
-             sentinel_listen = \"10.0.2.15:{LEASE}\"\nsentinel_advertise = \"{told}\"\n\
-             [watchdog]\npath = \"/dev/watchdog0\"\nallow_e2 = true\n[domains]\ndirectory = \"/run/domains\"\n",
+             gossip_advertise = \"{gossip}\"\nsentinel_listen = \"10.0.2.15:{LEASE}\"\nsentinel_advertise = \"{told}\"\n\
+             {watchdog}[domains]\ndirectory = \"/run/domains\"\n",
             cluster_id(),
             name(number),
             id(number).0,
@@ -196,7 +242,7 @@ impl Cluster {
                 "[[controller]]\nid = {controller}\nkey = \"{}\"\n\
                  gossip = {{ management = \"{}\" }}\nlease = {{ management = \"{}\" }}\n",
                 public(controller),
-                self.wire.own(controller, GOSSIP),
+                self.wire.told(controller, GOSSIP),
                 self.wire.told(controller, LEASE),
             );
         }
@@ -213,7 +259,7 @@ impl Cluster {
         self.dir.join(format!("controller-{id}.log"))
     }
 
-    fn write(&self, nodes: u8) {
+    fn write(&self) {
         let secret = |name: &str, text: &str| {
             let path = self.dir.join(name);
             let mut options = OpenOptions::new();
@@ -225,24 +271,32 @@ impl Cluster {
         secret("peer.key", &hex(shared(7)));
         secret("gossip.key", &gossip_key());
         secret("token", TOKEN);
+        secret("bmc.password", bmc::PASSWORD);
+        secret("nova.password", nova::PASSWORD);
         secret("matrix.toml", MATRIX);
-        let inventory: String = (1..=nodes).map(|number| self.enrolment(number)).collect();
+        let inventory: String =
+            (1..=self.plan.nodes).map(|number| self.enrolment(number)).collect();
         secret("inventory.toml", &inventory);
         let all: String = CONTROLLERS.map(|host| self.section(host)).concat();
         for host in CONTROLLERS {
             secret(&format!("{host}.key"), &hex(seed(host)));
             let text = format!(
-                "cluster = \"{}\"\nid = {host}\nlab = true\nstate_dir = \"state-{host}\"\nrequire_watchdog_test = false\n\
+                "cluster = \"{}\"\nid = {host}\nlab = true\nstate_dir = \"state-{host}\"\nrequire_watchdog_test = {}\n\
                  key_file = \"{host}.key\"\npeer_key_file = \"peer.key\"\ngossip_key_file = \"gossip.key\"\n\
                  inventory = \"inventory.toml\"\nmatrix = \"matrix.toml\"\n[[network]]\nname = \"management\"\n\
-                 gossip_listen = \"{}\"\nlease_listen = \"{}\"\nlease_advertise = \"{}\"\n{all}\
-                 [api]\nlisten = \"{}\"\ntoken_file = \"token\"\n{}[waits]\ngrace = \"3s\"\n",
+                 gossip_listen = \"{}\"\ngossip_advertise = \"{}\"\nlease_listen = \"{}\"\nlease_advertise = \"{}\"\n{all}\
+                 [api]\nlisten = \"{}\"\ntoken_file = \"token\"\n{}{}[waits]\ngrace = \"3s\"\n{}",
                 cluster_id(),
+                self.plan.nova.is_some(),
                 self.wire.own(host, GOSSIP),
+                self.wire.told(host, GOSSIP),
                 self.wire.own(host, LEASE),
                 self.wire.told(host, LEASE),
                 self.wire.own(host, API),
+                self.nova(),
                 self.lease(),
+                // A node that was drilled is to be back soon.
+                self.plan.nova.as_ref().map_or("", |_| "effect = \"5s\"\nunknown = \"20s\"\n"),
             );
             secret(&format!("{host}.toml"), &text);
         }
@@ -269,7 +323,7 @@ impl Cluster {
             public(host),
             self.wire.own(host, API),
             self.wire.own(host, PEER),
-            self.wire.own(host, GOSSIP),
+            self.wire.told(host, GOSSIP),
             self.wire.told(host, LEASE),
         )
     }
@@ -283,7 +337,26 @@ impl Cluster {
             id(number).0,
             public(host),
             self.wire.told(host, LEASE),
-            self.wire.own(host, GOSSIP),
+            self.wire.told(host, GOSSIP),
+        ) + &if self.plan.bmcs.contains(&number) { self.bmc(host) } else { String::new() }
+    }
+
+    fn bmc(&self, host: u8) -> String {
+        format!(
+            "[node.bmc]\naddress = \"{}\"\nuser = \"{}\"\npassword_file = \"{}\"\nsuite = \"3\"\n",
+            self.wire.own(host, BMC[0]),
+            bmc::USER,
+            self.dir.join("bmc.password").display(),
+        )
+    }
+
+    fn nova(&self) -> String {
+        let Some(url) = &self.plan.nova else { return String::new() };
+        format!(
+            "[nova]\nauth_url = \"{url}\"\nuser = \"{}\"\npassword_file = \"{}\"\nproject = \"admin\"\n\
+             region = \"RegionOne\"\n",
+            nova::USER,
+            self.dir.join("nova.password").display(),
         )
     }
 

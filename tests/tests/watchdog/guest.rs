@@ -1,16 +1,21 @@
 //! A guest: one QEMU process under software emulation, with an i6300ESB that resets it, and what it says of its end.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::SocketAddrV4;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::bmc;
 
 /// The kernel's words: nothing that costs time under emulation, a clock that QEMU keeps, and a crash that hangs.
-const APPEND: &str = "console=ttyS0 quiet nokaslr mitigations=off notsc clocksource=acpi_pm no_timer_check lpj=4000000 \
+pub(crate) const APPEND: &str = "console=ttyS0 quiet nokaslr mitigations=off notsc clocksource=acpi_pm no_timer_check lpj=4000000 \
      cryptomgr.notests=1 audit=0 ipv6.disable=1 random.trust_cpu=on panic=0";
+
+/// What a crash kernel gets to live in.
+const CRASH_MEMORY: &str = "256M";
 
 /// Who reset a guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,47 +33,130 @@ pub(crate) struct End {
     pub(crate) cause: Cause,
 }
 
+/// Who holds a guest's power.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Power {
+    /// The test: no BMC.
+    #[default]
+    Ours,
+    /// Its BMC, which starts and ends the QEMU process.
+    Bmc,
+    /// The test. Its BMC takes every order, does nothing, and reads whether the process is there.
+    StuckBmc,
+}
+
+/// What a guest is made of beside kernel, sentinel and network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Hardware {
+    pub(crate) power: Power,
+    /// A reset boots it again; without it QEMU ends.
+    pub(crate) reboots: bool,
+    /// The agent runs there too.
+    pub(crate) agent: bool,
+    /// It keeps memory for a crash kernel with our beacon, and has the files of one.
+    pub(crate) crash_kernel: bool,
+}
+
+/// Where it is plugged in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plug {
+    /// Datagrams to it go to the guest's sentinel.
+    pub(crate) lease: SocketAddrV4,
+    /// Datagrams to it go to the guest's agent.
+    pub(crate) gossip: SocketAddrV4,
+    /// Its BMC's, for IPMI over LAN.
+    pub(crate) bmc: SocketAddrV4,
+    /// Its BMC's, for the wire between BMC and machine.
+    pub(crate) system: SocketAddrV4,
+}
+
+/// When it was heard last and when it was gone, in ms since 1970: what controllers put on record is on that clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Life {
+    /// The last byte on its serial console.
+    pub(crate) heard: u64,
+    /// The QEMU process had ended.
+    pub(crate) gone: Option<u64>,
+}
+
 /// A running guest. Dropping it kills it.
 pub(crate) struct Guest {
-    process: Child,
+    processes: Vec<Child>,
     console: UnixStream,
     qmp: UnixStream,
     log: PathBuf,
+    pid: PathBuf,
     end: Arc<Mutex<Option<End>>>,
+    life: Arc<Mutex<Life>>,
 }
 
 impl Guest {
-    /// Starts one whose files are `DIR/NAME.*`. Datagrams to `address` go to its sentinel.
-    pub(crate) fn start(dir: &Path, name: &str, kernel: &Path, address: SocketAddrV4) -> Self {
+    /// Starts one whose files are `DIR/NAME.*`.
+    pub(crate) fn start(
+        dir: &Path,
+        name: &str,
+        kernel: &Path,
+        plug: Plug,
+        hardware: &Hardware,
+    ) -> Self {
         let file = |ending: &str| dir.join(format!("{name}.{ending}"));
         let (console, qmp, log) = (file("console"), file("qmp"), file("log"));
-        let port = address.port();
-        // Nothing of this test outlives it: also where it is killed, the kernel ends its guests.
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", "qemu-system-x86_64"]);
-        command.args(["-accel", "tcg,tb-size=32", "-machine", "pc", "-cpu", "qemu64,+rdrand"]);
-        command.args(["-m", "128", "-smp", "1", "-nodefaults", "-no-user-config"]);
-        command.args(["-display", "none", "-no-reboot", "-action", "watchdog=reset"]);
-        command.args(["-device", "i6300esb", "-device", "virtio-net-pci,netdev=net0,romfile="]);
-        command.arg("-netdev").arg(format!("user,id=net0,hostfwd=udp:{address}-10.0.2.15:{port}"));
-        let chardev = format!(
-            "socket,id=con,path={},server=on,wait=off,logfile={}",
-            console.display(),
-            log.display()
-        );
-        command.arg("-chardev").arg(chardev).args(["-serial", "chardev:con"]);
-        command.arg("-qmp").arg(format!("unix:{},server=on,wait=off", qmp.display()));
-        command.arg("-kernel").arg(kernel).arg("-initrd").arg(file("cpio"));
-        command.args(["-append", APPEND]).stdin(Stdio::null()).stdout(Stdio::null());
-        let errors = std::fs::File::create(file("err")).expect("a file");
-        let process = command.stderr(errors).spawn().expect("setpriv runs");
+        let words = words(dir, name, kernel, plug, hardware);
+        let mut processes = Vec::new();
+        if hardware.power == Power::Bmc {
+            // The simulator runs a line of a shell, and ends whom it has started.
+            let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
+            let script = format!(
+                "#!/bin/sh\nexec setpriv --pdeathsig KILL {} </dev/null >/dev/null 2>'{}'\n",
+                quoted.join(" "),
+                file("err").display()
+            );
+            let start = bmc::script(&file("start"), &script);
+            processes.push(bmc::start(dir, name, plug, &bmc::Does::Starts(&start)));
+        } else {
+            // Nothing of this test outlives it: also where it is killed, the kernel ends its guests.
+            let mut command = Command::new("setpriv");
+            command.args(["--pdeathsig", "KILL"]).args(words);
+            command.stdin(Stdio::null()).stdout(Stdio::null());
+            let errors = std::fs::File::create(file("err")).expect("a file");
+            processes.push(command.stderr(errors).spawn().expect("setpriv runs"));
+        }
+        if hardware.power == Power::StuckBmc {
+            processes.push(bmc::start(dir, name, plug, &bmc::Does::Nothing(&file("pid"))));
+        }
         let console = connected(&console, &file("err"));
         let qmp = connected(&qmp, &file("err"));
-        let end = Arc::new(Mutex::new(None));
-        let guest = Self { process, console, qmp, log, end };
+        let (end, life) = (Arc::default(), Arc::default());
+        let guest = Self { processes, console, qmp, log, pid: file("pid"), end, life };
         guest.listen();
         guest.order("{\"execute\":\"qmp_capabilities\"}");
         guest
+    }
+
+    /// When it was heard, and whether its process is gone.
+    pub(crate) fn life(&self) -> Life {
+        *self.life.lock().expect("no panic")
+    }
+
+    /// SIGSTOP to its process: the machine hangs, and so does all in it.
+    pub(crate) fn hang(&self) {
+        self.signal("-STOP");
+    }
+
+    /// SIGKILL to its process: it has no power any more.
+    pub(crate) fn pull_the_plug(&self) {
+        self.signal("-KILL");
+    }
+
+    fn signal(&self, signal: &str) {
+        let pid = std::fs::read_to_string(&self.pid).expect("QEMU has written it");
+        let done = Command::new("kill").args([signal, pid.trim()]).status().expect("kill runs");
+        assert!(done.success(), "{signal} to {pid}");
+    }
+
+    /// From now on it speaks five times a second.
+    pub(crate) fn tick(&self) {
+        self.say("(while echo tick; do usleep 200000; done) &");
     }
 
     /// A line for the shell in the guest.
@@ -84,6 +172,11 @@ impl Guest {
     /// How it ended, if it has.
     pub(crate) fn end(&self) -> Option<End> {
         *self.end.lock().expect("no panic")
+    }
+
+    /// It has booted again: its next end counts.
+    pub(crate) fn forget_end(&self) {
+        *self.end.lock().expect("no panic") = None;
     }
 
     /// What it has said on its console.
@@ -112,9 +205,15 @@ impl Guest {
     /// Both sockets are read for as long as QEMU lives: a console that nobody reads stops the guest.
     fn listen(&self) {
         let mut console = self.console.try_clone().expect("a socket");
-        std::thread::spawn(move || std::io::copy(&mut console, &mut std::io::sink()));
+        let life = Arc::clone(&self.life);
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while console.read(&mut buffer).is_ok_and(|length| length > 0) {
+                life.lock().expect("no panic").heard = wall();
+            }
+        });
         let qmp = self.qmp.try_clone().expect("a socket");
-        let end = Arc::clone(&self.end);
+        let (end, life) = (Arc::clone(&self.end), Arc::clone(&self.life));
         std::thread::spawn(move || {
             for line in BufReader::new(qmp).lines().map_while(Result::ok) {
                 let at = Instant::now();
@@ -128,16 +227,57 @@ impl Guest {
                 // A watchdog's end is followed by the reset that it makes: the first word counts.
                 end.lock().expect("no panic").get_or_insert(End { at, cause });
             }
+            // Only its end closes it.
+            life.lock().expect("no panic").gone = Some(wall());
         });
     }
 }
 
 impl Drop for Guest {
     fn drop(&mut self) {
-        // It may have ended by itself, which is as good.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        for process in &mut self.processes {
+            // It may have ended by itself, which is as good. What a BMC has started ends with it.
+            let _ = process.kill();
+            let _ = process.wait();
+        }
     }
+}
+
+/// Milliseconds since 1970.
+pub(crate) fn wall() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// QEMU's command line.
+fn words(dir: &Path, name: &str, kernel: &Path, plug: Plug, hardware: &Hardware) -> Vec<String> {
+    let file = |ending: &str| dir.join(format!("{name}.{ending}")).display().to_string();
+    let (megabytes, append) = if hardware.crash_kernel {
+        ("640", format!("{APPEND} crashkernel={CRASH_MEMORY}"))
+    } else {
+        ("128", APPEND.to_owned())
+    };
+    let mut words: Vec<String> = Vec::new();
+    let mut add = |text: &str| words.extend(text.split(' ').map(str::to_owned));
+    add("qemu-system-x86_64 -accel tcg,tb-size=32 -machine pc -cpu qemu64,+rdrand -smp 1");
+    add(&format!("-m {megabytes} -nodefaults -no-user-config -display none"));
+    add("-action watchdog=reset -device i6300esb -device virtio-net-pci,netdev=net0,romfile=");
+    if !hardware.reboots {
+        add("-no-reboot");
+    }
+    let forward = |to: SocketAddrV4| format!("hostfwd=udp:{to}-10.0.2.15:{}", to.port());
+    add(&format!("-netdev user,id=net0,{},{}", forward(plug.lease), forward(plug.gossip)));
+    let (console, log, qmp) = (file("console"), file("log"), file("qmp"));
+    add(&format!("-chardev socket,id=con,path={console},server=on,wait=off,logfile={log}"));
+    add(&format!("-serial chardev:con -qmp unix:{qmp},server=on,wait=off"));
+    if hardware.power == Power::Bmc {
+        let (ip, port) = (plug.system.ip(), plug.system.port());
+        add(&format!("-chardev socket,id=ipmi0,host={ip},port={port},reconnect=1"));
+        add("-device ipmi-bmc-extern,id=bmc0,chardev=ipmi0 -device isa-ipmi-kcs,bmc=bmc0");
+    }
+    add(&format!("-pidfile {} -initrd {} -kernel", file("pid"), file("cpio")));
+    words.extend([kernel.display().to_string(), "-append".to_owned(), append]);
+    words
 }
 
 fn connected(path: &Path, errors: &Path) -> UnixStream {

@@ -25,6 +25,7 @@ struct Standing {
     acked: BTreeMap<ControllerId, Instant>,
     vouched: BTreeMap<NodeId, Instant>,
     heard: Option<Instant>,
+    crashed: Option<Instant>,
 }
 
 /// The last that kept a node alive.
@@ -50,7 +51,7 @@ impl Ledger {
         let opened = sign::open(self.cluster, &|signer| keys.get(&signer).copied(), bytes);
         let Some((signer, message)) = opened else { return };
         match (signer, message) {
-            (Signer::Node(_), Message::Renew { node, seq, .. }) => {
+            (Signer::Node(node), Message::Renew { seq, .. }) => {
                 let standing = self.nodes.entry(node).or_default();
                 standing.heard = Some(at);
                 remember(&mut standing.renewals, seq, at);
@@ -68,6 +69,9 @@ impl Ledger {
                 let standing = self.nodes.entry(node).or_default();
                 newest(&mut standing.vouched, voter, standing.asks.get(&seq));
             }
+            (Signer::Node(_), Message::Crashed { node, .. }) => {
+                self.nodes.entry(node).or_default().crashed.get_or_insert(at);
+            }
             (
                 Signer::Node(_) | Signer::Controller(_),
                 Message::Renew { .. }
@@ -84,6 +88,11 @@ impl Ledger {
     /// When the node itself was last heard to renew or to ask.
     pub(crate) fn heard(&self, node: NodeId) -> Option<Instant> {
         self.nodes.get(&node)?.heard
+    }
+
+    /// When the first beacon of its crash kernel passed.
+    pub(crate) fn crashed(&self, node: NodeId) -> Option<Instant> {
+        self.nodes.get(&node)?.crashed
     }
 
     /// The last that kept this node alive, of three controllers and so many other voters.
@@ -148,7 +157,6 @@ mod tests {
         let times = Profile::Fast.times();
         for seq in 1..=3 {
             let renew = Message::Renew {
-                node,
                 boot,
                 seq,
                 n: 0,

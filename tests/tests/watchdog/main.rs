@@ -9,29 +9,32 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 mod archive;
+mod bmc;
 mod cluster;
 mod guest;
 mod ledger;
+mod nova;
 mod parts;
+mod proofs;
+mod stage;
 mod story;
 mod table;
 mod wire;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use cluster::Plan;
 use fencing::lease::{LeaseTimes, Profile};
+use guest::Hardware;
 use parts::Parts;
+use proofs::Proofs;
+use stage::Stage;
 use story::Story;
+use table::Table;
 
 #[test]
 fn a_node_for_which_nobody_stands_is_reset_in_time_and_no_other() {
-    let parts = match Parts::find() {
-        Ok(parts) => parts,
-        Err(why) => {
-            println!("SKIPPED watchdog in guests: {why}");
-            return;
-        }
-    };
+    let Some(parts) = parts() else { return };
     let mut story = Story::begin(&parts, times());
     story.all_are_armed();
     story.fenced_by_its_lease_alone();
@@ -40,7 +43,39 @@ fn a_node_for_which_nobody_stands_is_reset_in_time_and_no_other() {
     story.all_controllers_gone();
     story.controllers_are_back();
     story.killed_in_many_ways();
-    let table = story.end();
+    hold(&story.end());
+}
+
+#[test]
+fn what_proves_a_node_off_comes_after_its_end() {
+    let Some(parts) = parts() else { return };
+    let mut proofs = Proofs::begin(&parts, times());
+    proofs.all_are_ready();
+    proofs.drilled(&parts);
+    proofs.switched_off();
+    proofs.switched_off_while_it_hangs();
+    proofs.crashed();
+    proofs.fenced_by_its_lease();
+    proofs.ok_but_on();
+    hold(&proofs.end());
+}
+
+/// One guest, one kill: what `cargo xtask test` has time for.
+#[test]
+fn small_a_guest_whose_sentinel_is_killed_is_reset_in_time() {
+    let Some(parts) = parts() else { return };
+    let mut stage = Stage::begin(&parts, times(), Plan::plain(1), "small", |_| Hardware::default());
+    stage.armed(1);
+    stage.guest(1).say("kill -KILL $(pidof ha-sentinel)");
+    stage.reset(1, "sentinel killed (SIGKILL)", Instant::now());
+    hold(&stage.end());
+}
+
+fn parts() -> Option<Parts> {
+    Parts::find().inspect_err(|why| println!("SKIPPED watchdog in guests: {why}")).ok()
+}
+
+fn hold(table: &Table) {
     println!("{table}");
     assert!(table.missed().is_empty(), "missed: {}", table.missed().join(", "));
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::archive::Archive;
+use super::guest::{APPEND, Hardware};
 
 /// Modules that `init.sh` loads.
 const MODULES: [&str; 10] = [
@@ -20,6 +21,8 @@ const MODULES: [&str; 10] = [
     "virtio_net",
 ];
 const INIT: &str = include_str!("../../support/watchdog/init.sh");
+const CRASH_INIT: &str = include_str!("../../support/watchdog/crash-init.sh");
+const LOADER: &str = "support/watchdog/kexec.c";
 
 /// What the guests and the controllers are made of.
 pub(crate) struct Parts {
@@ -29,6 +32,11 @@ pub(crate) struct Parts {
     pub(crate) controller: PathBuf,
     /// `ha-sentinel`.
     pub(crate) sentinel: PathBuf,
+    /// `hactl`.
+    pub(crate) hactl: PathBuf,
+    agent: PathBuf,
+    beacon: PathBuf,
+    compressed: PathBuf,
     modules: PathBuf,
     busybox: PathBuf,
     chrt: PathBuf,
@@ -42,13 +50,16 @@ impl Parts {
             env::var_os("XDG_CACHE_HOME").filter(|v| !v.is_empty()).map_or(home, PathBuf::from);
         let guest = base.join("holdfast").join("guest-kernel");
         let (kernel, modules) = (guest.join("vmlinux"), guest.join("modules"));
-        if !kernel.is_file() {
+        let compressed = guest.join("vmlinuz");
+        if !(kernel.is_file() && compressed.is_file()) {
             return Err(format!(
                 "no guest kernel in {}: cargo xtask test-watchdog",
                 guest.display()
             ));
         }
         on_path("qemu-system-x86_64")?;
+        on_path("ipmi_sim")?;
+        on_path("cc")?;
         Ok(Self {
             kernel,
             modules,
@@ -56,32 +67,62 @@ impl Parts {
             chrt: on_path("chrt")?,
             controller: built("HOLDFAST_CONTROLLER", "ha-controller"),
             sentinel: built("HOLDFAST_SENTINEL", "ha-sentinel"),
+            hactl: built("HOLDFAST_HACTL", "hactl"),
+            agent: built("HOLDFAST_AGENT", "ha-node-agent"),
+            beacon: built("HOLDFAST_BEACON", "ha-beacon"),
+            compressed,
         })
     }
 
     /// What all guests have in common.
     pub(crate) fn archive(&self, dir: &Path) -> Archive {
-        let mut archive = Archive::new(&[
-            "bin",
-            "dev",
-            "lib",
-            "lib64",
-            "modules",
-            "etc",
-            "etc/holdfast",
-            "usr",
-            "usr/bin",
-        ]);
-        archive.program("init", INIT.as_bytes());
-        let busybox = std::fs::read(&self.busybox).expect("busybox");
-        archive.program("bin/busybox", &busybox);
-        for module in MODULES {
+        let mut archive = self.system(INIT, &MODULES);
+        archive.program_with_libraries("bin/chrt", &self.chrt, &dir.join("chrt"));
+        archive.program_with_libraries("bin/ha-sentinel", &self.sentinel, &dir.join("ha-sentinel"));
+        archive
+    }
+
+    /// What this guest has beside that; its crash kernel gets `files` too.
+    pub(crate) fn extras(
+        &self,
+        hardware: &Hardware,
+        archive: &mut Archive,
+        dir: &Path,
+        files: &[(&str, String)],
+    ) {
+        if hardware.agent {
+            let stripped = dir.join("ha-node-agent");
+            archive.program_with_libraries("bin/ha-node-agent", &self.agent, &stripped);
+        }
+        if hardware.crash_kernel {
+            let mut inner = self.system(CRASH_INIT, &MODULES[2..]);
+            inner.program_with_libraries("bin/ha-beacon", &self.beacon, &dir.join("ha-beacon"));
+            files.iter().for_each(|(path, text)| inner.private(path, text));
+            archive.directory("crash");
+            archive.program("crash/initrd", &inner.finish());
+            archive.program("crash/vmlinuz", &std::fs::read(&self.compressed).expect("a kernel"));
+            // One processor, and devices that nobody has shut down.
+            archive.private("crash/append", &format!("{APPEND} nr_cpus=1 reset_devices"));
+            let loader = dir.join("load-crash-kernel");
+            let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(LOADER);
+            let mut compile = Command::new("cc");
+            compile.args(["-static", "-O1", "-o"]).arg(&loader).arg(source);
+            assert!(compile.status().expect("cc runs").success(), "{LOADER} does not build");
+            archive.program("bin/load-crash-kernel", &std::fs::read(loader).expect("a program"));
+        }
+    }
+
+    fn system(&self, init: &str, modules: &[&str]) -> Archive {
+        let directories =
+            ["bin", "dev", "lib", "lib64", "modules", "etc", "etc/holdfast", "usr", "usr/bin"];
+        let mut archive = Archive::new(&directories);
+        archive.program("init", init.as_bytes());
+        archive.program("bin/busybox", &std::fs::read(&self.busybox).expect("busybox"));
+        for module in modules {
             let file = self.modules.join(format!("{module}.ko"));
             archive
                 .program(&format!("modules/{module}.ko"), &std::fs::read(file).expect("a module"));
         }
-        archive.program_with_libraries("bin/chrt", &self.chrt, &dir.join("chrt"));
-        archive.program_with_libraries("bin/ha-sentinel", &self.sentinel, &dir.join("ha-sentinel"));
         archive
     }
 }

@@ -8,10 +8,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use super::guest::Plug;
 use super::ledger::Ledger;
 
 /// Renewals, asks and pings.
 pub(crate) const LEASE: u16 = 7947;
+/// What agents and controllers say of each other.
+pub(crate) const GOSSIP: u16 = 7946;
+/// Of a BMC: IPMI over LAN, and the wire to its machine.
+pub(crate) const BMC: [u16; 2] = [9623, 9102];
+/// A guest sends what nobody has asked for, such as a beacon or a ping of its own, from no address that the others know, but
+/// from a port of the machine's own: last byte of the address by which the others know all of these.
+const STRANGER: u8 = 251;
+/// QEMU holds that port on all addresses, so the others know another one, lower by this. Ports that a kernel gives away are
+/// higher.
+const LOWER: u16 = 31_744;
 /// Third byte of all addresses: one that no lab has.
 const NETWORK: u8 = 90;
 
@@ -44,6 +55,7 @@ impl Wire {
         }));
         hosts.iter().for_each(|host| {
             wire.socket(*host, LEASE);
+            wire.socket(*host, GOSSIP);
         });
         wire
     }
@@ -56,6 +68,16 @@ impl Wire {
     /// Where the others reach it.
     pub(crate) fn told(&self, host: u8, port: u16) -> SocketAddrV4 {
         SocketAddrV4::new(Ipv4Addr::new(127, self.0.octet + 1, NETWORK, host), port)
+    }
+
+    /// Where a node's guest and its BMC are plugged in.
+    pub(crate) fn plug(&self, host: u8) -> Plug {
+        Plug {
+            lease: self.own(host, LEASE),
+            gossip: self.own(host, GOSSIP),
+            bmc: self.own(host, BMC[0]),
+            system: self.own(host, BMC[1]),
+        }
     }
 
     /// What was said.
@@ -85,20 +107,26 @@ impl Wire {
 
     /// What comes in here goes to the host, from the address that its sender is known by.
     fn carry(&self, socket: &UdpSocket, host: u8, port: u16) {
+        let own = self.own(host, port);
+        let theirs = SocketAddrV4::new(Ipv4Addr::LOCALHOST, port.saturating_add(LOWER));
+        let to = if host == STRANGER { theirs } else { own };
         let mut buffer = [0; 2048];
         while !self.0.ended.load(Ordering::Relaxed) {
             let Ok((length, SocketAddr::V4(from))) = socket.recv_from(&mut buffer) else {
                 continue;
             };
             let [_, octet, _, sender] = from.ip().octets();
-            if octet != self.0.octet {
+            let known = octet == self.0.octet;
+            if !known && *from.ip() != Ipv4Addr::LOCALHOST {
                 continue;
             }
             let bytes = &buffer[..length];
             self.ledger().saw(Instant::now(), bytes);
-            if let Some(back) = self.socket(sender, from.port()) {
+            let stranger = (STRANGER, from.port().saturating_sub(LOWER));
+            let (sender, known_port) = if known { (sender, from.port()) } else { stranger };
+            if let Some(back) = self.socket(sender, known_port) {
                 // Nobody may be there, as on any network.
-                let _ = back.send_to(bytes, self.own(host, port));
+                let _ = back.send_to(bytes, to);
             }
         }
     }

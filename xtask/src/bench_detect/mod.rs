@@ -5,6 +5,7 @@
 //! write (the controllers' journals, the agents' logs), looked at every 10 ms. What idling costs is read from /proc, and
 //! from a packet socket on loopback; nothing is asked of the programs.
 
+mod event;
 mod ours;
 mod processes;
 mod report;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
+use self::event::Spread;
 use self::ours::{Ours, OursIdle};
 use self::processes::Cost;
 use self::serf::Serf;
@@ -77,6 +79,8 @@ struct Kill {
 /// One side of one size.
 struct Side<I> {
     idle: I,
+    /// How an event spread; nothing where packets may not be counted.
+    event: Option<Spread>,
     kills: Vec<Kill>,
 }
 
@@ -139,13 +143,15 @@ fn size(args: &Args, members: u32, programs: &Programs) -> Result<Vec<String>> {
         println!("  serf: {members} agents, at rest for {} s", args.idle);
         std::thread::sleep(SETTLE);
         let idle = serf.idle(span)?;
+        let event = serf.event(idle.sent.map_or(0.0, |sent| sent.packets))?;
+        println!("    event: {event}");
         let kills = killed(members, kills, &mut dice, |place| serf.kill(place))?;
-        Some(Side { idle, kills })
+        Some(Side { idle, event: Some(event), kills })
     } else {
         None
     };
     let idle = balanced.idle.context("idling was measured")?;
-    let balanced = Side { idle, kills: balanced.kills };
+    let balanced = Side { idle, event: balanced.event, kills: balanced.kills };
     println!("    load {}", load());
     Ok(report::print(members, &balanced, &fast.kills, peer.as_ref()))
 }
@@ -167,10 +173,19 @@ fn holdfast(
     let idle = idle.map(|span| ours.idle(span)).transpose()?;
     let wrong = ours.wrongly_judged();
     ensure!(wrong.is_empty(), "nothing was killed, and judged down: {}", wrong.join(", "));
-    let kills = killed(members, kills, dice, |place| ours.kill(place))?;
+    // Before the kills: whoever is dead by then would be fenced too. It costs a node, whose fence stays open for want of a
+    // BMC, so only one run does it.
+    let event = if idle.is_some() { ours.event()? } else { None };
+    if let Some(event) = &event {
+        println!("    event: {event}");
+        std::thread::sleep(SETTLE_SHORT);
+    }
+    ours.wrongly_judged();
+    let left = if idle.is_some() { members - 1 } else { members };
+    let kills = killed(left, kills, dice, |place| ours.kill(place))?;
     let wrong = ours.wrongly_judged();
     ensure!(wrong.is_empty(), "alive, and judged down: {}", wrong.join(", "));
-    Ok(Side { idle, kills })
+    Ok(Side { idle, event, kills })
 }
 
 fn killed(

@@ -10,13 +10,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
+use super::event::Spread;
 use super::processes::{self, Cost, Process};
 use super::tail::Tails;
-use super::tap::{Sent, Tap};
+use super::tap::{GOSSIP, Sent, Tap};
 use super::{Idle, Kill, LOOK, Programs};
 
-/// Gossip's port; the sentinels' and the sweep's is the next.
-const GOSSIP: u16 = 7946;
+/// For so long an event is followed.
+const EVENT: Duration = Duration::from_secs(3);
 /// From the start of one node to that of the next: a cloud is not switched on within a second either.
 const STEP: Duration = Duration::from_millis(100);
 /// Longest wait for the cluster to be well.
@@ -202,6 +203,30 @@ impl Ours {
             std::thread::sleep(LOOK);
         }
         bail!("{name} is dead since {} s, and the leader has found: {kill:?}", UNNOTICED.as_secs())
+    }
+
+    /// Has the last node fenced by hand, and tells how the event spread. Its sentinel obeys and ends; its agent is ended
+    /// then.
+    pub(super) fn event(&mut self) -> Result<Option<Spread>> {
+        let node = self.nodes.last_mut().context("no node")?;
+        let name = node.name.clone();
+        let (mut sentinel, mut agent) = node.running.take().context("it is dead already")?;
+        let octet = self.told["octet"].as_u64().context("no octet")?;
+        self.hactl(&["noop", "off"])?;
+        let tap = Tap::start();
+        let why = ["--reason", "how an event spreads", "--person", "bench-detect"];
+        let ordered = self.hactl(&[&["fence", &name, "--yes"], &why[..]].concat());
+        std::thread::sleep(EVENT);
+        let seen = tap.map(Tap::stop_with_gossip);
+        ordered?;
+        self.hactl(&["noop", "on"])?;
+        sentinel.kill()?;
+        agent.kill()?;
+        let Ok((_, mut gossip)) = seen else { return Ok(None) };
+        gossip.retain(|datagram| u64::from(datagram.from.octets()[1]) == octet);
+        // The agent of the fenced node lived, and is one of them.
+        let (members, controllers) = (self.running().count() + 1, self.controllers.len());
+        Ok(Spread::seen(&gossip, members, u8::try_from(controllers)?))
     }
 
     /// Nodes that were observed as not up without having been killed, so far; to be asked between kills.

@@ -1,5 +1,6 @@
 //! Both sides, the ratio, and the goals.
 
+use super::event::Spread;
 use super::ours::OursIdle;
 use super::processes::Cost;
 use super::tap::Sent;
@@ -53,8 +54,28 @@ pub(super) fn print(
     if peer.is_none() {
         println!("SKIPPED serf: {} is not there; nothing is compared", serf::PROGRAM);
     }
+    events(balanced.event.as_ref(), peer.and_then(|peer| peer.event.as_ref()), &mut goals);
     costs(&balanced.idle, peer, &mut goals);
     goals.missed
+}
+
+fn events(ours: Option<&Spread>, theirs: Option<&Spread>, goals: &mut Goals) {
+    let Some(ours) = ours else {
+        return println!("SKIPPED events: packets are counted by root alone");
+    };
+    println!("\nevent, ours:  {ours}");
+    goals.cost(
+        "members that an event missed",
+        (ours.members - ours.reached.min(ours.members)) as f64,
+        0.0,
+    );
+    if let Some(theirs) = theirs {
+        println!("event, serf:  {theirs}");
+        let ratio = |ours: f64, theirs: f64| ours / theirs.max(f64::MIN_POSITIVE);
+        let most = |spread: &Spread| spread.most.unwrap_or(f64::NAN);
+        goals.ratio("event at 99 %: time / serf's", ratio(most(ours), most(theirs)), Some(1.0));
+        goals.ratio("event: packets / serf's", ratio(ours.packets, theirs.packets), Some(0.5));
+    }
 }
 
 fn costs(ours: &OursIdle, peer: Option<&Side<Idle>>, goals: &mut Goals) {

@@ -1,6 +1,6 @@
 //! The peer: agents of Debian's `serf` at its defaults for a local network, one for each address.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 
+use super::event::Spread;
 use super::processes::{self, Process};
 use super::tail::Tails;
+use super::tap::GOSSIP;
 use super::tap::{Sent, Tap};
 use super::{Idle, Kill, LOOK};
 
@@ -17,12 +19,13 @@ use super::{Idle, Kill, LOOK};
 pub(super) const PROGRAM: &str = "/usr/bin/serf";
 /// Second and third byte of the agents' addresses.
 const BLOCK: (u8, u8) = (29, 0);
-const GOSSIP: u16 = 7946;
 const RPC: u16 = 7373;
 /// Longest wait for all to know all.
 const READY: Duration = Duration::from_secs(120);
 /// A death that nobody notices in this time is a failed measurement.
 const UNNOTICED: Duration = Duration::from_secs(60);
+/// For so long an event is followed.
+const EVENT: Duration = Duration::from_secs(5);
 /// From the first agent that says it, how long the others are waited for.
 const SPREAD: Duration = Duration::from_secs(10);
 
@@ -90,6 +93,38 @@ impl Serf {
             all.over(wall * agents().count() as f64)
         });
         Ok(Idle { cost: processes::cost(agents(), after - before, wall)?, sent })
+    }
+
+    /// Sends a user event by the first agent, and tells how it spread. `idle`: packets that an agent sends in a second at
+    /// rest, which are not the event's.
+    pub(super) fn event(&mut self, idle: f64) -> Result<Spread> {
+        const NAME: &str = "holdfast-bench";
+        self.logs.read();
+        let tap = Tap::start();
+        let began = Instant::now();
+        let rpc = format!("-rpc-addr={}:{RPC}", address(1)?);
+        let sent = Command::new(PROGRAM).args(["event", &rpc, NAME]).output()?;
+        ensure!(sent.status.success(), "serf sends no event");
+        let mut knows = BTreeMap::<usize, f64>::new();
+        while began.elapsed() < EVENT {
+            for (place, line) in self.logs.read() {
+                if line.contains(NAME) {
+                    knows.entry(place).or_insert_with(|| began.elapsed().as_secs_f64());
+                }
+            }
+            std::thread::sleep(LOOK);
+        }
+        let span = began.elapsed().as_secs_f64();
+        let members = self.agents.iter().flatten().count();
+        let mut packets = 0.0;
+        if let Ok(tap) = tap {
+            let ours = |from: &Ipv4Addr| from.octets()[1..3] == [BLOCK.0, BLOCK.1];
+            let gossip = tap.stop_with_gossip().1;
+            packets = gossip.iter().filter(|datagram| ours(&datagram.from)).count() as f64;
+        }
+        let first = knows.values().copied().fold(f64::INFINITY, f64::min);
+        let times = knows.values().map(|at| at - first).collect();
+        Ok(Spread::of(members, times, (packets - idle * span * members as f64).max(0.0)))
     }
 
     /// Kills the agent at this place with SIGKILL, and waits until the others say that it failed.

@@ -7,12 +7,15 @@ use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, setsockopt, socket, sockopt,
 };
 use nix::sys::time::{TimeVal, TimeValLike as _};
 
+/// Port of gossip, ours and Serf's.
+pub(super) const GOSSIP: u16 = 7946;
 /// Room for packets while the thread does not run, in bytes.
 const ROOM: usize = 64 << 20;
 /// How long it waits for a packet before it looks whether it is to end, in milliseconds.
@@ -43,13 +46,27 @@ impl Sent {
     }
 }
 
+/// A UDP datagram.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Datagram {
+    /// Seconds since the count began.
+    pub(super) at: f64,
+    /// Who sent it.
+    pub(super) from: Ipv4Addr,
+    /// Bytes of its payload.
+    pub(super) payload: u16,
+}
+
+/// What was counted, by sender and port; and each datagram on the gossip port.
+type Counted = (BTreeMap<Flow, Sent>, Vec<Datagram>);
+
 /// Who sent, and the lower of the two ports, which is the service's.
 pub(super) type Flow = (Ipv4Addr, u16);
 
 /// A count that goes on.
 pub(super) struct Tap {
     stop: Arc<AtomicBool>,
-    thread: JoinHandle<BTreeMap<Flow, Sent>>,
+    thread: JoinHandle<Counted>,
 }
 
 impl Tap {
@@ -74,12 +91,19 @@ impl Tap {
 
     /// Ends the count.
     pub(super) fn stop(self) -> BTreeMap<Flow, Sent> {
+        self.stop_with_gossip().0
+    }
+
+    /// Ends the count, and tells each datagram of gossip too.
+    pub(super) fn stop_with_gossip(self) -> Counted {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.join().unwrap_or_default()
     }
 }
 
-fn count(tap: &OwnedFd, stop: &AtomicBool) -> BTreeMap<Flow, Sent> {
+fn count(tap: &OwnedFd, stop: &AtomicBool) -> Counted {
+    let began = Instant::now();
+    let mut gossip = Vec::new();
     let mut flows = BTreeMap::<Flow, Sent>::new();
     let mut header = [0; 128];
     while !stop.load(Ordering::Relaxed) {
@@ -87,9 +111,13 @@ fn count(tap: &OwnedFd, stop: &AtomicBool) -> BTreeMap<Flow, Sent> {
         let Ok(length) = recv(tap.as_raw_fd(), &mut header, MsgFlags::empty()) else { continue };
         if let Some((flow, sent)) = header.get(..length).and_then(parse) {
             flows.entry(flow).or_default().add(&sent);
+            if flow.1 == GOSSIP {
+                let at = began.elapsed().as_secs_f64();
+                gossip.push(Datagram { at, from: flow.0, payload: sent.payload as u16 });
+            }
         }
     }
-    flows
+    (flows, gossip)
 }
 
 /// Reads the headers of one packet; `None` for what is neither UDP nor TCP over IPv4.

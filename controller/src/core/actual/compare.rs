@@ -53,6 +53,12 @@ pub(super) struct Finding {
     pub(super) silent_since: Option<Duration>,
     /// When nova-compute was found ready to reboot it.
     pub(super) compute_up: Option<Duration>,
+    /// The node that Nova has a stray copy's server on, ACTIVE and at rest.
+    pub(super) owner: Option<NodeId>,
+    /// Since when records of moves were read, and how many kinds.
+    pub(super) moves_read: Option<(Duration, usize)>,
+    /// When an order to end it was committed.
+    pub(super) ordered: Option<Duration>,
 }
 
 impl Finding {
@@ -65,6 +71,9 @@ impl Finding {
             census_since: None,
             silent_since: None,
             compute_up: None,
+            owner: None,
+            moves_read: None,
+            ordered: None,
         }
     }
 
@@ -128,6 +137,8 @@ impl Controller {
                 }
             } else if key.problem == Problem::Missing {
                 self.follow_missing(key, &finding, out);
+            } else {
+                self.follow_stray(key, &finding, out);
             }
         }
     }
@@ -168,10 +179,15 @@ impl Controller {
             return;
         }
         let text = self.sentence(key, server.as_ref());
+        let rests =
+            server.as_ref().filter(|server| should_run(server) && server.status == "ACTIVE");
+        let owner = rests.and_then(|server| self.node_of_host(server.host.as_deref()?));
+        let owner = owner.map(|(owner, _)| owner);
         let Some(finding) = self.actual().and_then(|actual| actual.findings.get_mut(&key)) else {
             return;
         };
         finding.confirmed = Some(now);
+        finding.owner = owner;
         if finding.told.is_some() {
             return;
         }

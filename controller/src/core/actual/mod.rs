@@ -13,6 +13,7 @@ mod compare;
 mod lists;
 mod owners;
 mod reboot;
+mod stray;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,6 +33,7 @@ pub use view::Counts;
 use compare::{Finding, Key};
 use lists::{Lists, Taken};
 use owners::Owners;
+use stray::Ending;
 
 /// Findings are looked through this often.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -47,6 +49,8 @@ pub(super) struct Actual {
     out: BTreeSet<Key>,
     /// The VM that was rebooted last, and when.
     rebooting: Option<(Uuid, Duration)>,
+    /// The order to end a stray copy that is on its way: one at a time.
+    ending: Option<Ending>,
     /// Sentences told once.
     told: BTreeSet<String>,
 }
@@ -60,6 +64,8 @@ pub(super) enum Question {
     Server(Key),
     /// The nova-compute that is to reboot it.
     Service(Key),
+    /// Records of moves that may be under way, as many kinds as were read before.
+    Moves(Key, usize),
     /// A reboot.
     Reboot(Uuid),
 }
@@ -86,6 +92,7 @@ impl Controller {
             return;
         }
         self.read_owners();
+        self.advance_ending(out);
         let now = self.now;
         let Some(leading) = &mut self.leading else { return };
         if leading.actual.next_look > now {
@@ -114,6 +121,7 @@ impl Controller {
             (Question::Servers(node), reply) => self.owners_answered(node, reply),
             (Question::Server(key), reply) => self.server_answered(key, reply, out),
             (Question::Service(key), reply) => self.service_answered(key, reply),
+            (Question::Moves(key, read), reply) => self.moves_answered(key, read, &reply),
             (Question::Reboot(vm), reply) => self.reboot_answered(vm, &reply, out),
         }
     }

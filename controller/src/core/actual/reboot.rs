@@ -159,7 +159,7 @@ impl Controller {
         }
     }
 
-    fn note(&mut self, key: Key, change: impl FnOnce(&mut Finding)) {
+    pub(super) fn note(&mut self, key: Key, change: impl FnOnce(&mut Finding)) {
         if let Some(finding) = self.actual().and_then(|actual| actual.findings.get_mut(&key)) {
             change(finding);
         }
@@ -200,7 +200,9 @@ impl Controller {
         leading.actual.rebooting = Some((vm, now));
         if ours {
             self.counts.reboots += 1;
-            self.ask_nova(Asked::Actual(Question::Reboot(vm)), Call::Reboot { server: vm });
+            // What it rests on was seen a moment ago, and is good for no longer than that.
+            let (asked, call) = (Asked::Actual(Question::Reboot(vm)), Call::Reboot { server: vm });
+            self.ask_nova_within(asked, call, GROUNDS_FRESH);
         }
     }
 

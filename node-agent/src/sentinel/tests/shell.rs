@@ -33,7 +33,7 @@ struct Controllers {
     sockets: Vec<UdpSocket>,
     log: Arc<Mutex<Vec<Change>>>,
     acking: Arc<AtomicBool>,
-    renewals: Arc<Mutex<Vec<Message>>>,
+    renewals: Arc<Mutex<Vec<(NodeId, Message)>>>,
 }
 
 impl Controllers {
@@ -68,16 +68,16 @@ impl Controllers {
     /// Challenge of the newest renewal of a node.
     fn challenge(&self, of: NodeId) -> Option<u64> {
         let renewals = self.renewals.lock().expect("unpoisoned");
-        renewals.iter().rev().find_map(|message| match message {
-            Message::Renew { node, challenge, .. } if *node == of => Some(*challenge),
+        renewals.iter().rev().find_map(|(node, message)| match message {
+            Message::Renew { challenge, .. } if *node == of => Some(*challenge),
             _ => None,
         })
     }
 
     fn open_devices(&self) -> BTreeSet<NodeId> {
         let renewals = self.renewals.lock().expect("unpoisoned");
-        let open = renewals.iter().filter_map(|message| match message {
-            Message::Renew { node, watchdog: WatchdogState::Open { .. }, .. } => Some(*node),
+        let open = renewals.iter().filter_map(|(node, message)| match message {
+            Message::Renew { watchdog: WatchdogState::Open { .. }, .. } => Some(*node),
             _ => None,
         });
         open.collect()
@@ -89,7 +89,7 @@ fn serve(
     socket: &UdpSocket,
     log: &Mutex<Vec<Change>>,
     acking: &AtomicBool,
-    renewals: &Mutex<Vec<Message>>,
+    renewals: &Mutex<Vec<(NodeId, Message)>>,
 ) {
     let mut buffer = [0; 2048];
     while let Ok((length, from)) = socket.recv_from(&mut buffer) {
@@ -97,9 +97,14 @@ fn serve(
             Signer::Node(node) => Some(node_key(node).public()),
             Signer::Controller(_) => None,
         };
-        let Some((_, message)) = sign::open(CLUSTER, &keys, &buffer[..length]) else { continue };
-        let Message::Renew { node, boot, seq, n, .. } = message else { continue };
-        renewals.lock().expect("unpoisoned").push(message);
+        let Some((signer, message)) = sign::open(CLUSTER, &keys, &buffer[..length]) else {
+            continue;
+        };
+        let (Signer::Node(node), Message::Renew { boot, seq, n, .. }) = (signer, &message) else {
+            continue;
+        };
+        let (boot, seq, n) = (*boot, *seq, *n);
+        renewals.lock().expect("unpoisoned").push((node, message));
         if !acking.load(Ordering::SeqCst) {
             continue;
         }
@@ -362,7 +367,7 @@ fn a_restarted_sentinel_goes_on_with_its_n_and_one_whose_n_is_gone_says_so() {
     controllers.renewals.lock().expect("unpoisoned").clear();
     let lowest = || {
         let renewals = controllers.renewals.lock().expect("unpoisoned");
-        let n = renewals.iter().filter_map(|message| match message {
+        let n = renewals.iter().filter_map(|(_, message)| match message {
             Message::Renew { n, .. } => Some(*n),
             _ => None,
         });

@@ -8,7 +8,7 @@ use crate::node::Power;
 use crate::oracle::Oracle;
 use crate::oracle::openings::Openings;
 use crate::place::{Place, node_number};
-use crate::world::World;
+use crate::world::{JUST_FAILED, World};
 
 /// L7: with at most one machine in trouble and at most 1 % of all packets lost, no row of the matrix opens an incident
 /// about a node that is not that machine.
@@ -73,7 +73,8 @@ impl QuietCluster {
             let runs = node.power == Power::Running && !node.hung;
             let speaks = node.sentinel.core.is_some() && !node.sentinel.stalled;
             let troubled = now.saturating_sub(node.troubled) < Duration::from_secs(2);
-            if !(links && runs && speaks) || troubled {
+            let healthy = node.health.is_well(now.saturating_sub(JUST_FAILED));
+            if !(links && runs && speaks && healthy) || troubled {
                 self.troubled.insert(node.place(), now);
             }
         }
