@@ -39,14 +39,15 @@ impl Oracle for CheckSaysSo {
             let matrix = &world.plan().matrix;
             let row = matrix.rows().iter().find(|row| row.name() == incident.verdict.row);
             let Some(row) = row else { continue };
-            // Before a fence the agent is asked; who is only told of it is told what the agent said last.
-            let heard = if row.fences() { Duration::ZERO } else { HEARD_FOR };
+            // Before a fence the agent is asked, however long its row took to settle; who is only told of it is told what
+            // the agent said last.
+            let heard = if row.fences() { Duration::ZERO } else { HEARD_FOR + row.settle() };
             let asked = matrix.checks().iter().zip(row.checks());
             for (name, _) in asked.filter(|(_, state)| **state == Some(CheckState::Failed)) {
                 self.judged += 1;
                 let number = node_number(incident.node);
                 let plan = world.plan().checks.iter().find(|plan| &plan.name == name);
-                let slack = SLACK + heard + row.settle();
+                let slack = SLACK + heard;
                 let back = plan.map_or(slack, |plan| plan.every * (plan.rise + 1) + slack);
                 let now = world.now();
                 let failed = world.node(number).and_then(|node| node.health.last_failed(name, now));

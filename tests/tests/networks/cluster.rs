@@ -80,13 +80,14 @@ impl Cluster {
         let hactl = programs.join("hactl");
         let (keeper, told) = keep(&hactl, dir)?;
         let loopback = format!("127.{}.", told["octet"].as_u64().context("no octet")?);
+        // Before a controller starts, for it reads its inventory once.
+        moved(&dir.join("inventory.toml").display().to_string(), &loopback)?;
         let mut running = Vec::new();
         for member in list(&told, "controllers") {
             let config = moved(&text(member, "config")?, &loopback)?;
             let host = format!("c{}", member["host"].as_u64().context("no host")?);
             running.push(start(&host, &programs.join("ha-controller"), &config, dir)?);
         }
-        moved(&dir.join("inventory.toml").display().to_string(), &loopback)?;
         for member in list(&told, "nodes") {
             let config = moved(&text(member, "config")?, &loopback)?;
             let host = format!("n{}", member["host"].as_u64().context("no host")? - 10);
