@@ -23,13 +23,14 @@ pub(super) struct Spread {
     pub(super) most: Option<f64>,
     /// And until the last one did that ever did.
     pub(super) last: f64,
-    /// Packets with it on one network, for each member.
+    /// Packets with it on one network, for each of those that pass it on: with ours, controllers are among them.
     pub(super) packets: f64,
 }
 
 impl Spread {
-    /// From the times at which each member that was reached knew it, on a clock that began with the first.
-    pub(super) fn of(members: usize, mut times: Vec<f64>, packets: f64) -> Self {
+    /// From the times at which each member that was reached knew it, on a clock that began with the first, and all packets
+    /// with it on a network, on which so many others pass it on beside the members.
+    pub(super) fn of(members: usize, others: u8, mut times: Vec<f64>, packets: f64) -> Self {
         times.sort_by(f64::total_cmp);
         let wanted = (members as f64 * MOST).ceil() as usize;
         Self {
@@ -37,7 +38,7 @@ impl Spread {
             reached: times.len(),
             most: wanted.checked_sub(1).and_then(|at| times.get(at)).copied(),
             last: times.last().copied().unwrap_or(f64::NAN),
-            packets: packets / members.max(1) as f64,
+            packets: packets / (members + usize::from(others)).max(1) as f64,
         }
     }
 
@@ -58,7 +59,8 @@ impl Spread {
         let networks: BTreeSet<u8> = event().map(|datagram| datagram.from.octets()[2]).collect();
         let nodes = first.iter().filter(|(host, _)| **host > controllers);
         let times = nodes.map(|(_, at)| at - began).collect();
-        Some(Self::of(members, times, event().count() as f64 / networks.len().max(1) as f64))
+        let packets = event().count() as f64 / networks.len().max(1) as f64;
+        Some(Self::of(members, controllers, times, packets))
     }
 }
 
@@ -93,7 +95,7 @@ mod tests {
         }
         seen.push(datagram(0.2, 0, 5, 900));
         let spread = Spread::seen(&seen, 4, 3).unwrap();
-        assert_eq!((spread.reached, spread.members, spread.packets), (4, 4, 5.0 / 4.0));
+        assert_eq!((spread.reached, spread.members, spread.packets), (4, 4, 5.0 / 7.0));
         assert!((spread.most.unwrap() - 0.07).abs() < 1e-9, "{spread}");
         assert_eq!(Spread::seen(&seen, 5, 3).unwrap().most, None);
         assert_eq!(Spread::seen(&[], 4, 3), None);

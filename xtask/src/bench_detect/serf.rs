@@ -124,7 +124,7 @@ impl Serf {
         }
         let first = knows.values().copied().fold(f64::INFINITY, f64::min);
         let times = knows.values().map(|at| at - first).collect();
-        Ok(Spread::of(members, times, (packets - idle * span * members as f64).max(0.0)))
+        Ok(Spread::of(members, 0, times, (packets - idle * span * members as f64).max(0.0)))
     }
 
     /// Kills the agent at this place with SIGKILL, and waits until the others say that it failed.
