@@ -56,6 +56,10 @@ const LONG_RECORDS_AT: u64 = 9;
 const LONG_RECORDS: Patience =
     Patience { lives: Duration::from_secs(40), leads: Duration::from_secs(60) };
 
+/// In one dense seed of so many there are five controllers.
+const FIVE_EVERY: u64 = 12;
+const FIVE_AT: u64 = 4;
+
 /// In one dense seed of so many a node has no VM at first, and the first throw is a drill of it.
 const DRILLS_EVERY: u64 = 16;
 const DRILLS_AT: u64 = 6;
@@ -161,6 +165,9 @@ impl Exploration {
             }
             if rng.random_bool(0.03) {
                 plan.controllers = 1;
+            }
+            if self.seed % FIVE_EVERY == FIVE_AT && plan.controllers > 1 {
+                plan.controllers = 5;
             }
             if self.seed % SHORT_LOGS_EVERY == SHORT_LOGS_AT {
                 plan.snapshot_every = SHORT_LOG;
