@@ -394,7 +394,7 @@ impl Group {
             self.side.probe_begins();
         }
         self.with_swim(now, out, |swim, run| swim.handle_timer(timer, run));
-        self.side.allowance.iter_mut().for_each(Allowance::news_are_told);
+        self.side.allowance.iter_mut().for_each(Allowance::news_is_told);
         if probe {
             self.side.probe_ended();
         }

@@ -2,10 +2,10 @@
 //!
 //! | who | below the ceiling | above it |
 //! |---|---|---|
-//! | fence events: by the trees, their repetitions, what an exchange carries of them | sent | sent |
+//! | fence events, by the trees, and their repetitions | sent | sent |
 //! | probes and answers to probes | sent, with news | sent, without news |
 //! | rounds of news | sent | later |
-//! | questions for the state, the state itself | sent | later, one after the other, after the news |
+//! | questions for the state, the state itself, fence events in it first | sent | later, one after the other, after the news |
 //!
 //! Bytes are counted over the last second, not by a bucket that fills: a bucket that holds a second's worth lets two of
 //! them through in one second. So the debt of what does not wait is over after a second, however large it was.
@@ -64,7 +64,7 @@ pub(super) struct Allowance {
     telling: bool,
     wakes: bool,
     put_off: u64,
-    /// News were cut from a probe: nobody will send them again.
+    /// News was cut from a probe: nobody will send it again.
     news_lost: bool,
     /// What the last word about it said, and when.
     told: (u64, Option<Duration>),
@@ -119,13 +119,13 @@ impl Allowance {
         self.newest = self.newest.max(slot);
     }
 
-    /// News were left out of a packet.
+    /// News was left out of a packet.
     pub(super) fn lose_news(&mut self) {
         self.put_off += 1;
         self.news_lost = true;
     }
 
-    /// Whether news were left out since this was asked last.
+    /// Whether news was left out since this was asked last.
     pub(super) fn has_lost_news(&mut self) -> bool {
         std::mem::take(&mut self.news_lost)
     }
@@ -141,7 +141,7 @@ impl Allowance {
     }
 
     /// The round of news is over.
-    pub(super) fn news_are_told(&mut self) {
+    pub(super) fn news_is_told(&mut self) {
         self.telling = false;
     }
 

@@ -73,7 +73,7 @@ impl Group {
         self.side.timers.set(self.exchange_at, Timer::Exchange);
     }
 
-    /// News that were left out for want of room are told by exchanges, and those follow soon upon each other then.
+    /// News that was left out for want of room is told by exchanges, and those follow soon upon each other then.
     fn mend_lost_news(&mut self, now: Duration) {
         let soon = self.config.exchange_every / 16;
         let lost = self.side.allowance.as_mut().is_some_and(Allowance::has_lost_news);

@@ -92,8 +92,9 @@ impl Side {
         out.push(Effect::Send { to, bytes });
     }
 
-    /// What foca wrote, cut behind its header if there is no room for the news in it. Whoever has missed them gets them
-    /// by an exchange, for which we do not wait long then. A round of news is nothing else: it was let begin, or we are leaving.
+    /// What foca wrote, cut behind its header if there is no room for the news in it. Whoever has missed it gets it by an
+    /// exchange, for which we do not wait long then. A round of news is nothing but news: it was let begin, or we are
+    /// leaving.
     fn without_news<'a>(&mut self, now: Duration, data: &'a [u8]) -> &'a [u8] {
         let Some(allowance) = &mut self.allowance else { return data };
         if allowance.has_room(now, data.len() + OVERHEAD) {
