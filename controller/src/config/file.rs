@@ -39,7 +39,6 @@ pub(super) fn read(file: &Path, text: &str, problems: &mut Problems) -> Option<C
     let page = &mut page;
     let table = parse(&text, page)?;
     let mut top = Table::top(&table);
-
     let cluster = top.read(
         "cluster",
         "cluster = \"UUID\": made once with uuidgen, the same everywhere",
