@@ -3,10 +3,11 @@
 use std::num::{NonZeroU8, NonZeroUsize};
 use std::time::Duration;
 
+use crate::ceiling::Ceiling;
 use crate::packet::MAX_PLAIN;
 
 /// Members that one update or gossip round is sent to, and relays of an indirect probe. [SWIM 4.1]
-const FANOUT: usize = 3;
+pub(crate) const FANOUT: usize = 3;
 
 /// How long a dead member is remembered, so that a healed partition finds it again without seeds.
 const REMEMBER_DEAD: Duration = Duration::from_secs(24 * 3600);
@@ -30,6 +31,8 @@ pub struct Config {
     /// How long a suspect may take to refute. `None`: 4 s times log10 of the members, at least 4 s.
     /// Nothing but the hint `MemberDown` waits for it.
     pub suspicion: Option<Duration>,
+    /// What the group may send in a second. `None`: as much as it wants to.
+    pub ceiling: Option<Ceiling>,
 }
 
 impl Config {
@@ -43,6 +46,7 @@ impl Config {
             gossip_every: Duration::from_millis(200),
             exchange_every: Duration::from_secs(30),
             suspicion: None,
+            ceiling: None,
         }
     }
 

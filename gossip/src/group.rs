@@ -7,11 +7,13 @@
 //! | broadcasts by two trees and a ring, repeated where copies are missing | chance alone misses a member now and then |
 //! | renewal at a bounded rate | "the group says I am dead" is answered, never obeyed |
 //! | short names | two identities in full are most of a packet |
+//! | an allowance | under a ceiling, what can wait waits, and fence events do not |
 //! | local health | who cannot reach others, or stood still, probes and suspects more slowly before it blames them |
 //!
 //! A program that was stopped for a while finds all its timers late. Then all are put off by the
 //! same time: its probes were answered while it was not looking.
 
+mod allowance;
 mod codec;
 mod exchange;
 mod inbound;
@@ -34,6 +36,7 @@ use crate::config::Config;
 use crate::identity::Member;
 use crate::packet::{Kind, MAX_BROADCAST, MAX_TALK};
 use crate::witness::Peer;
+use allowance::Allowance;
 use exchange::Told;
 use renewal::Renewal;
 use side::{Run, Side};
@@ -115,6 +118,12 @@ pub enum Effect {
         /// The caller's payload.
         bytes: Vec<u8>,
     },
+    /// So much was put off since the last word about it, because of the ceiling: rounds of news, news on probes,
+    /// questions and pieces of exchanges. Said once a minute at most.
+    PutOff {
+        /// How many of them.
+        count: u64,
+    },
 }
 
 /// What the group believes of a member.
@@ -149,6 +158,8 @@ pub struct Counters {
     pub renewals: u64,
     /// Times the program stood still.
     pub stalls: u64,
+    /// What had to wait because of the ceiling.
+    pub put_off: u64,
 }
 
 /// Why a group refuses a request.
@@ -175,6 +186,8 @@ pub struct Group {
     seeds: Vec<SocketAddr>,
     join_pause: Duration,
     exchange_pause: Duration,
+    /// When the next exchange is due. An earlier timer is of no use.
+    exchange_at: Duration,
     /// Members for which foca's configuration was made.
     sized_for: usize,
     /// Until when what we learn is known to everybody but us.
@@ -193,15 +206,17 @@ impl Group {
         let inner = ChaCha8Rng::from_rng(&mut rng);
         let sized_for = config.members.max(1);
         let swim = Swim::new(me, config.swim(sized_for), inner, codec::Codec);
+        let allowance = config.ceiling.map(Allowance::new);
         Self {
             swim,
-            side: Side::new(me, rng, config.probe_answer),
+            side: Side::new(me, rng, config.probe_answer, allowance),
             config,
             spread: Spread::default(),
             check: None,
             seeds: Vec::new(),
             join_pause: JOIN_FIRST,
             exchange_pause: Duration::ZERO,
+            exchange_at: Duration::ZERO,
             sized_for,
             learning_until: None,
             answers: (Duration::ZERO, 0),
@@ -224,6 +239,7 @@ impl Group {
         self.ask_seeds(now, out);
         self.first_exchange(now);
         self.side.timers.set(now + FORGET_EVERY, Timer::Forget);
+        self.run_errands(now, out);
     }
 
     /// Tells some members that we go. From now on the group does nothing.
@@ -295,7 +311,7 @@ impl Group {
             return Err(Refused::BroadcastStale);
         }
         let onward = self.onward(&told);
-        self.tell(&told, &onward, true, out);
+        self.tell(now, &told, &onward, true, out);
         self.wake_spread();
         Ok(())
     }
@@ -333,7 +349,8 @@ impl Group {
     /// Rare things counted so far.
     #[must_use]
     pub fn counters(&self) -> Counters {
-        self.side.counters
+        let put_off = self.side.allowance.as_ref().map_or(0, Allowance::all_put_off);
+        Counters { put_off, ..self.side.counters }
     }
 
     /// Local health: 0 when our probes are answered and our timers fire in time, up to 4 when not.
@@ -351,10 +368,16 @@ impl Group {
         }
         while let Some(timer) = self.side.timers.pop_due(now) {
             match timer {
+                Timer::Swim(timer) if self.has_to_wait(now, &timer) => {
+                    self.side.timers.set(now + Allowance::pause(), Timer::Swim(timer));
+                }
                 Timer::Swim(timer) => self.fire_swim(now, timer, out),
                 Timer::Join => self.ask_seeds(now, out),
+                // One that was set before we came to want it sooner, or later.
+                Timer::Exchange if now < self.exchange_at => {}
                 Timer::Exchange => self.exchange(now, out),
                 Timer::Spread => self.repeat(now, out),
+                Timer::Errands => self.side.allowance.iter_mut().for_each(Allowance::woken),
                 Timer::Renew => self.renew(now, out),
                 Timer::Forget => self.forget(now, out),
             }
@@ -371,6 +394,7 @@ impl Group {
             self.side.probe_begins();
         }
         self.with_swim(now, out, |swim, run| swim.handle_timer(timer, run));
+        self.side.allowance.iter_mut().for_each(Allowance::news_is_told);
         if probe {
             self.side.probe_ended();
         }
@@ -426,6 +450,7 @@ impl Group {
         {
             self.side.timers.set(now + self.config.gossip_every, Timer::Swim(timer));
         }
+        self.run_errands(now, out);
     }
 
     fn with_swim(

@@ -22,6 +22,7 @@
 
 pub mod identity;
 
+pub mod ceiling;
 pub mod config;
 pub mod group;
 

@@ -13,6 +13,7 @@ use fencing::lease::LeaseTimes;
 use fencing::sign::PublicKey;
 use fencing::watchdog::Kind;
 use fencing::{BootId, ControllerId, NodeId};
+use gossip::ceiling::Ceiling;
 use uuid::Uuid;
 
 use crate::checks::Configured;
@@ -65,6 +66,8 @@ pub struct Config {
     pub preflight: Option<Preflight>,
     /// Whether a sentinel runs on this node. Where none does the agent answers witness pings, and the gate stays shut.
     pub sentinel: bool,
+    /// What gossip may send in a second, on each network by itself.
+    pub ceiling: Option<Ceiling>,
     /// What this node says of itself, [`fencing::checks::MOST_CHECKS`] at most.
     pub checks: Vec<Configured>,
     /// Bytes that all records of the agent's events may have; 0: nothing is recorded.

@@ -16,8 +16,8 @@ use toml::de::ValueDeserializer;
 use super::problem::{Page, Problems, Text};
 use super::table::{At, Table, address, host_name, parse, path, uuid};
 use super::{
-    Api, Config, Controller, Inventory, MOST_NETWORKS, Network, actual, inventory, kdump, policy,
-    record, recovery, secret, waits,
+    Api, Config, Controller, Inventory, MOST_NETWORKS, Network, actual, ceiling, inventory, kdump,
+    policy, record, recovery, secret, waits,
 };
 use crate::core::Recovery;
 use crate::nova::client::{self, NovaConfig};
@@ -39,7 +39,6 @@ pub(super) fn read(file: &Path, text: &str, problems: &mut Problems) -> Option<C
     let page = &mut page;
     let table = parse(&text, page)?;
     let mut top = Table::top(&table);
-
     let cluster = top.read(
         "cluster",
         "cluster = \"UUID\": made once with uuidgen, the same everywhere",
@@ -71,6 +70,7 @@ pub(super) fn read(file: &Path, text: &str, problems: &mut Problems) -> Option<C
     let api = api(&mut top, folder, page);
     let nova = nova(&mut top, folder, page);
     let record = record::most(&mut top, page);
+    let ceiling = ceiling::read(&mut top, page);
     let (pace, reserved) = recovery::recovery(&mut top, page);
     let actual = actual::read(&mut top, lab, page);
     let policy_file =
@@ -143,6 +143,7 @@ pub(super) fn read(file: &Path, text: &str, problems: &mut Problems) -> Option<C
         waits,
         kdump,
         record,
+        ceiling,
         lab,
         confirm_by_census,
         watchdog_test,

@@ -2,6 +2,7 @@
 //! unchecked; every mistake is shown with file, line, column, the offending text and the remedy, all of them at once.
 
 mod actual;
+mod ceiling;
 mod device;
 mod file;
 mod inventory;
@@ -25,6 +26,7 @@ use action_matrix::Matrix;
 use fencing::ControllerId;
 use fencing::lease::LeaseTimes;
 use fencing::sign::{KeyPair, PublicKey};
+use gossip::ceiling::Ceiling;
 use gossip::seal::Keyring;
 use uuid::Uuid;
 
@@ -84,6 +86,8 @@ pub struct Config {
     pub waits: Waits,
     /// Where crash kernels tell of their dumps; `None` where no power-off waits for one.
     pub kdump: Option<SocketAddr>,
+    /// What gossip may send in a second, on each network by itself.
+    pub ceiling: Option<Ceiling>,
     /// Bytes that all records of events may have; 0: none is written.
     pub record: u64,
     /// Whether shortened waits are permitted. Never in production.

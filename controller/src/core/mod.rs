@@ -307,6 +307,12 @@ impl Controller {
             Seen::Census(message) => self.census_answered(message),
             Seen::Listed(list) => self.listed(list),
             Seen::Checks(report) => self.checks_told(report, out),
+            Seen::PutOff(count) => {
+                let network = self.network_name(network);
+                let text =
+                    format!("{network}: {count} put off, there is no room under the ceiling");
+                out.push(Effect::journal("gossip", text));
+            }
             Seen::Swept { asked, missed } => {
                 let up = self.now.saturating_sub(self.started);
                 let message = PeerMessage::Swept { network, asked, missed, up };
@@ -391,5 +397,12 @@ fn sight(settings: &Settings, place: usize, rng: &mut ChaCha8Rng) -> Sight {
         ping: address(lease),
         controller: true,
     };
-    Sight::new(network(place), member, controllers, settings.waits.hold, rng.next_u64())
+    Sight::new(
+        network(place),
+        member,
+        controllers,
+        settings.waits.hold,
+        settings.ceiling,
+        rng.next_u64(),
+    )
 }

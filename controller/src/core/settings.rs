@@ -8,6 +8,7 @@ use action_matrix::Matrix;
 use fencing::ControllerId;
 use fencing::lease::LeaseTimes;
 use fencing::sign::{KeyPair, PublicKey};
+use gossip::ceiling::Ceiling;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -61,6 +62,8 @@ pub struct Settings {
     pub snapshot_every: u64,
     /// How recoveries go: how many VMs at once, which of them, and where to.
     pub recovery: Recovery,
+    /// What gossip may send in a second, on each network.
+    pub ceiling: Option<Ceiling>,
     /// Whether the lease of a node is evidence only once a drill has shown that its watchdog fires.
     pub watchdog_test: bool,
     /// Spreads random choices; must be unpredictable outside of simulations.

@@ -34,6 +34,7 @@ impl Sight {
                 group::Effect::ProbeFailed { member } => self.suspect(now, member.id, out, seen),
                 group::Effect::MemberDown(member) => self.suspect(now, member.id, out, seen),
                 group::Effect::Talk { from, bytes } => self.talked(now, from, &bytes, out, seen),
+                group::Effect::PutOff { count } => seen.push(Seen::PutOff(count)),
                 group::Effect::MemberUp(_)
                 | group::Effect::Renamed { .. }
                 | group::Effect::Heard { .. } => {}

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use action_matrix::Reach;
 use fencing::{NodeId, census, checks, domains};
+use gossip::ceiling::Ceiling;
 use gossip::group::{self, Group};
 use gossip::sweep::{self, Sweep};
 use gossip::witness::{self, Witness};
@@ -54,6 +55,8 @@ pub enum Seen {
     Listed(domains::List),
     /// What a node's health checks say, from where its agent gossips.
     Checks(checks::Report),
+    /// So much of our gossip had to wait for its ceiling.
+    PutOff(u64),
     /// A sweep of ours is over.
     Swept {
         /// Members asked.
@@ -111,10 +114,11 @@ impl Sight {
         member: gossip::identity::Member,
         controllers: BTreeMap<Uuid, SocketAddr>,
         hold: Duration,
+        ceiling: Option<Ceiling>,
         seed: u64,
     ) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let config = gossip::config::Config::lan(16);
+        let config = gossip::config::Config { ceiling, ..gossip::config::Config::lan(16) };
         Self {
             network,
             me: member.id,

@@ -6,6 +6,7 @@ use action_matrix::Matrix;
 use fencing::ControllerId;
 use fencing::lease::LeaseTimes;
 use fencing::sign::KeyPair;
+use gossip::ceiling::Ceiling;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -39,6 +40,7 @@ pub struct Head {
     snapshot_every: u64,
     recovery: Recovery,
     watchdog_test: bool,
+    ceiling: Option<Ceiling>,
     seed: u64,
 }
 
@@ -62,6 +64,7 @@ impl Head {
             snapshot_every,
             recovery,
             watchdog_test,
+            ceiling,
             seed,
         } = settings;
         Self {
@@ -82,6 +85,7 @@ impl Head {
             snapshot_every: *snapshot_every,
             recovery: recovery.clone(),
             watchdog_test: *watchdog_test,
+            ceiling: *ceiling,
             seed: *seed,
         }
     }
@@ -131,6 +135,7 @@ impl Head {
             snapshot_every: self.snapshot_every,
             recovery: self.recovery.clone(),
             watchdog_test: self.watchdog_test,
+            ceiling: self.ceiling,
             seed: self.seed,
         })
     }

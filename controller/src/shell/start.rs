@@ -256,6 +256,7 @@ pub(super) fn settings(
         cluster: config.cluster,
         me: config.id,
         controllers: config.controllers.iter().map(|(id, c)| (*id, peer(c))).collect(),
+        ceiling: config.ceiling,
         key: config.key.clone(),
         networks: config.networks.iter().map(|network| network.name.clone()).collect(),
         boot,

@@ -120,6 +120,11 @@ impl Packer {
         true
     }
 
+    /// Packets begun so far.
+    pub(super) fn begun(&self) -> usize {
+        self.full.len() + usize::from(self.packet.len() > self.head.len())
+    }
+
     /// All packets: one at least, if only to ask for an answer.
     pub(super) fn finish(mut self) -> Vec<Vec<u8>> {
         if self.packet.len() > self.head.len() || self.full.is_empty() {

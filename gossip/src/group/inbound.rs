@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::allowance::Errand;
 use super::exchange::{self, Item, Opening, Record, Step, Told, Wire};
 use super::names::Read;
 use super::{Effect, Group};
@@ -59,7 +60,7 @@ impl Group {
             // It is shorter than what it answers: nobody gains by having it sent elsewhere.
             Read::Stranger(bytes) => {
                 self.side.counters.strangers += 1;
-                out.push(Effect::Send { to: from, bytes });
+                self.side.send(now, from, bytes, out);
             }
             Read::Malformed => self.side.counters.malformed += 1,
         }
@@ -123,7 +124,7 @@ impl Group {
             return;
         }
         self.answers.1 += 1;
-        self.send_state(now, to.from.addr, ask, out);
+        self.errand(now, Errand::State { to: to.from.addr, ask }, out);
     }
 
     fn apply(&mut self, now: Duration, records: &[Record], news: bool, out: &mut Vec<Effect>) {
@@ -175,7 +176,7 @@ impl Group {
             out.push(Effect::Heard { key: told.key, epoch: told.epoch, bytes });
             let onward = self.onward(told);
             self.spread.expect(told.key, onward.copies());
-            self.tell(told, &onward, false, out);
+            self.tell(now, told, &onward, false, out);
             self.wake_spread();
         }
     }

@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use rand::RngExt;
 
+use super::allowance::{Allowance, Errand};
 use super::exchange::{self, Digest, Item, Opening, Packer, Record, Step, Told};
 use super::onward::Onward;
 use super::timers::Timer;
 use super::{Effect, Group, JOIN_FIRST, State, Swim};
+use crate::ceiling::ROUND;
+use crate::identity::Member;
 
 /// Members that a broadcast is repeated to at a time.
 const SPREAD: usize = 4;
@@ -30,7 +33,7 @@ impl Group {
             .collect();
         let alone = self.swim.num_members() == 0;
         for seed in self.choose(SEEDS_ASKED, missing.into_iter()) {
-            self.ask(now, seed, out);
+            self.errand(now, Errand::Ask(seed), out);
         }
         let pause = if alone { self.join_pause } else { JOIN_CALM };
         self.join_pause = if alone { (pause * 2).min(JOIN_LONGEST) } else { JOIN_FIRST };
@@ -50,7 +53,7 @@ impl Group {
             self.choose(1, known.into_iter())
         };
         for to in to {
-            self.ask(now, to, out);
+            self.errand(now, Errand::Ask(to), out);
         }
         self.exchange_pause = (self.exchange_pause * 2).min(self.config.exchange_every);
         self.exchange_again(now);
@@ -66,13 +69,66 @@ impl Group {
     fn exchange_again(&mut self, now: Duration) {
         let pause = self.exchange_pause.max(Duration::from_millis(100));
         let pause = pause.mul_f64(self.side.rng.random_range(0.8..1.2));
-        self.side.timers.set(now + pause, Timer::Exchange);
+        self.exchange_at = now + pause;
+        self.side.timers.set(self.exchange_at, Timer::Exchange);
     }
 
-    fn ask(&self, now: Duration, to: SocketAddr, out: &mut Vec<Effect>) {
+    /// News that was left out for want of room is told by exchanges, and those follow soon upon each other then.
+    fn mend_lost_news(&mut self, now: Duration) {
+        let soon = self.config.exchange_every / 16;
+        let lost = self.side.allowance.as_mut().is_some_and(Allowance::has_lost_news);
+        if lost && self.exchange_at > now + soon * 2 {
+            self.first_exchange(now);
+        }
+    }
+
+    /// Whether a round of news has to wait for room.
+    pub(super) fn has_to_wait(&mut self, now: Duration, timer: &foca::Timer<Member>) -> bool {
+        match &mut self.side.allowance {
+            Some(allowance) if matches!(timer, foca::Timer::PeriodicGossip(_)) => {
+                !allowance.may_tell_news(now, ROUND)
+            }
+            Some(_) | None => false,
+        }
+    }
+
+    /// Does it now, or under a ceiling when there is room.
+    pub(super) fn errand(&mut self, now: Duration, errand: Errand, out: &mut Vec<Effect>) {
+        let Some(allowance) = &mut self.side.allowance else {
+            return self.run_errand(now, errand, out);
+        };
+        if !allowance.add(errand) {
+            self.side.counters.unanswered_asks += 1;
+        }
+    }
+
+    /// Does what there is room for; the rest goes on waiting.
+    pub(super) fn run_errands(&mut self, now: Duration, out: &mut Vec<Effect>) {
+        while let Some(errand) = self.side.allowance.as_mut().and_then(|waits| waits.next(now)) {
+            self.run_errand(now, errand, out);
+        }
+        self.mend_lost_news(now);
+        let Some(allowance) = &mut self.side.allowance else { return };
+        if let Some(at) = allowance.wait(now) {
+            self.side.timers.set(at, Timer::Errands);
+        }
+        if let Some(count) = allowance.word(now) {
+            out.push(Effect::PutOff { count });
+        }
+    }
+
+    fn run_errand(&mut self, now: Duration, errand: Errand, out: &mut Vec<Effect>) {
+        match errand {
+            Errand::Ask(to) => self.ask(now, to, out),
+            Errand::State { to, ask } => self.send_state(now, to, ask, out),
+            Errand::Piece(to, bytes) => self.side.send(now, to, bytes, out),
+        }
+    }
+
+    fn ask(&mut self, now: Duration, to: SocketAddr, out: &mut Vec<Effect>) {
         let step = Step::Ask { digest: self.digest(now) };
         let opening = Opening { from: *self.me(), incarnation: self.side.incarnation, step };
-        out.push(Effect::Send { to, bytes: exchange::write(&opening) });
+        self.side.send(now, to, exchange::write(&opening), out);
     }
 
     pub(super) fn digest(&self, now: Duration) -> u64 {
@@ -87,23 +143,26 @@ impl Group {
         digest.0
     }
 
-    pub(super) fn send_state(
-        &self,
-        now: Duration,
-        to: SocketAddr,
-        answer: bool,
-        out: &mut Vec<Effect>,
-    ) {
+    /// Under a ceiling all but the first piece waits, and those with broadcasts: they do not wait, and what they say of
+    /// the life that is left to them would not be true later.
+    fn send_state(&mut self, now: Duration, to: SocketAddr, answer: bool, out: &mut Vec<Effect>) {
         let mut packer = Packer::pieces(*self.me(), self.side.incarnation, answer);
         // Broadcasts first: if only one piece arrives, let it be the one with the fence event.
         for told in self.spread.all(now) {
             packer.add(&Item::Told(told));
         }
+        let at_once = packer.begun().max(1);
         let me = self.me().id;
         for known in self.swim.iter_membership_state().filter(|known| known.id().id != me) {
             packer.add(&Item::Record(Record::known(known)));
         }
-        out.extend(packer.finish().into_iter().map(|bytes| Effect::Send { to, bytes }));
+        let mut pieces = packer.finish();
+        if let Some(allowance) = &mut self.side.allowance {
+            allowance.add_pieces(to, pieces.split_off(at_once.min(pieces.len())));
+        }
+        for bytes in pieces {
+            self.side.send(now, to, bytes, out);
+        }
     }
 
     pub(super) fn repeat(&mut self, now: Duration, out: &mut Vec<Effect>) {
@@ -119,7 +178,7 @@ impl Group {
         to.sort_unstable();
         to.dedup();
         for bytes in packer.finish().into_iter().filter(|bytes| bytes.len() > 1) {
-            out.extend(to.iter().map(|to| Effect::Send { to: *to, bytes: bytes.clone() }));
+            to.iter().for_each(|to| self.side.send(now, *to, bytes.clone(), out));
         }
         self.wake_spread();
     }
@@ -127,6 +186,7 @@ impl Group {
     /// Passes one broadcast on at once. The origin tells those besides from whom it goes to all, and its subject.
     pub(super) fn tell(
         &mut self,
+        now: Duration,
         told: &Told<'_>,
         onward: &Onward,
         mine: bool,
@@ -142,7 +202,7 @@ impl Group {
         let mut packer = Packer::spread();
         packer.add(&Item::Told(*told));
         for bytes in packer.finish() {
-            out.extend(to.iter().map(|to| Effect::Send { to: *to, bytes: bytes.clone() }));
+            to.iter().for_each(|to| self.side.send(now, *to, bytes.clone(), out));
         }
     }
 

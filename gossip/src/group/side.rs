@@ -1,27 +1,36 @@
 //! What stands beside foca: its timers, its notifications, and the health of the member itself.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use foca::{Codec as _, PostcardCodec};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use uuid::Uuid;
 
+use super::allowance::Allowance;
 use super::exchange::mix;
 use super::names::Names;
 use super::timers::{Timer, Timers};
 use super::{Counters, Effect};
 use crate::identity::Member;
+use crate::seal::OVERHEAD;
 
 /// Highest score of local health: probes then take five times as long. Higher would delay hints
 /// about others too much while our own network is bad.
 const MAX_SCORE: u32 = 4;
+
+/// Bytes behind a header with no news: their number.
+const NO_NEWS: usize = 2;
 
 /// Everything that foca's runtime needs and that outlives one call.
 pub(super) struct Side {
     pub(super) timers: Timers,
     pub(super) rng: ChaCha8Rng,
     pub(super) counters: Counters,
+    /// The account under a ceiling.
+    pub(super) allowance: Option<Allowance>,
     /// Who is named briefly.
     pub(super) names: Names,
     /// Our own incarnation, learned from what foca sends: it has no accessor.
@@ -43,7 +52,12 @@ pub(super) struct Side {
 
 impl Side {
     /// `beat`: how long a probe may go unanswered.
-    pub(super) fn new(me: Member, rng: ChaCha8Rng, beat: Duration) -> Self {
+    pub(super) fn new(
+        me: Member,
+        rng: ChaCha8Rng,
+        beat: Duration,
+        allowance: Option<Allowance>,
+    ) -> Self {
         let beat = beat.max(Duration::from_millis(1));
         let part = mix(me.id.as_u64_pair().1 ^ mix(me.id.as_u64_pair().0)) as f64 / 2_f64.powi(64);
         Self {
@@ -51,6 +65,7 @@ impl Side {
             timers: Timers::default(),
             rng,
             counters: Counters::default(),
+            allowance,
             names: Names::new(me),
             incarnation: 0,
             defunct: false,
@@ -60,6 +75,39 @@ impl Side {
             score: 0,
             probe_failed: false,
             token: None,
+        }
+    }
+
+    /// Sends what is not SWIM's, and counts it.
+    pub(super) fn send(
+        &mut self,
+        now: Duration,
+        to: SocketAddr,
+        bytes: Vec<u8>,
+        out: &mut Vec<Effect>,
+    ) {
+        if let Some(allowance) = &mut self.allowance {
+            allowance.count(now, &bytes);
+        }
+        out.push(Effect::Send { to, bytes });
+    }
+
+    /// What foca wrote, cut behind its header if there is no room for the news in it. Whoever has missed it gets it by an
+    /// exchange, for which we do not wait long then. A round of news is nothing but news: it was let begin, or we are
+    /// leaving.
+    fn without_news<'a>(&mut self, now: Duration, data: &'a [u8]) -> &'a [u8] {
+        let Some(allowance) = &mut self.allowance else { return data };
+        if allowance.has_room(now, data.len() + OVERHEAD) {
+            return data;
+        }
+        let mut news = data;
+        match PostcardCodec.decode_header(&mut news) {
+            Ok(foca::Header::<Member> { message: foca::Message::Gossip, .. }) | Err(_) => data,
+            Ok(_) if news.len() <= NO_NEWS => data,
+            Ok(_) => {
+                allowance.lose_news();
+                data.get(..data.len() - news.len()).unwrap_or(data)
+            }
         }
     }
 
@@ -155,7 +203,11 @@ impl foca::Runtime<Member> for Run<'_> {
     }
 
     fn send_to(&mut self, to: Member, data: &[u8]) {
+        let data = self.side.without_news(self.now, data);
         let bytes = self.side.names.packet(&to, data);
+        if let Some(allowance) = &mut self.side.allowance {
+            allowance.count_swim(self.now, &bytes);
+        }
         self.out.push(Effect::Send { to: to.addr, bytes });
     }
 
@@ -181,8 +233,6 @@ impl foca::Runtime<Member> for Run<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::SocketAddr;
-
     use rand::SeedableRng;
 
     use super::*;
@@ -191,7 +241,7 @@ mod tests {
         let addr = SocketAddr::from(([10, 0, 0, 1], 1));
         let (id, boot) = (Uuid::from_u128(id), Uuid::from_u128(1));
         let me = Member { id, generation: 1, boot, addr, ping: addr, controller: false };
-        Side::new(me, ChaCha8Rng::seed_from_u64(1), Duration::from_millis(500))
+        Side::new(me, ChaCha8Rng::seed_from_u64(1), Duration::from_millis(500), None)
     }
 
     #[test]

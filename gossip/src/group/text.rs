@@ -24,6 +24,7 @@ impl fmt::Display for Effect {
             Effect::Heard { key, epoch, bytes } => {
                 write!(out, "heard {key:032x} epoch {}.{}, {}", epoch.0, epoch.1, bytes.len())
             }
+            Effect::PutOff { count } => write!(out, "put off {count} because of the ceiling"),
             Effect::Talk { from, bytes } => write!(out, "talk of {} from {from}", bytes.len()),
         }
     }

@@ -17,6 +17,8 @@ pub(super) enum Timer {
     Exchange,
     /// Repeat broadcasts. Set while one waits to be repeated.
     Spread,
+    /// Look at what waits for room under the ceiling. Set while something does.
+    Errands,
     /// Come back under a new generation. Set when the group was heard to believe us dead.
     Renew,
     /// Forget the long dead and the expired. Set at start, and again each time it fires.
@@ -36,6 +38,7 @@ impl Timer {
             Timer::Join => "ask seeds",
             Timer::Exchange => "exchange state",
             Timer::Spread => "repeat broadcasts",
+            Timer::Errands => "send what was put off",
             Timer::Renew => "come back",
             Timer::Forget => "forget what is old",
         }

@@ -7,10 +7,12 @@ use std::hash::{Hash, Hasher};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use gossip::ceiling::Ceiling;
 use gossip::config::Config;
 use gossip::group::{Effect, Event, Group, State};
 use gossip::identity::Member;
 use gossip::packet::MAX_PLAIN;
+use gossip::seal::OVERHEAD;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use uuid::Uuid;
@@ -40,7 +42,10 @@ pub(crate) struct Network {
     /// Part of what is sent to a node that is lost besides.
     pub(crate) deaf: BTreeMap<usize, f64>,
     pub(crate) sent: u64,
+    /// What was sent, if it is wanted: when, by whom, its kind, sealed bytes.
+    pub(crate) ledger: Option<Vec<(Duration, usize, u8, usize)>>,
     pub(crate) largest: usize,
+    ceiling: Option<Ceiling>,
     queue: BinaryHeap<Reverse<(Duration, u64)>>,
     events: BTreeMap<u64, What>,
     sequence: u64,
@@ -71,6 +76,11 @@ pub(crate) fn member(node: usize, start: u64) -> Member {
 impl Network {
     /// `nodes` groups that join through the first three, within the first second.
     pub(crate) fn new(nodes: usize, seed: u64) -> Self {
+        Self::under(None, nodes, seed)
+    }
+
+    /// The same, with a ceiling for each of them.
+    pub(crate) fn under(ceiling: Option<Ceiling>, nodes: usize, seed: u64) -> Self {
         let mut network = Self {
             now: Duration::from_secs(1000),
             nodes: Vec::new(),
@@ -78,6 +88,8 @@ impl Network {
             loss: 0.0,
             deaf: BTreeMap::new(),
             sent: 0,
+            ledger: None,
+            ceiling,
             largest: 0,
             queue: BinaryHeap::new(),
             events: BTreeMap::new(),
@@ -102,7 +114,7 @@ impl Network {
     /// Starts a node under its `start`-th boot.
     pub(crate) fn start(&mut self, node: usize, start: u64) {
         let seed = self.rng.random();
-        let config = Config::lan(self.nodes.len());
+        let config = Config { ceiling: self.ceiling, ..Config::lan(self.nodes.len()) };
         let mut group = Group::new(config, member(node, start), seed);
         group.join(self.now, &[address(0), address(1), address(2)], &mut self.out);
         self.nodes[node].group = Some(group);
@@ -180,6 +192,9 @@ impl Network {
             };
             (self.now, node, to, &bytes).hash(&mut self.trace);
             self.sent += 1;
+            if let Some(ledger) = &mut self.ledger {
+                ledger.push((self.now, node, bytes[0], bytes.len() + OVERHEAD));
+            }
             self.largest = self.largest.max(bytes.len());
             assert!(bytes.len() <= MAX_PLAIN, "packet of {} bytes", bytes.len());
             let SocketAddr::V4(v4) = to else { continue };
@@ -229,6 +244,7 @@ impl Network {
                 | Effect::MemberUp(_)
                 | Effect::Renamed { .. }
                 | Effect::Heard { .. }
+                | Effect::PutOff { .. }
                 | Effect::Talk { .. } => None,
             }));
         }

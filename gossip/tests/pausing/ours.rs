@@ -54,6 +54,7 @@ fn take(effects: Vec<Effect>, out: &mut Out) {
             Effect::ProbeFailed { .. }
             | Effect::Renamed { .. }
             | Effect::Heard { .. }
+            | Effect::PutOff { .. }
             | Effect::Talk { .. } => {}
         }
     }

@@ -11,6 +11,7 @@ use fencing::event::FenceEvent;
 use fencing::sign::PublicKey;
 use fencing::stray::Destroy;
 use fencing::{BootId, ControllerId, NodeId, census};
+use gossip::ceiling::Ceiling;
 use gossip::group::State;
 use gossip::identity::Member;
 use rand::{Rng as _, RngExt as _, SeedableRng as _};
@@ -45,6 +46,8 @@ pub struct Setup {
     pub reports: bool,
     /// Its health checks.
     pub checks: Vec<Plan>,
+    /// What gossip may send in a second, on each network.
+    pub ceiling: Option<Ceiling>,
     /// Where random numbers come from. Unpredictable outside simulations: pongs are believed by their nonces.
     pub seed: u64,
 }
@@ -182,6 +185,13 @@ pub enum Effect {
         /// To be quoted.
         run: u64,
     },
+    /// Say that gossip had to wait for its ceiling. Once a minute at most.
+    PutOff {
+        /// Where.
+        network: u8,
+        /// Rounds, pieces and news that waited since it was said last.
+        count: u64,
+    },
 }
 
 /// The agent of one node.
@@ -227,7 +237,8 @@ impl Agent {
                 controller: false,
             };
             let seeds = (rng.next_u64(), rng.next_u64());
-            let mut lane = Lane::new(place, member, network.controllers.clone(), seeds);
+            let mut lane =
+                Lane::new(place, member, network.controllers.clone(), setup.ceiling, seeds);
             lane.guard_events(setup.cluster, setup.keys.clone());
             lane.join(now, effects);
             lanes.push(lane);
@@ -465,6 +476,9 @@ impl fmt::Display for Effect {
                 write!(f, "fence event of epoch {} to the sentinel", event.order.epoch)
             }
             Effect::RunCheck { check, run } => write!(f, "run {run} of check {check}"),
+            Effect::PutOff { network, count } => {
+                write!(f, "gossip on {network} put off {count} under its ceiling")
+            }
         }
     }
 }

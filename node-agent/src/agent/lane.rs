@@ -6,6 +6,7 @@ use std::time::Duration;
 use fencing::event::FenceEvent;
 use fencing::sign::PublicKey;
 use fencing::{ControllerId, census, checks, stray};
+use gossip::ceiling::Ceiling;
 use gossip::config::Config;
 use gossip::group::{self, Group, State};
 use gossip::identity::Member;
@@ -32,12 +33,14 @@ impl Lane {
         place: u8,
         member: Member,
         controllers: Vec<SocketAddr>,
+        ceiling: Option<Ceiling>,
         (group_seed, witness_seed): (u64, u64),
     ) -> Self {
+        let config = Config { ceiling, ..Config::lan(MEMBERS_AT_FIRST) };
         Self {
             place,
             witness: Witness::new(member.id, witness_seed),
-            group: Group::new(Config::lan(MEMBERS_AT_FIRST), member, group_seed),
+            group: Group::new(config, member, group_seed),
             controllers,
         }
     }
@@ -156,6 +159,9 @@ impl Lane {
                 group::Effect::Heard { bytes, .. } => upward.push(Upward::Heard(bytes)),
                 group::Effect::Talk { from, bytes } => {
                     self.talked(now, from, &bytes, effects, upward);
+                }
+                group::Effect::PutOff { count } => {
+                    effects.push(Effect::PutOff { network: self.place, count });
                 }
                 // What the group believes is shown to people; nobody acts on it.
                 group::Effect::MemberUp(_)

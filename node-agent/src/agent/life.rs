@@ -119,6 +119,7 @@ fn setup(config: &Config, boot: BootId, starts: u64, seed: u64) -> Setup {
         networks: config.networks.iter().enumerate().map(network).collect(),
         keys: config.controllers.iter().map(|c| (c.id, c.key)).collect(),
         reports: true,
+        ceiling: config.ceiling,
         checks: config.checks.iter().map(|check| check.plan.clone()).collect(),
         seed,
     }

@@ -201,7 +201,13 @@ impl Hands {
             Effect::PassToSentinel(event) => self.pass_to_sentinel(&event),
             Effect::End(destroy) => self.end(destroy.order.domain),
             Effect::RunCheck { check, run } => self.checks.run(check, run),
+            Effect::PutOff { network, count } => self.say_put_off(network, count),
         }
+    }
+
+    fn say_put_off(&self, network: u8, count: u64) {
+        let network = self.config.networks.get(usize::from(network)).map_or("?", |n| &n.name);
+        tracing::info!(network, count, "gossip waits for its ceiling");
     }
 
     /// In a task of its own: libvirt may hang, gossip must not.

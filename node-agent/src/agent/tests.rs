@@ -56,6 +56,7 @@ impl Bench {
             controllers: vec![address(network, 1, 1), address(network, 2, 1)],
         });
         let setup = Setup {
+            ceiling: None,
             cluster: CLUSTER,
             node: node(ME),
             boot: boot(ME),

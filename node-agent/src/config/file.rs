@@ -9,6 +9,7 @@ use fencing::lease::{LeaseTimes, Profile};
 use fencing::sign::PublicKey;
 use fencing::watchdog::Kind;
 use fencing::{ControllerId, NodeId};
+use gossip::ceiling::Ceiling;
 use serde::{Deserialize, Deserializer};
 use toml::Spanned;
 use uuid::Uuid;
@@ -44,6 +45,7 @@ struct File {
     record: Option<String>,
     proxy: Option<FileProxy>,
     preflight: Option<FilePreflight>,
+    gossip: Option<FileGossip>,
     #[serde(default)]
     check: Vec<Spanned<FileCheck>>,
 }
@@ -103,6 +105,12 @@ struct FileProxy {
     listen: SocketAddr,
     allow: Vec<String>,
     ports: Option<Vec<u16>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileGossip {
+    most_bytes_per_second: u32,
 }
 
 #[derive(Deserialize)]
@@ -186,12 +194,20 @@ pub(super) fn parse(text: &str) -> Result<Config, Wrong> {
         proxy: file.proxy.map(|proxy| self::proxy(text, proxy)).transpose()?,
         preflight: preflight(file.preflight, file.boot_id_file.is_none()),
         sentinel: file.sentinel,
+        ceiling: file.gossip.map(|gossip| ceiling(text, &gossip)).transpose()?,
         checks: checks::checks(text, file.check)?,
         record: match file.record.as_deref().map(::record::size) {
             None => RECORD,
             Some(Ok(most)) => most,
             Some(Err(why)) => return wrong(text, "record", format!("record {why}")),
         },
+    })
+}
+
+fn ceiling(text: &str, file: &FileGossip) -> Result<Ceiling, Wrong> {
+    const KEY: &str = "most_bytes_per_second";
+    Ceiling::new(file.most_bytes_per_second).or_else(|error| {
+        wrong(text, KEY, format!("{KEY}: {error}; enlarge it, or remove [gossip]"))
     })
 }
 

@@ -79,6 +79,19 @@ fn an_error_names_file_line_and_remedy() {
 }
 
 #[test]
+fn a_ceiling_that_probes_do_not_fit_under_is_refused_with_the_sum() {
+    let load = |line: &str| {
+        let text = format!("{EXAMPLE}\n[gossip]\n{line}\n");
+        Config::parse(&text, Path::new("node.toml"))
+    };
+    let ceiling = load("most_bytes_per_second = 20000").expect("it loads").ceiling;
+    assert_eq!(ceiling.map(gossip::ceiling::Ceiling::bytes_per_second), Some(20_000));
+    let error = load("most_bytes_per_second = 2000").expect_err("refused").to_string();
+    assert!(error.contains("2000 bytes a second are too few"), "{error}");
+    assert!(error.contains("= 3600, together 5456; enlarge it, or remove [gossip]"), "{error}");
+}
+
+#[test]
 fn lease_times_whose_sums_do_not_hold_are_refused_with_the_sum() {
     let lease = "[lease]\nrenew_every = \"1s\"\nlease = \"9s\"\nvouch = \"12s\"\nwatchdog = \"8s\"\n\
                  quiet = \"10s\"\nmargin = \"5s\"\n[[network]]";

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use fencing::sign::PublicKey;
 use fencing::{BootId, ControllerId, NodeId};
+use gossip::ceiling::Ceiling;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -25,6 +26,7 @@ pub struct Head {
     keys: Vec<(ControllerId, PublicKey)>,
     reports: bool,
     checks: Vec<Plan>,
+    ceiling: Option<Ceiling>,
     seed: u64,
 }
 
@@ -32,7 +34,8 @@ impl Head {
     /// Of a core that is about to be made. `names` are those of its networks, in their order.
     pub fn new(now: Duration, name: &str, names: &[String], setup: &Setup) -> Self {
         // Named one by one: what is added to the setup has to be thought of here.
-        let Setup { cluster, node, boot, starts, networks, keys, reports, checks, seed } = setup;
+        let Setup { cluster, node, boot, starts, networks, keys, reports, checks, ceiling, seed } =
+            setup;
         Self {
             now,
             name: name.to_owned(),
@@ -44,6 +47,7 @@ impl Head {
             keys: keys.clone(),
             reports: *reports,
             checks: checks.clone(),
+            ceiling: *ceiling,
             seed: *seed,
         }
     }
@@ -74,6 +78,7 @@ impl Head {
             keys: self.keys.clone(),
             reports: self.reports,
             checks: self.checks.clone(),
+            ceiling: self.ceiling,
             seed: self.seed,
         }
     }

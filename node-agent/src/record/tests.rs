@@ -19,6 +19,7 @@ fn setup() -> Setup {
         controllers: vec![address(port + 2), address(port + 3)],
     };
     Setup {
+        ceiling: gossip::ceiling::Ceiling::new(20_000).ok(),
         cluster: Uuid::from_u128(1),
         node: NodeId(Uuid::from_u128(2)),
         boot: BootId(Uuid::from_u128(3)),

@@ -38,6 +38,7 @@ impl World {
             keys,
             reports,
             checks,
+            ceiling: None,
             seed: seed.wrapping_add(node.agent_starts),
         };
         let mut effects = Vec::new();
@@ -135,6 +136,7 @@ impl World {
                     self.tell_sentinel(number, sentinel::Event::FenceEvent(*event));
                 }
                 Effect::RunCheck { check, run } => self.run_check(number, check, run),
+                Effect::PutOff { .. } => {}
                 Effect::ListUse => {
                     let domains = self.node(number).map(|node| node.guests.iter().map(used));
                     let domains = domains.map(Iterator::collect);

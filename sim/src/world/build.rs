@@ -339,6 +339,7 @@ impl World {
             nova: true,
             snapshot_every: plan.snapshot_every,
             recovery: plan.recovery,
+            ceiling: None,
             seed: seed.wrapping_add(u64::from(starts)),
         }
     }
