@@ -44,7 +44,7 @@ struct Pings {
 
 impl Pings {
     fn push(&mut self, answered: bool) {
-        self.unanswered = self.unanswered << 1 | u32::from(!answered);
+        self.unanswered = (self.unanswered << 1) | u32::from(!answered);
     }
 
     fn lost(self) -> u32 {
