@@ -19,8 +19,8 @@ mod vms;
 pub use incident::{Drill, Incident, Phase, Step, Vm};
 pub use request::{Done, Failure, Request, Scope};
 pub use state::{
-    Boot, Check, Controller, Detection, Doubt, FencedNode, Matrix, NetworkReach, Node, NodePhase,
-    Observation, Refusal, State, Sweep, WatchdogTest, Weight,
+    Boot, Check, Controller, Degraded, Detection, Doubt, FencedNode, Matrix, NetworkReach, Node,
+    NodePhase, Observation, Refusal, State, Sweep, WatchdogTest, Weight,
 };
 pub use vms::{Actual, Crash, ListOfNode, RunningVm, Vms};
 

@@ -220,8 +220,22 @@ pub struct NetworkReach {
     pub reach: String,
     /// Seconds since it is so.
     pub for_s: f64,
+    /// Whether the leader loses many pings of a node that answers; for display, no row of the matrix asks for it.
+    #[serde(default)]
+    pub degraded: Option<Degraded>,
     /// Why, with the observers that say so.
     pub detection: Detection,
+}
+
+/// A link that loses much of what it carries.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Degraded {
+    /// Pings that stayed unanswered.
+    pub unanswered: u32,
+    /// Of so many, the last ones.
+    pub of: u32,
+    /// Seconds since it is degraded.
+    pub for_s: f64,
 }
 
 /// What a verdict on one network rests on.

@@ -23,7 +23,7 @@ const SPREAD: Duration = Duration::from_millis(700);
 const TRY_EVERY: Duration = Duration::from_millis(100);
 
 /// Tries for each member in each sweep.
-const TRIES: u8 = 3;
+pub const TRIES: u8 = 3;
 
 /// A member silent for longer counts neither as asked nor as missed: it says nothing about us.
 const LONG_GONE: Duration = Duration::from_secs(60);
@@ -68,6 +68,8 @@ pub enum Effect {
         member: Uuid,
         /// In which boot.
         boot: Uuid,
+        /// Tries before the last one, 0 to 2: nothing came back within a tenth of a second, or later.
+        unanswered: u8,
     },
     /// A sweep is over. Members silent for over a minute are in neither number.
     Finished {
@@ -84,6 +86,8 @@ struct Target {
     ping: SocketAddr,
     nonce: u64,
     answered: bool,
+    /// Tries in the current sweep.
+    tries: u8,
     /// Part of the current sweep; one added in the middle waits for the next.
     asked: bool,
     silent_since: Option<Duration>,
@@ -146,8 +150,8 @@ impl Sweep {
             }
             Err(place) => {
                 let (nonce, silent_since) = (0, None);
-                let (answered, asked) = (false, false);
-                let target = Target { id, ping, nonce, answered, asked, silent_since };
+                let (answered, tries, asked) = (false, 0, false);
+                let target = Target { id, ping, nonce, answered, tries, asked, silent_since };
                 self.targets.insert(place, target);
             }
         }
@@ -199,7 +203,8 @@ impl Sweep {
         if target.asked && !target.answered && target.nonce == nonce {
             target.answered = true;
             target.silent_since = None;
-            out.push(Effect::Answered { member: id, boot });
+            let unanswered = target.tries.saturating_sub(1);
+            out.push(Effect::Answered { member: id, boot, unanswered });
             self.note_next();
         }
     }
@@ -254,6 +259,7 @@ impl Sweep {
             return;
         }
         if tried < TRIES {
+            target.tries = tried + 1;
             out.push(Effect::Ping { to: target.ping, nonce: target.nonce });
             self.sequence += 1;
             let (at, tried) = (now + TRY_EVERY, tried + 1);
@@ -280,7 +286,7 @@ impl Sweep {
         let members = u32::try_from(order.len()).unwrap_or(u32::MAX).max(1);
         for (slot, stood) in (0u32..).zip(order) {
             let Some(target) = self.targets.get_mut(stood) else { continue };
-            (target.asked, target.answered) = (true, false);
+            (target.asked, target.answered, target.tries) = (true, false, 0);
             let member = target.id;
             self.sequence += 1;
             let at = now + SPREAD.mul_f64(f64::from(slot) / f64::from(members));
@@ -383,6 +389,13 @@ mod tests {
         let mut world = World::new(10);
         world.run(1001, |id, millis| id != 3 || millis >= first + 200);
         assert_eq!(world.finished(), [(10, 0)]);
+        let unanswered = |(_, effect): &(u64, Effect)| match effect {
+            Effect::Answered { member, unanswered, .. } => {
+                (*member == Uuid::from_u128(3)).then_some(*unanswered)
+            }
+            Effect::Ping { .. } | Effect::Missed { .. } | Effect::Finished { .. } => None,
+        };
+        assert_eq!(world.out.iter().filter_map(unanswered).collect::<Vec<_>>(), [2]);
     }
 
     #[test]
@@ -438,7 +451,7 @@ mod tests {
         {
             world.sweep.handle(Duration::ZERO, Event::Pong { nonce, id, boot: id }, &mut out);
         }
-        assert_eq!(out[1..], [Effect::Answered { member: id, boot: id }]);
+        assert_eq!(out[1..], [Effect::Answered { member: id, boot: id, unanswered: 0 }]);
         world.sweep.remove(id);
         world.run(3000, |_, _| false);
         assert!(!world.out.iter().any(|(_, effect)| matches!(effect, Effect::Missed { .. })));

@@ -7,7 +7,7 @@ use api::{Node, Observation, State};
 use serde_json::{Value, json};
 
 use crate::nodes::find;
-use crate::reading::{few, span};
+use crate::reading::{few, reach as word, since, span};
 use crate::table::{Look, Table, Tone, plain};
 
 const MATRIX: &str = "\
@@ -164,6 +164,11 @@ fn on<'a>(
     })
 }
 
+/// Whether nothing is to be said of a node here: it is up, loses little, and nobody is asked about it.
+fn is_quiet(reach: &api::NetworkReach) -> bool {
+    reach.reach == "up" && reach.degraded.is_none() && reach.detection.observers.is_empty()
+}
+
 /// `controller-1`, the name of an observer that is a controller.
 fn controller(id: u64) -> String {
     format!("controller-{id}")
@@ -174,7 +179,7 @@ fn matrix(out: &mut String, network: &str, args: &MatrixArgs, state: &State, loo
     sweeps(out, network, state, look);
     let shown: Vec<_> = on(state, network)
         .filter(|(node, reach)| {
-            let quiet = reach.reach == "up" && reach.detection.observers.is_empty();
+            let quiet = is_quiet(reach);
             wanted(&args.nodes, node) && (args.all || !args.nodes.is_empty() || !quiet)
         })
         .collect();
@@ -192,8 +197,8 @@ fn matrix(out: &mut String, network: &str, args: &MatrixArgs, state: &State, loo
             let observers = &reach.detection.observers;
             let mut cells = vec![
                 plain(&node.name),
-                (tone(&reach.reach), reach.reach.clone()),
-                plain(span(reach.for_s)),
+                (tone(&word(reach)), word(reach)),
+                plain(span(since(reach))),
             ];
             for column in &columns {
                 let seen = observers.iter().find(|seen| &seen.observer == column);
@@ -282,10 +287,10 @@ fn graph(out: &mut String, network: &str, state: &State) {
     }
     let (mut shown, mut watching) = (BTreeSet::new(), BTreeSet::new());
     for (node, reach) in on(state, network) {
-        if reach.detection.observers.is_empty() && reach.reach == "up" {
+        if is_quiet(reach) {
             continue;
         }
-        let label = quoted(&format!("{}\n{}", node.name, reach.reach));
+        let label = quoted(&format!("{}\n{}", node.name, word(reach)));
         let _ = writeln!(out, "    {} [label={label}];", id(&node.name));
         shown.insert(node.name.as_str());
         for seen in &reach.detection.observers {

@@ -6,7 +6,7 @@ use api::{Node, State};
 use serde_json::Value;
 
 use crate::picture::Picture;
-use crate::reading::{few, span};
+use crate::reading::{few, reach, since, span};
 use crate::status::word;
 use crate::table::{Look, Table, Tone, plain};
 
@@ -15,7 +15,8 @@ Columns:
   NETWORKS  one letter per network in configured order; `-` down, `?` unknown:
             `m-t` has lost storage; then the health checks that failed. With
             --networks a column for each, which says since when: up, suspect
-            (asked about, counts as up), down, unknown
+            (asked about, counts as up), degraded (the leader loses that share
+            of its last 20 pings; counts as up), down, unknown
   ARMED     its sentinel feeds a watchdog only with a lease, so that its
             silence can become evidence (E2)
   RENEWED   how long ago its sentinel was heard last
@@ -125,7 +126,10 @@ fn by_network(nodes: &[&Node], look: Look) -> String {
             let seen = node.networks.iter().find(|network| &network.network == name);
             cells.push(seen.map_or_else(
                 || plain("-"),
-                |seen| (tone(&seen.reach), format!("{} {}", seen.reach, span(seen.for_s))),
+                |seen| {
+                    let word = reach(seen);
+                    (tone(&word), format!("{word} {}", span(since(seen))))
+                },
             ));
         }
         table.row(cells);
@@ -229,7 +233,10 @@ fn networks(node: &Node) -> (Tone, String) {
     let any = |wanted: &str| node.networks.iter().any(|network| network.reach == wanted);
     let tone = if any("down") {
         Tone::Bad
-    } else if any("suspect") || any("unknown") {
+    } else if any("suspect")
+        || any("unknown")
+        || node.networks.iter().any(|network| network.degraded.is_some())
+    {
         Tone::Warn
     } else {
         Tone::Plain

@@ -37,6 +37,21 @@ pub(crate) fn span(seconds: f64) -> String {
     }
 }
 
+/// `up`, `suspect`, `down`, `unknown`; or `degraded 70 %` where it answers and many pings get lost.
+pub(crate) fn reach(network: &api::NetworkReach) -> String {
+    let answers = matches!(network.reach.as_str(), "up" | "suspect");
+    match network.degraded.as_ref().filter(|_| answers) {
+        Some(lost) => format!("degraded {} %", lost.unanswered * 100 / lost.of.max(1)),
+        None => network.reach.clone(),
+    }
+}
+
+/// Seconds for which [`reach`] has said what it says.
+pub(crate) fn since(network: &api::NetworkReach) -> f64 {
+    let answers = matches!(network.reach.as_str(), "up" | "suspect");
+    network.degraded.as_ref().filter(|_| answers).map_or(network.for_s, |lost| lost.for_s)
+}
+
 /// `1 node`, `2 nodes`.
 pub(crate) fn count(number: usize, word: &str) -> String {
     if number == 1 { format!("{number} {word}") } else { format!("{number} {word}s") }

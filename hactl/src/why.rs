@@ -120,6 +120,14 @@ fn networks(out: &mut String, node: &Node, look: Look) {
         let sentence =
             format!("{} is {reach} for {}{reason}", network.network, span(network.for_s));
         let _ = writeln!(out, "  {}", look.wrap(2, &sentence));
+        if let Some(lost) = &network.degraded {
+            let (of, span) = (lost.of, span(lost.for_s));
+            let loss = format!(
+                "degraded for {span}: {} of the leader's last {of} pings unanswered; no row asks for it",
+                lost.unanswered
+            );
+            let _ = writeln!(out, "    {}", look.paint(Tone::Warn, &loss));
+        }
         observers(out, &network.detection.observers);
     }
 }

@@ -147,6 +147,7 @@ fn fold(lines: &mut [Line], at: Duration, text: &str) -> bool {
                 }
                 return true;
             }
+            (None, None) if is_of_loss(what) || is_of_loss(new_what) => {}
             (None, None) => {
                 line.text = text.to_owned();
                 return true;
@@ -155,6 +156,11 @@ fn fold(lines: &mut [Line], at: Duration, text: &str) -> bool {
         }
     }
     false
+}
+
+/// A degraded link is told beside what the networks are.
+fn is_of_loss(what: &str) -> bool {
+    what.starts_with("degraded on ") || what.starts_with("well again on ")
 }
 
 /// Not only lately: a BMC that reads on reads on.

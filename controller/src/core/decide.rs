@@ -111,6 +111,19 @@ impl Controller {
         }
     }
 
+    /// Losses that most nodes share are this controller's own: it says so, and of no node that it is degraded.
+    pub(super) fn note_blind(&mut self, network: Network, blind: bool, out: &mut Vec<Effect>) {
+        let name = self.network_name(network);
+        let text = if blind {
+            format!(
+                "pings of most nodes get lost on {name}: no single one is called degraded there"
+            )
+        } else {
+            format!("pings of few nodes get lost on {name} again")
+        };
+        out.push(Effect::journal("observe", text));
+    }
+
     /// What follows from a node's cell. Whether nothing will follow from it until it is another one.
     fn decide(&mut self, node: NodeId, out: &mut Vec<Effect>) -> bool {
         let (now, cell) = (self.now, self.cell(node));

@@ -303,6 +303,17 @@ impl Controller {
                 out.push(Effect::journal("observe", format!("{name} suspect on {network}")));
                 self.watch_elsewhere(node, out);
             }
+            Seen::Degraded(node, lost) => {
+                let (name, network) = (self.name(node), self.network_name(network));
+                let text =
+                    format!("{name} degraded on {network}: {lost} of the last 20 pings unanswered");
+                out.push(Effect::journal("observe", text));
+            }
+            Seen::Well(node) => {
+                let (name, network) = (self.name(node), self.network_name(network));
+                out.push(Effect::journal("observe", format!("{name} well again on {network}")));
+            }
+            Seen::Blind(blind) => self.note_blind(network, blind, out),
             Seen::Dark(dark) => self.note_dark(network, dark, out),
             Seen::Census(message) => self.census_answered(message),
             Seen::Listed(list) => self.listed(list),

@@ -187,11 +187,13 @@ impl Controller {
                 Self::void_orders(leading, out);
             }
             self.outbox.clear();
-            self.sights.iter_mut().for_each(|sight| sight.lead(false));
+            let now = self.now;
+            self.sights.iter_mut().for_each(|sight| sight.lead(now, false));
         }
         if me_leading && self.leading.is_none() {
             self.leading = Some(Leading::new(self.now, term));
-            self.sights.iter_mut().for_each(|sight| sight.lead(true));
+            let now = self.now;
+            self.sights.iter_mut().for_each(|sight| sight.lead(now, true));
             let text = format!("{} leads  term={term}", self.settings.me);
             out.push(Effect::journal("raft", text));
         } else if leader.is_none() {

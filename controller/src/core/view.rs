@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use action_matrix::Reach;
-use api::{Detection, FencedNode, NetworkReach, NodePhase, Observation, Phase};
+use api::{Degraded, Detection, FencedNode, NetworkReach, NodePhase, Observation, Phase};
 use fencing::NodeId;
 use fencing::lease::WatchdogState;
 
 use super::levels::step;
 use crate::core::Controller;
-use crate::detect::{Sight, member_id};
+use crate::detect::{LAST_PINGS, Sight, member_id};
 use crate::guard::Refusal;
 use crate::policy::Treatment;
 use crate::registry::{Enrolled, Fires, Incident, Node, Progress, State, Vm};
@@ -164,6 +164,11 @@ impl Controller {
                     network: name.clone(),
                     reach: word.to_owned(),
                     for_s: now.saturating_sub(since).as_secs_f64(),
+                    degraded: sight.degraded(id).map(|(lost, since)| Degraded {
+                        unanswered: lost,
+                        of: LAST_PINGS,
+                        for_s: now.saturating_sub(since).as_secs_f64(),
+                    }),
                     detection: Detection { reason: why.to_owned(), observers: observers.collect() },
                 }
             })

@@ -98,14 +98,20 @@ impl Sight {
                 sweep::Effect::Ping { to, nonce } => {
                     out.push(Effect::Ping { network: self.network, to, nonce });
                 }
-                sweep::Effect::Missed { member } => self.suspect(now, member, out, seen),
-                sweep::Effect::Answered { member, boot } => {
+                sweep::Effect::Missed { member } => {
+                    self.note_missed(now, NodeId(member));
+                    self.suspect(now, member, out, seen);
+                }
+                sweep::Effect::Answered { member, boot, unanswered } => {
                     self.answered(now, NodeId(member), boot, out, seen);
+                    let found = self.losses.answered(now, NodeId(member), unanswered);
+                    self.note_found(now, NodeId(member), found, seen);
                 }
                 sweep::Effect::Finished { asked, missed } => {
                     self.sweep_ended(now, self.me, asked, missed);
                     seen.push(Seen::Swept { asked, missed });
                     self.see_dark(now, seen);
+                    self.see_blind(seen);
                 }
             }
         }
@@ -143,6 +149,7 @@ impl Sight {
     ) {
         let Some(target) = self.targets.get_mut(&node) else { return };
         (target.reach, target.since, target.why) = (reach, now, why.to_owned());
+        self.losses.forget(node);
         self.turns += 1;
         seen.push(Seen::Reach(node, reach));
     }
@@ -150,6 +157,7 @@ impl Sight {
     /// From now on this network can, or cannot, be judged.
     pub(super) fn turn_dark(&mut self, dark: bool) {
         self.dark = dark;
+        self.losses.end_all();
         self.turns += 1;
     }
 

@@ -15,6 +15,7 @@ use rand_chacha::ChaCha8Rng;
 use uuid::Uuid;
 
 use super::case::{Case, Observer};
+use super::loss::Losses;
 use crate::effect::{Effect, Network};
 
 /// A peer's sweep counts while it is at most this old.
@@ -47,6 +48,12 @@ pub enum Seen {
     Reach(NodeId, Reach),
     /// A suspicion was raised (leader only).
     Suspected(NodeId),
+    /// A link loses many pings: so many of the last 20 stayed unanswered (leader only, for display alone).
+    Degraded(NodeId, u32),
+    /// A degraded link answered all of the last 20 pings.
+    Well(NodeId),
+    /// This controller loses pings of most nodes here: it calls nobody degraded. Or it no longer does.
+    Blind(bool),
     /// Too few controllers see this network to judge anything on it (leader only), or enough do again.
     Dark(bool),
     /// A census answer.
@@ -104,6 +111,8 @@ pub struct Sight {
     pub(super) next_judge: Option<Duration>,
     pub(super) leading: bool,
     pub(super) dark: bool,
+    pub(super) losses: Losses,
+    pub(super) blind: bool,
     pub(super) turns: u64,
 }
 
@@ -134,6 +143,8 @@ impl Sight {
             next_judge: None,
             leading: false,
             dark: false,
+            losses: Losses::new(seed),
+            blind: false,
             turns: 0,
         }
     }
@@ -194,6 +205,7 @@ impl Sight {
             self.sweep.remove(node.0);
             self.targets.remove(&node);
             self.cases.remove(&node);
+            self.losses.forget(node);
         }
     }
 
@@ -225,6 +237,8 @@ impl Sight {
         self.sweep.handle(now, sweep::Event::Pong { nonce, id, boot }, &mut effects);
         self.take_sweep(now, effects, out, seen);
         self.with_witness(now, witness::Event::Pong { nonce, id, boot }, out);
+        let found = self.losses.pong(now, NodeId(id), nonce);
+        self.note_found(now, NodeId(id), found, seen);
     }
 
     /// A sweep is over, another controller's or this one's.
@@ -233,10 +247,12 @@ impl Sight {
     }
 
     /// Whether this controller leads: only a leader asks.
-    pub fn lead(&mut self, leading: bool) {
+    pub fn lead(&mut self, now: Duration, leading: bool) {
         if self.leading != leading {
             self.leading = leading;
             self.cases.clear();
+            self.losses.lead(now, leading);
+            self.blind = false;
             self.next_judge = None;
         }
     }
@@ -256,6 +272,9 @@ impl Sight {
         if due(self.witness.poll_timeout(), now) {
             self.with_witness(now, witness::Event::Timeout, out);
         }
+        if due(self.losses.poll_timeout(), now) {
+            self.ping_degraded(now, out);
+        }
         if self.next_judge.is_some_and(|at| at <= now) {
             self.judge_all(now, out, seen);
         }
@@ -264,7 +283,7 @@ impl Sight {
     /// When [`Self::timeout`] wants to be called.
     pub fn poll_timeout(&self) -> Option<(Duration, &'static str)> {
         let judge = self.next_judge.map(|at| (at, "judge suspects"));
-        let own = first(self.witness.poll_timeout(), judge);
+        let own = first(first(self.witness.poll_timeout(), judge), self.losses.poll_timeout());
         first(first(self.group.poll_timeout(), self.sweep.poll_timeout()), own)
     }
 

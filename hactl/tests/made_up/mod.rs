@@ -2,7 +2,7 @@
 #![allow(dead_code, missing_docs)] // Each test program uses a part of it.
 
 use api::{
-    Boot, Controller, Detection, Doubt, FencedNode, Incident, Matrix, NetworkReach, Node,
+    Boot, Controller, Degraded, Detection, Doubt, FencedNode, Incident, Matrix, NetworkReach, Node,
     NodePhase, Observation, Phase, Refusal, State, Sweep, Vm, Weight,
 };
 use uuid::Uuid;
@@ -176,6 +176,7 @@ fn reach(
         network: network.to_owned(),
         reach: reach.to_owned(),
         for_s,
+        degraded: None,
         detection: Detection { reason: reason.to_owned(), observers: observers.collect() },
     }
 }
@@ -273,7 +274,7 @@ fn node_3() -> Node {
     }
 }
 
-/// Suspected on storage, unknown on tenant.
+/// Suspected on storage, degraded on tenant.
 fn node_4() -> Node {
     let seen = [("controller-1", true, 1.9), ("controller-2", true, 0.0), ("node-1", true, 1.7)];
     Node {
@@ -288,7 +289,10 @@ fn node_4() -> Node {
                 "1 of 2 sound controllers and 1 of 1 witnesses cannot reach it",
                 &seen,
             ),
-            reach("tenant", "up", 412.0, "it answers every controller", &[]),
+            NetworkReach {
+                degraded: Some(Degraded { unanswered: 14, of: 20, for_s: 43.0 }),
+                ..reach("tenant", "up", 412.0, "it answers every controller", &[])
+            },
         ],
         refusals: vec![refusal(
             "budget",
