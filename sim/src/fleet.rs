@@ -11,6 +11,7 @@ mod table;
 
 use std::time::{Duration, Instant};
 
+use action_matrix::Matrix;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -37,6 +38,8 @@ pub struct Fleet {
     pub nodes: u16,
     /// How long it is watched.
     pub span: Duration,
+    /// Networks, 1 to 3: the first ones of the default matrix.
+    pub networks: u8,
 }
 
 /// Nodes of a failure domain.
@@ -88,9 +91,17 @@ pub enum Broken {
 }
 
 impl Fleet {
+    /// One that is not watched for any time yet, on all three networks.
+    pub fn quiet(seed: u64, nodes: u16) -> Self {
+        Self { seed, nodes, span: Duration::ZERO, networks: 3 }
+    }
+
     /// What it is made from.
     pub fn plan(&self) -> Plan {
         let mut plan = Plan::new(self.seed, self.nodes);
+        if usize::from(self.networks) < plan.matrix.networks().len() {
+            plan.matrix = matrix_of(plan.matrix.networks(), self.networks);
+        }
         plan.domains = (self.nodes / RACK).max(3);
         plan.warm = self.nodes >= LARGE;
         plan
@@ -151,6 +162,20 @@ impl Fleet {
             }
         }
     }
+}
+
+/// All networks up: nothing to do. Anything else: say so. For clusters in which no more than the verdict is measured.
+fn matrix_of(networks: &[String], first: u8) -> Matrix {
+    let networks: Vec<_> = networks.iter().take(usize::from(first)).collect();
+    let up: String = networks.iter().map(|name| format!("{name} = \"up\"\n")).collect();
+    let text = format!(
+        "networks = {networks:?}\n\
+         [[row]]\nname = \"all well\"\n{up}settle = \"0s\"\nactions = [\"none\"]\nreason = \"every network answers\"\n\
+         [[row]]\nname = \"the rest\"\nsettle = \"0s\"\nactions = [\"notify\"]\nreason = \"some network does not\"\n"
+    );
+    #[allow(clippy::expect_used, reason = "a test loads it for each number of networks")]
+    let loaded = Matrix::parse("fleet.toml", &text).expect("a matrix of two rows loads");
+    loaded.matrix
 }
 
 /// What happens in the hour.

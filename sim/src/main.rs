@@ -18,6 +18,7 @@ use controller::core::Pace;
 use sim::ci::Ci;
 use sim::explore::{Exploration, Many, Totals};
 use sim::fleet::{Fleet, Loss, Pauses, real_latency};
+use sim::place::MOST_NODES;
 use sim::scenario::Scenario;
 
 /// The simulator: scenarios and explorations of a whole cloud under virtual time.
@@ -44,7 +45,7 @@ struct Arguments {
     #[arg(long)]
     minutes: Option<u64>,
     /// Nodes; 5 to 9 by the seed without it.
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=4000))]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=i64::from(MOST_NODES)))]
     nodes: Option<u16>,
     /// Small clusters, faults that follow each other soon, operators who order fences.
     #[arg(long)]
@@ -70,6 +71,9 @@ struct Arguments {
     /// So many nodes lose their power one after the other: how soon each is judged down, and what watching costs.
     #[arg(long, value_name = "DEATHS", requires = "nodes")]
     deaths: Option<u16>,
+    /// Networks of --deaths: with fewer of them more nodes fit into memory, and each has less to do.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=3))]
+    networks: u8,
     /// So many members stop for so many seconds, run for so many, and stop again, for two minutes: C,D,I.
     #[arg(long, value_name = "C,D,I", requires = "nodes", value_delimiter = ',')]
     pauses: Option<Vec<f64>>,
@@ -211,7 +215,7 @@ fn ci(arguments: &Arguments) -> anyhow::Result<()> {
 
 fn fleet(arguments: &Arguments, hours: f64) -> anyhow::Result<()> {
     let span = Duration::from_secs_f64(hours * 3600.0);
-    let fleet = Fleet { seed: arguments.seed, nodes: arguments.nodes.unwrap_or(9), span };
+    let fleet = Fleet { span, ..Fleet::quiet(arguments.seed, arguments.nodes.unwrap_or(9)) };
     let table = fleet.run(|text| eprintln!("  {text}"))?;
     println!("{table}");
     anyhow::ensure!(table.wrong == 0, "a node was fenced that was not dead");
@@ -221,7 +225,7 @@ fn fleet(arguments: &Arguments, hours: f64) -> anyhow::Result<()> {
 /// One line for programs: `cargo xtask bench-scale` makes a table of several.
 fn deaths(arguments: &Arguments, many: u16) -> anyhow::Result<()> {
     let nodes = arguments.nodes.unwrap_or(9);
-    let fleet = Fleet { seed: arguments.seed, nodes, span: Duration::ZERO };
+    let fleet = Fleet { networks: arguments.networks, ..Fleet::quiet(arguments.seed, nodes) };
     let deaths = fleet.deaths(many, |text| eprintln!("  {text}"))?;
     let at = |times: &[f64], share: f64| {
         let index = (times.len().saturating_sub(1) as f64 * share).ceil() as usize;
@@ -230,7 +234,8 @@ fn deaths(arguments: &Arguments, many: u16) -> anyhow::Result<()> {
     let (sent, seconds) = deaths.calm;
     let each = |many: u64| many as f64 / seconds / f64::from(nodes);
     println!(
-        "nodes {nodes} deaths {} missed {} wrong {} suspected {:.2} suspected-worst {:.2} down {:.2} down-worst {:.2} gossip {:.2} gossip-bytes {:.0} pings {:.2} ping-bytes {:.0} lease {:.2} cpu {:.0} peak-mib {}",
+        "nodes {nodes} networks {} deaths {} missed {} wrong {} suspected {:.2} suspected-worst {:.2} down {:.2} down-worst {:.2} gossip {:.2} gossip-bytes {:.0} pings {:.2} ping-bytes {:.0} lease {:.2} cpu {:.0} peak-mib {}",
+        fleet.networks,
         deaths.down.len() + deaths.missed,
         deaths.missed,
         deaths.wrong,
@@ -252,7 +257,7 @@ fn deaths(arguments: &Arguments, many: u16) -> anyhow::Result<()> {
 /// One row of the table that `cargo xtask bench-pauses` makes.
 fn pauses(arguments: &Arguments, members: u16, times: [f64; 2]) -> anyhow::Result<()> {
     let nodes = arguments.nodes.unwrap_or(9);
-    let fleet = Fleet { seed: arguments.seed, nodes, span: Duration::ZERO };
+    let fleet = Fleet::quiet(arguments.seed, nodes);
     let [stopped, running] = times.map(Duration::from_secs_f64);
     let span = Duration::from_secs(120);
     let pauses = Pauses { members, stopped, running, span };
@@ -289,7 +294,7 @@ fn recovery(arguments: &Arguments, vms: u16) -> anyhow::Result<()> {
 
 fn bench(arguments: &Arguments, seconds: f64) -> anyhow::Result<()> {
     let nodes = arguments.nodes.unwrap_or(9);
-    let fleet = Fleet { seed: arguments.seed, nodes, span: Duration::ZERO };
+    let fleet = Fleet::quiet(arguments.seed, nodes);
     let (settled, measured) = fleet.bench(seconds)?;
     println!(
         "nodes {nodes} factor {:.2} events {} peak-mib {} simulated {:.0} cpu {:.1} settled-cpu {settled:.1}",

@@ -18,8 +18,8 @@ const CONTROLLERS: u8 = 1;
 /// Third octet of the addresses of the first 255 nodes; it counts on from there.
 const NODES: u8 = 2;
 
-/// More nodes have no addresses here.
-pub const MOST_NODES: u16 = 4096;
+/// More nodes are refused. The third octet of an address would go on to 64,767, an id to 65,535.
+pub const MOST_NODES: u16 = 16_384;
 
 /// A machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -140,11 +140,13 @@ mod tests {
 
     #[test]
     fn names_and_addresses_lead_back() {
-        for place in [Place::Controller(3), Place::Node(17), Place::Node(255), Place::Node(1000)] {
+        let nodes = [1, 17, 255, 256, 1000, 5000, MOST_NODES].map(Place::Node);
+        for place in nodes.into_iter().chain([Place::Controller(3)]) {
             assert_eq!(Place::named(&place.to_string()), Some(place));
             let address = place.address(Network(2), Port::Lease);
             assert_eq!(Place::at(address), Some((place, Network(2))));
         }
+        assert_eq!(Place::named(&format!("node-{}", MOST_NODES + 1)), None);
         assert_eq!(Place::named("node-0"), None);
         assert_eq!(Place::named("node-65536"), None);
         assert_eq!(Place::named("rack-1"), None);

@@ -10,8 +10,9 @@ use super::names::Read;
 use super::{Effect, Group};
 use crate::packet::{Kind, MAX_BROADCAST, MAX_PLAIN, MAX_TALK};
 
-/// Members known at most: above, packets that could add more are refused.
-const MAX_MEMBERS: usize = 5000;
+/// Members known at most: above, packets that could add more are refused. 5,000 nodes, their controllers, and some that are
+/// dead and not forgotten yet.
+const MAX_MEMBERS: usize = 5500;
 
 /// Full states sent within a second. An answer is larger than its question, and a question can be
 /// replayed by somebody without the key.

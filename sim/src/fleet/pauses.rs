@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn a_member_that_stands_still_is_judged_and_no_other() {
-        let fleet = Fleet { seed: 5, nodes: 16, span: Duration::ZERO };
+        let fleet = Fleet::quiet(5, 16);
         let seconds = Duration::from_secs;
         let pauses =
             Pauses { members: 2, stopped: seconds(8), running: seconds(4), span: seconds(40) };
@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn a_pause_that_is_shorter_than_the_rule_tolerates_is_judged_by_nobody() {
-        let fleet = Fleet { seed: 5, nodes: 16, span: Duration::ZERO };
+        let fleet = Fleet::quiet(5, 16);
         let seconds = Duration::from_secs;
         let pauses =
             Pauses { members: 3, stopped: seconds(2), running: seconds(2), span: seconds(30) };

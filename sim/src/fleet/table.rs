@@ -36,7 +36,7 @@ impl Table {
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Fleet { seed, nodes, span } = self.fleet;
+        let Fleet { seed, nodes, span, networks: _ } = self.fleet;
         writeln!(f, "{nodes} nodes, {} minutes, seed {seed}", span.as_secs() / 60)?;
         let of = |wanted: &dyn Fn(&Death) -> Option<Duration>| {
             self.deaths.iter().filter_map(wanted).collect::<Vec<_>>()
