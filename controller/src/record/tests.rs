@@ -29,6 +29,7 @@ fn settings() -> Settings {
     };
     // Alone it leads, so that its journal has lines.
     Settings {
+        ceiling: gossip::ceiling::Ceiling::new(20_000).ok(),
         cluster: Uuid::from_u128(1),
         me: ControllerId(1),
         controllers: BTreeMap::from([(ControllerId(1), peer(1))]),
