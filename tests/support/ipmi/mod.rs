@@ -36,13 +36,17 @@ pub(crate) fn program(name: &str) -> Option<PathBuf> {
     found
 }
 
-/// A loopback address that no other test of this process uses, and a port that is free on it.
-pub(crate) fn address() -> SocketAddr {
+/// A loopback address that no other test of this process uses.
+pub(crate) fn host() -> IpAddr {
     static NEXT: AtomicU16 = AtomicU16::new(1);
     let [high, low] = NEXT.fetch_add(1, Ordering::SeqCst).to_be_bytes();
     let [.., process] = std::process::id().to_be_bytes();
-    let ip = IpAddr::V4(Ipv4Addr::new(127, 64 + process % 64, high, low.max(1)));
-    let probe = UdpSocket::bind((ip, 0)).expect("loopback has free ports");
+    IpAddr::V4(Ipv4Addr::new(127, 64 + process % 64, high, low.max(1)))
+}
+
+/// Such an address, and a port that is free on it just now: for a program that has to be told its port.
+pub(crate) fn address() -> SocketAddr {
+    let probe = UdpSocket::bind((host(), 0)).expect("loopback has free ports");
     probe.local_addr().expect("it is bound")
 }
 

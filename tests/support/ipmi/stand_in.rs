@@ -9,7 +9,7 @@ use sim::standin::bmc::{BmcServer, Settings, Switch};
 use tokio::net::UdpSocket;
 use tokio::task::JoinHandle;
 
-use super::{PASSWORD, USER, address};
+use super::{PASSWORD, USER, host};
 
 /// A BMC that is served until dropped.
 pub(crate) struct StandIn {
@@ -26,7 +26,7 @@ impl StandIn {
         let guid = Identity([number; 16]);
         let settings = Settings::new(USER, PASSWORD, guid.0, [number; 32]);
         let server = Arc::new(Mutex::new(BmcServer::new(settings)));
-        let socket = UdpSocket::bind(address()).await.expect("a free address");
+        let socket = UdpSocket::bind((host(), 0)).await.expect("a free port");
         let addr = socket.local_addr().expect("it is bound");
         let node = Switch::new(true);
         let (shared, chassis) = (Arc::clone(&server), node.clone());
