@@ -15,6 +15,10 @@ use crate::world::World;
 const DEADLINE: Duration = Duration::from_secs(90);
 /// For a real Nova on a machine that is busy with other things.
 const PATIENCE: Duration = Duration::from_secs(90);
+/// A move that has no record after this time, and whose server rests, was dropped by the conductor.
+const DROPPED: Duration = Duration::from_secs(15);
+/// Such a move is ordered so often at most.
+const ORDERS: u32 = 4;
 const REASON: &str = "holdfast contract test";
 
 struct Teller<'a> {
@@ -205,9 +209,15 @@ impl Teller<'_> {
 
     async fn live_migration(&mut self) {
         let e = self.world.raw.boot("e", "1", "compute-1").await;
-        let written = self.written(Call::LiveMigrate { server: e }).await;
-        self.say(format!("live-migrate e: {}", short(&written)));
         let kind = MigrationKind::LiveMigration;
+        let mut written = self.written(Call::LiveMigrate { server: e }).await;
+        for _ in 1..ORDERS {
+            if self.is_followed(e, kind).await {
+                break;
+            }
+            written = self.written(Call::LiveMigrate { server: e }).await;
+        }
+        self.say(format!("live-migrate e: {}", short(&written)));
         self.record("record of e", "compute-1", kind, e, &MigrationStatus::Completed).await;
         self.until("e has come to rest", async |teller| {
             teller.server(e).await.is_some_and(|row| row.task_state.is_none())
@@ -292,6 +302,23 @@ impl Teller<'_> {
         })
         .await;
         self.say(format!("{what}: {}", format!("{status:?}").to_lowercase()));
+    }
+
+    /// Whether a move that the API took comes to a record. On a busy machine the conductor may not have heard of the host
+    /// for so long that it drops the order, and says so to nobody; then a user orders again.
+    async fn is_followed(&self, server: Uuid, kind: MigrationKind) -> bool {
+        let began = Instant::now();
+        loop {
+            if newest(&self.migrations("compute-1", kind).await, server).is_some() {
+                return true;
+            }
+            let rests = self.server(server).await.is_some_and(|row| row.task_state.is_none());
+            if rests && began.elapsed() > DROPPED {
+                return false;
+            }
+            assert!(began.elapsed() < PATIENCE, "neither followed nor dropped\n{}", self.told);
+            tokio::time::sleep(self.world.pause()).await;
+        }
     }
 
     async fn call(&self, call: Call) -> Reply {
