@@ -258,5 +258,5 @@ impl Proofs {
 /// Whether `hactl check` would say that this node's watchdog was never seen to fire.
 fn is_untested(node: &Value) -> bool {
     let doubts = node["doubts"].as_array().map_or(&[][..], Vec::as_slice);
-    doubts.iter().any(|doubt| doubt["remedy"].to_string().contains("--watchdog"))
+    doubts.iter().any(|doubt| doubt["what"].to_string().contains("never seen to fire"))
 }
