@@ -14,7 +14,7 @@ const GOALS_FROM: u32 = 100;
 /// Members of a cluster with three networks need three agents of Serf.
 const NETWORKS: f64 = 3.0;
 
-/// MiB of an agent and of a sentinel, per cent of a core of an agent, and bytes a second: gossip, and with renewals.
+/// MiB of an agent and of a sentinel, per cent of a core of both together, and bytes a second: gossip, and with renewals.
 const AGENT_RSS: f64 = 9.0;
 const SENTINEL_RSS: f64 = 4.0;
 const CPU: f64 = 0.16;
@@ -108,7 +108,7 @@ fn costs(ours: &OursIdle, peer: Option<&Side<Idle>>, goals: &mut Goals) {
     println!();
     goals.cost("agent's RSS, MiB", ours.agent.cost.rss, AGENT_RSS);
     goals.cost("sentinel's RSS, MiB", ours.sentinel.cost.rss, SENTINEL_RSS);
-    goals.cost("agent's CPU, % of a core", ours.agent.cost.cpu, CPU);
+    goals.cost("node's CPU, % of a core", ours.node().cpu, CPU);
     match (ours.agent.sent, both) {
         (Some(gossip), Some(both)) => {
             goals.cost("gossip sent, payload B/s", gossip.payload, GOSSIP);
