@@ -169,10 +169,10 @@ impl Controller {
         let by_lease = self.doubt_of_lease(now, id, node);
         match (by_bmc, by_lease) {
             (None, None) => {}
-            (Some((bmc, remedy)), Some((lease, _))) => {
+            (Some((bmc, one)), Some((lease, other))) => {
                 let what =
                     format!("nothing could prove that it is off: BMC: {bmc}; lease: {lease}");
-                doubts.push(never(what, remedy));
+                doubts.push(never(what, format!("{one}; or, for one is enough: {other}")));
             }
             (Some((bmc, remedy)), None) => {
                 let wait = node.armed.map_or(0, |a| a.times.wait_after_intent().as_secs());

@@ -369,7 +369,7 @@ fn node_6() -> Node {
         doubts: vec![doubt(
             Weight::NotRecovered,
             "nothing could prove that it is off: BMC: it has not answered yet; lease: its sentinel was never heard",
-            "check its address, user, password and cipher suite",
+            "check its address, user, password and cipher suite; or, for one is enough: start ha-sentinel on node-6",
         )],
         ..node_1()
     }
