@@ -19,7 +19,7 @@ pub const READS_APART: Duration = Duration::from_secs(3);
 /// The two reads must be at most this far apart.
 pub const READS_WITHIN: Duration = Duration::from_secs(30);
 /// Time between two reads while the node still reads on.
-const READ_EVERY: Duration = Duration::from_millis(500);
+const READ_EVERY: Duration = Duration::from_millis(250);
 /// A node that still reads on after this time is sent off again.
 const RESEND_AFTER: Duration = Duration::from_secs(10);
 /// Tries after which the level counts as failed; it goes on at [`SLOW_RETRY`] all the same, for a BMC may come back.

@@ -17,7 +17,7 @@ use crate::aside::Aside;
 use crate::config::Config;
 
 /// A whole configuration; `--help` shows it, and a test loads it.
-pub const EXAMPLE: &str = include_str!("config/example.toml");
+pub const EXAMPLE: &str = include_str!("../../packaging/examples/node.toml");
 
 /// Options of both programs.
 #[derive(Debug, Parser)]
