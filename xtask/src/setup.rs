@@ -12,8 +12,9 @@ use crate::place;
 use crate::steps::{Outcome, Steps, run};
 
 /// Debian packages, each with a file by which its presence is seen.
-const PACKAGES: [(&str, &str); 8] = [
+const PACKAGES: [(&str, &str); 9] = [
     ("curl", "/usr/bin/curl"),
+    ("e2fsprogs", "/usr/sbin/mkfs.ext4"),
     ("iproute2", "/usr/sbin/ip"),
     ("nftables", "/usr/sbin/nft"),
     ("fence-agents", "/usr/sbin/fence_ipmilan"),
@@ -30,6 +31,15 @@ const GUEST_PACKAGES: [(&str, &str); 5] = [
     ("openipmi", "/usr/bin/ipmi_sim"),
     ("busybox-static", "/bin/busybox"),
     ("binutils", "/usr/bin/strip"),
+];
+
+/// The same for HashiCorp's memberlist.
+const GO_PACKAGES: [(&str, &str); 2] = [
+    ("golang-go", "/usr/bin/go"),
+    (
+        "golang-github-hashicorp-memberlist-dev",
+        "/usr/share/gocode/src/github.com/hashicorp/memberlist/memberlist.go",
+    ),
 ];
 
 const POLICY: &str = "/usr/sbin/policy-rc.d";
@@ -63,6 +73,11 @@ pub(crate) fn for_bmcs(steps: &mut Steps) {
 /// Adds the peer that detection is measured beside.
 pub(crate) fn serf(steps: &mut Steps) {
     steps.step("serf", || install(missing(&[("serf", "/usr/bin/serf")])));
+}
+
+/// Adds what the peer in Go is built with.
+pub(crate) fn go(steps: &mut Steps) {
+    steps.step("Go and HashiCorp's memberlist", || install(missing(&GO_PACKAGES)));
 }
 
 /// Adds what guests under QEMU need, and nothing else.

@@ -1,30 +1,34 @@
-//! How fast a dead node is noticed, and what watching costs: the real programs beside Debian's `serf`, on the same machine
-//! in the same run, one after the other.
+//! How fast a dead node is noticed, and what watching costs: the real programs beside Debian's `serf`, HashiCorp's
+//! memberlist and the crate `memberlist`, on the same machine in the same run, one after the other.
 //!
-//! A death is SIGKILL of a node's agent and sentinel, or of a Serf agent. Both sides are read from the files that they
-//! write (the controllers' journals, the agents' logs), looked at every 10 ms. What idling costs is read from /proc, and
+//! A death is SIGKILL of a node's agent and sentinel, or of a member of a peer. All are read from the files that they
+//! write (the controllers' journals, the members' logs), looked at every 10 ms. What idling costs is read from /proc, and
 //! from a packet socket on loopback; nothing is asked of the programs.
 
+mod cluster;
 mod event;
+mod memberlist;
 mod ours;
+mod peer;
 mod processes;
 mod report;
 mod serf;
 mod tail;
 mod tap;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
+use self::cluster::Cluster;
 use self::event::Spread;
 use self::ours::{Ours, OursIdle};
+use self::peer::Peer;
 use self::processes::Cost;
-use self::serf::Serf;
 use self::tap::Sent;
+use crate::place;
 use crate::steps::Steps;
-use crate::{place, setup};
 
 /// How often files are looked at.
 const LOOK: Duration = Duration::from_millis(10);
@@ -49,6 +53,9 @@ pub(crate) struct Args {
     /// Seconds for which idling is measured
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(10..))]
     idle: u64,
+    /// Who is measured beside us
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Peer::Serf, Peer::MemberlistGo, Peer::MemberlistRs])]
+    peers: Vec<Peer>,
     /// Chooses who is killed, and when
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -68,11 +75,11 @@ struct Idle {
 /// What became of a death, in seconds since the kill.
 #[derive(Clone, Copy, Debug, Default)]
 struct Kill {
-    /// Somebody's probe was not answered: ours at the leader, Serf's at any agent.
+    /// Somebody's probe was not answered: ours at the leader, a peer's at any member.
     suspected: Option<f64>,
-    /// Ours: down on a first network. Serf: a first agent says `failed`.
+    /// Ours: down on a first network. A peer: a first member calls it dead.
     first: Option<f64>,
-    /// Ours: down on all networks. Serf: the last agent says `failed`.
+    /// Ours: down on all networks. A peer: the last member calls it dead.
     last: Option<f64>,
 }
 
@@ -86,11 +93,15 @@ struct Side<I> {
 
 pub(crate) fn command(args: &Args) -> Result<()> {
     let mut steps = Steps::default();
-    setup::serf(&mut steps);
+    let peers: Vec<(Peer, PathBuf)> = args
+        .peers
+        .iter()
+        .filter_map(|peer| peer.program(&mut steps).map(|program| (*peer, program)))
+        .collect();
     let programs = if args.built { Programs::of_tests() } else { Programs::shipped()? };
     let mut missed = Vec::new();
     for members in &args.members {
-        missed.extend(size(args, *members, &programs)?);
+        missed.extend(size(args, *members, &programs, &peers)?);
     }
     for skipped in &steps.skipped {
         println!("SKIPPED {skipped}");
@@ -128,8 +139,13 @@ impl Programs {
     }
 }
 
-/// Measures and prints one size. Answers the goals that were missed.
-fn size(args: &Args, members: u32, programs: &Programs) -> Result<Vec<String>> {
+/// Measures and prints one size. Answers the goals that were missed, and the peers that could not be measured.
+fn size(
+    args: &Args,
+    members: u32,
+    programs: &Programs,
+    peers: &[(Peer, PathBuf)],
+) -> Result<Vec<String>> {
     let kills = args.kills.min((f64::from(members) * MOST_KILLED) as u32).max(1);
     let span = Duration::from_secs(args.idle);
     let mut dice = Dice(args.seed ^ u64::from(members));
@@ -138,22 +154,42 @@ fn size(args: &Args, members: u32, programs: &Programs) -> Result<Vec<String>> {
     println!("    load {}", load());
     let fast = holdfast(programs, members, "fast", kills, None, &mut dice)?;
     println!("    load {}", load());
-    let peer = if serf::is_there() {
-        let mut serf = Serf::start(&scratch("serf")?, members)?;
-        println!("  serf: {members} agents, at rest for {} s", args.idle);
-        std::thread::sleep(SETTLE);
-        let idle = serf.idle(span)?;
-        let event = serf.event(idle.sent.map_or(0.0, |sent| sent.packets))?;
-        println!("    event: {event}");
-        let kills = killed(members, kills, &mut dice, |place| serf.kill(place))?;
-        Some(Side { idle, event: Some(event), kills })
-    } else {
-        None
-    };
+    let mut measured = Vec::new();
+    let mut missed = Vec::new();
+    for (peer, program) in peers {
+        // What the others came to is not thrown away for it.
+        match beside(*peer, program, members, kills, span, &mut dice) {
+            Ok(side) => measured.push((*peer, side)),
+            Err(error) => {
+                println!("    {}: {error:#}", peer.name());
+                missed.push(format!("{members} members: {} was not measured", peer.name()));
+            }
+        }
+        println!("    load {}", load());
+    }
     let idle = balanced.idle.context("idling was measured")?;
     let balanced = Side { idle, event: balanced.event, kills: balanced.kills };
-    println!("    load {}", load());
-    Ok(report::print(members, &balanced, &fast.kills, peer.as_ref()))
+    missed.extend(report::print(members, &balanced, &fast.kills, &measured));
+    Ok(missed)
+}
+
+/// A peer's side.
+fn beside(
+    peer: Peer,
+    program: &Path,
+    members: u32,
+    kills: u32,
+    span: Duration,
+    dice: &mut Dice,
+) -> Result<Side<Idle>> {
+    let mut cluster = Cluster::start(peer, program, &scratch(peer.name())?, members)?;
+    println!("  {}: {members} members, at rest for {} s", peer.name(), span.as_secs());
+    std::thread::sleep(SETTLE);
+    let idle = cluster.idle(span)?;
+    let event = cluster.event(idle.sent.map_or(0.0, |sent| sent.packets))?;
+    println!("    event: {event}");
+    let kills = killed(members, kills, dice, |place| cluster.kill(place))?;
+    Ok(Side { idle, event: Some(event), kills })
 }
 
 /// Our side, with the times of a profile.

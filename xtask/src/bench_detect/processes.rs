@@ -5,6 +5,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 /// Ticks of the processor's clock in a second, as Linux counts them for programs.
 const TICKS: f64 = 100.0;
@@ -30,6 +32,12 @@ impl Process {
     /// SIGKILL, without waiting for its end.
     pub(super) fn kill(&mut self) -> Result<()> {
         self.child.kill().with_context(|| format!("{} is not killed", self.name))
+    }
+
+    /// Sends it a signal.
+    pub(super) fn signal(&self, signal: Signal) -> Result<()> {
+        let id = Pid::from_raw(i32::try_from(self.child.id())?);
+        kill(id, signal).with_context(|| format!("{} gets no {signal}", self.name))
     }
 
     /// An error if it has ended by itself.

@@ -1,17 +1,20 @@
-//! Both sides, the ratio, and the goals.
+//! All sides, the ratios, and the goals.
 
 use super::event::Spread;
 use super::ours::OursIdle;
+use super::peer::Peer;
 use super::processes::Cost;
 use super::tap::Sent;
-use super::{Idle, Kill, Side, serf};
+use super::{Idle, Kill, Side};
 
 /// Pause that a verdict of ours tolerates by rule, in seconds: T_obs and S, for the profiles balanced and fast.
 const TOLERATES: [f64; 2] = [3.0, 2.0];
 /// Goals for the verdict, as a share of Serf's first `failed`, for the same profiles; they are for 100 members.
 const RATIOS: [f64; 2] = [0.4, 0.27];
 const GOALS_FROM: u32 = 100;
-/// Members of a cluster with three networks need three agents of Serf.
+/// The peer that goals are set beside.
+const GOAL: Peer = Peer::Serf;
+/// Members of a cluster with three networks need three processes of a peer.
 const NETWORKS: f64 = 3.0;
 
 /// MiB of an agent and of a sentinel, per cent of a core of both together, and bytes a second: gossip, and with renewals.
@@ -26,7 +29,7 @@ pub(super) fn print(
     members: u32,
     balanced: &Side<OursIdle>,
     fast: &[Kill],
-    peer: Option<&Side<Idle>>,
+    peers: &[(Peer, Side<Idle>)],
 ) -> Vec<String> {
     let mut goals = Goals { members, missed: Vec::new() };
     println!("\nseconds since SIGKILL, {members} members  median  worst   tolerates a pause of");
@@ -36,30 +39,36 @@ pub(super) fn print(
         row(&format!("{profile}: down on a network"), kills, |kill| kill.first, Some(tolerated));
         row(&format!("{profile}: down on all"), kills, |kill| kill.last, Some(tolerated));
     }
-    if let Some(peer) = peer {
-        let tolerated = serf::tolerates(members);
-        row("serf: suspected by an agent", &peer.kills, |kill| kill.suspected, None);
-        row("serf: failed, first agent", &peer.kills, |kill| kill.first, Some(tolerated));
-        row("serf: failed, last agent", &peer.kills, |kill| kill.last, Some(tolerated));
+    for (peer, side) in peers {
+        let (name, tolerated) = (peer.name(), Some(peer.tolerates(members)));
+        row(&format!("{name}: suspected by a member"), &side.kills, |kill| kill.suspected, None);
+        row(&format!("{name}: dead, first member"), &side.kills, |kill| kill.first, tolerated);
+        row(&format!("{name}: dead, last member"), &side.kills, |kill| kill.last, tolerated);
+    }
+    println!();
+    for (peer, side) in peers {
         for ((profile, kills), goal) in rows.into_iter().zip(RATIOS) {
             for (what, pick) in [("median", median as fn(&[f64]) -> f64), ("worst", worst)] {
                 let ours = pick(&times(kills, |kill| kill.last));
-                let theirs = median(&times(&peer.kills, |kill| kill.first));
-                let name = format!("{profile}, {what} verdict on all / serf's median first failed");
-                let goal = (members >= GOALS_FROM).then_some(goal);
-                goals.ratio(&name, ours / theirs.max(f64::MIN_POSITIVE), goal);
+                let theirs = median(&times(&side.kills, |kill| kill.first));
+                let name = format!(
+                    "{profile}, {what} verdict on all / {}'s median first dead",
+                    peer.name()
+                );
+                let goal = (*peer == GOAL && members >= GOALS_FROM).then_some(goal);
+                goals.ratio(&name, ours, theirs, goal);
             }
         }
     }
-    if peer.is_none() {
-        println!("SKIPPED serf: {} is not there; nothing is compared", serf::PROGRAM);
+    if !peers.iter().any(|(peer, _)| *peer == GOAL) {
+        println!("SKIPPED goals beside {}: it was not measured", GOAL.name());
     }
-    events(balanced.event.as_ref(), peer.and_then(|peer| peer.event.as_ref()), &mut goals);
-    costs(&balanced.idle, peer, &mut goals);
+    events(balanced.event.as_ref(), peers, &mut goals);
+    costs(&balanced.idle, peers, &mut goals);
     goals.missed
 }
 
-fn events(ours: Option<&Spread>, theirs: Option<&Spread>, goals: &mut Goals) {
+fn events(ours: Option<&Spread>, peers: &[(Peer, Side<Idle>)], goals: &mut Goals) {
     let Some(ours) = ours else {
         return println!("SKIPPED events: packets are counted by root alone");
     };
@@ -69,18 +78,21 @@ fn events(ours: Option<&Spread>, theirs: Option<&Spread>, goals: &mut Goals) {
         (ours.members - ours.reached.min(ours.members)) as f64,
         0.0,
     );
-    if let Some(theirs) = theirs {
-        println!("event, serf:  {theirs}");
-        let ratio = |ours: f64, theirs: f64| ours / theirs.max(f64::MIN_POSITIVE);
+    for (peer, side) in peers {
+        let Some(theirs) = &side.event else { continue };
+        println!("event, {}:  {theirs}", peer.name());
         let most = |spread: &Spread| spread.most.unwrap_or(f64::NAN);
-        goals.ratio("event at 99 %: time / serf's", ratio(most(ours), most(theirs)), Some(1.0));
-        goals.ratio("event: packets / serf's", ratio(ours.packets, theirs.packets), Some(0.5));
+        let goal = |goal| (*peer == GOAL).then_some(goal);
+        let name = format!("event at 99 %: seconds / {}'s", peer.name());
+        goals.ratio(&name, most(ours), most(theirs), goal(1.0));
+        let name = format!("event: packets a member / {}'s", peer.name());
+        goals.ratio(&name, ours.packets, theirs.packets, goal(0.5));
     }
 }
 
-fn costs(ours: &OursIdle, peer: Option<&Side<Idle>>, goals: &mut Goals) {
+fn costs(ours: &OursIdle, peers: &[(Peer, Side<Idle>)], goals: &mut Goals) {
     println!(
-        "\nat rest, each          CPU %   RSS MiB   PSS MiB   packets/s  payload B/s    IP B/s"
+        "\nat rest, each                CPU %   RSS MiB   PSS MiB   packets/s  payload B/s    IP B/s"
     );
     line("agent, 3 networks", &ours.agent.cost, ours.agent.sent.as_ref());
     line("sentinel", &ours.sentinel.cost, ours.sentinel.sent.as_ref());
@@ -90,20 +102,15 @@ fn costs(ours: &OursIdle, peer: Option<&Side<Idle>>, goals: &mut Goals) {
     });
     line("node: both", &ours.node(), both.as_ref());
     line("controller", &ours.controller.cost, ours.controller.sent.as_ref());
-    if let Some(peer) = peer {
-        let (cost, sent) = (peer.idle.cost, peer.idle.sent);
-        line("serf, 1 network", &cost, sent.as_ref());
+    for (peer, side) in peers {
+        let (cost, sent) = (side.idle.cost, side.idle.sent);
+        line(&format!("{}, 1 network", peer.name()), &cost, sent.as_ref());
         let times =
             Cost { cpu: cost.cpu * NETWORKS, rss: cost.rss * NETWORKS, pss: cost.pss * NETWORKS };
         let sent = sent.map(|sent| sent.over(1.0 / NETWORKS));
-        line("serf x 3", &times, sent.as_ref());
-        let node = ours.node();
-        println!(
-            "node / (serf x 3)    {:>7.2}   {:>7.2}   {:>7.2}",
-            node.cpu / times.cpu,
-            node.rss / times.rss,
-            node.pss / times.pss
-        );
+        let name = format!("{} x 3", peer.name());
+        line(&name, &times, sent.as_ref());
+        ratios(&format!("node / ({name})"), (&ours.node(), both.as_ref()), (&times, sent.as_ref()));
     }
     println!();
     goals.cost("agent's RSS, MiB", ours.agent.cost.rss, AGENT_RSS);
@@ -118,8 +125,25 @@ fn costs(ours: &OursIdle, peer: Option<&Side<Idle>>, goals: &mut Goals) {
     }
 }
 
+/// What ours costs, as shares of what theirs does.
+fn ratios(name: &str, ours: (&Cost, Option<&Sent>), theirs: (&Cost, Option<&Sent>)) {
+    let ((cost, sent), (their_cost, their_sent)) = (ours, theirs);
+    let (cpu, rss) = (cost.cpu / their_cost.cpu, cost.rss / their_cost.rss);
+    let pss = cost.pss / their_cost.pss;
+    print!("{name:<26} {cpu:>7.2}   {rss:>7.2}   {pss:>7.2}");
+    match sent.zip(their_sent) {
+        Some((sent, theirs)) => println!(
+            "   {:>9.2}   {:>10.2}  {:>8.2}",
+            sent.packets / theirs.packets,
+            sent.payload / theirs.payload,
+            sent.bytes / theirs.bytes
+        ),
+        None => println!("           -            -         -"),
+    }
+}
+
 fn line(name: &str, cost: &Cost, sent: Option<&Sent>) {
-    print!("{name:<20} {:>7.3}   {:>7.1}   {:>7.1}", cost.cpu, cost.rss, cost.pss);
+    print!("{name:<26} {:>7.3}   {:>7.1}   {:>7.1}", cost.cpu, cost.rss, cost.pss);
     match sent {
         Some(sent) => {
             println!("   {:>9.2}   {:>10.0}  {:>8.0}", sent.packets, sent.payload, sent.bytes)
@@ -161,10 +185,13 @@ struct Goals {
 }
 
 impl Goals {
-    fn ratio(&mut self, name: &str, ratio: f64, goal: Option<f64>) {
+    /// Prints both, and what ours is of theirs.
+    fn ratio(&mut self, name: &str, ours: f64, theirs: f64, goal: Option<f64>) {
+        let ratio = ours / theirs.max(f64::MIN_POSITIVE);
+        let both = format!("{name}: {ours:.3} / {theirs:.3}");
         match goal {
-            Some(goal) => self.judge(name, ratio, goal),
-            None => println!("{name:<60} {ratio:>7.2}"),
+            Some(goal) => self.judge(&both, ratio, goal),
+            None => println!("{both:<84} {ratio:>7.2}"),
         }
     }
 
@@ -176,7 +203,7 @@ impl Goals {
         // What could not be measured is not met.
         let met = value <= most;
         let word = if met { "met" } else { "MISSED" };
-        println!("{name:<60} {value:>7.2}  goal {most}: {word}");
+        println!("{name:<84} {value:>7.2}  goal {most}: {word}");
         if !met {
             self.missed.push(format!("{} members: {name} {value:.2} (goal {most})", self.members));
         }

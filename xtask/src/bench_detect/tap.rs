@@ -14,7 +14,7 @@ use nix::sys::socket::{
 };
 use nix::sys::time::{TimeVal, TimeValLike as _};
 
-/// Port of gossip, ours and Serf's.
+/// Port of gossip, ours and the peers'.
 pub(super) const GOSSIP: u16 = 7946;
 /// Room for packets while the thread does not run, in bytes.
 const ROOM: usize = 64 << 20;
