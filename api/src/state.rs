@@ -48,6 +48,9 @@ pub struct State {
     /// What this controller has counted of lists of domains.
     #[serde(default)]
     pub actual: crate::Actual,
+    /// What this controller has sent, by network.
+    #[serde(default)]
+    pub sent: Vec<crate::SentHere>,
 }
 
 /// A controller.
@@ -108,6 +111,9 @@ pub struct Node {
     /// What its own health checks say.
     #[serde(default)]
     pub checks: Vec<Check>,
+    /// What it has sent lately, where it told.
+    #[serde(default)]
+    pub sent: Option<crate::Sent>,
 }
 
 /// What a health check of a node says.

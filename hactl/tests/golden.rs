@@ -293,7 +293,22 @@ fn gossip_is_reckoned_without_any_controller() {
     let large = ["gossip", "calc", "--nodes", "1000", "--interval", "100", "--fanout", "4"];
     golden("gossip_calc_large.txt", &words(&[&large[..], &["--loss", "20"]].concat()));
     golden("gossip_calc_json.txt", &words(&["gossip", "calc", "--json"]));
+    let dead = ["gossip", "calc", "--controllers", "http://127.0.0.1:1"];
+    golden("gossip_calc_no_controller.txt", &words(&dead));
     assert_eq!(words(&["gossip", "calc", "--nodes", "1"]).exit, Exit::Usage);
+}
+
+#[test]
+fn what_the_nodes_send_now_stands_beside_what_is_reckoned() {
+    let mut state = made_up::in_trouble();
+    let calc = ["gossip", "calc", "--nodes", "6", "--packet", "1200"];
+    golden("gossip_calc_measured.txt", &hactl::page(&calc, &state, PLAIN));
+    let json = [&calc[..], &["--json"]].concat();
+    golden("gossip_calc_measured_json.txt", &hactl::page(&json, &state, PLAIN));
+    state.nodes.iter_mut().for_each(|node| node.sent = None);
+    let untold = hactl::page(&calc, &state, PLAIN);
+    assert!(untold.out.contains("not measured: no node has told"), "{}", untold.out);
+    assert_eq!(untold.exit, Exit::Fine);
 }
 
 #[test]

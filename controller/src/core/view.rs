@@ -58,6 +58,7 @@ impl Controller {
             fenced: self.fenced_view(),
             matrix: self.matrix_view(),
             actual: self.counts_view(),
+            sent: self.sent_here_view(),
         }
     }
 
@@ -121,6 +122,7 @@ impl Controller {
             refusals: refusal.iter().map(refusal_view).collect(),
             doubts: self.doubts(now, id, node),
             checks: self.checks_view(now, id),
+            sent: self.sent_view(now, id, node),
         }
     }
 

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use action_matrix::Reach;
-use fencing::{NodeId, census, checks, domains};
+use fencing::sent::Sent;
+use fencing::{BootId, NodeId, census, checks, domains};
 use gossip::ceiling::Ceiling;
 use gossip::group::{self, Group};
 use gossip::sweep::{self, Sweep};
@@ -60,6 +61,8 @@ pub enum Seen {
     Census(census::Message),
     /// The list of domains of a node, from where its agent gossips.
     Listed(domains::List),
+    /// What a boot of a node says to have sent, from where its agent gossips.
+    Sent(NodeId, BootId, Sent),
     /// What a node's health checks say, from where its agent gossips.
     Checks(checks::Report),
     /// So much of our gossip had to wait for its ceiling.
@@ -375,6 +378,11 @@ impl Sight {
     /// How the last sweep of this controller, or of another one, ended.
     pub fn swept(&self, controller: Uuid) -> Option<&Swept> {
         self.swept.get(&controller)
+    }
+
+    /// How often gossip had to wait here for its ceiling.
+    pub fn put_off(&self) -> u64 {
+        self.group.counters().put_off
     }
 
     /// Whether too few controllers see this network for any judgement.
