@@ -229,6 +229,9 @@ pub struct NetworkReach {
     /// Whether the leader loses many pings of a node that answers; for display, no row of the matrix asks for it.
     #[serde(default)]
     pub degraded: Option<Degraded>,
+    /// Whether it is judged down again and again; for display too.
+    #[serde(default)]
+    pub flapping: Option<Flapping>,
     /// Why, with the observers that say so.
     pub detection: Detection,
 }
@@ -242,6 +245,17 @@ pub struct Degraded {
     pub of: u32,
     /// Seconds since it is degraded.
     pub for_s: f64,
+}
+
+/// A link that is judged down again and again, and up between.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Flapping {
+    /// How often it was judged down since it began.
+    pub downs: u32,
+    /// Seconds since it is called so.
+    pub for_s: f64,
+    /// Seconds until it no longer is, if it holds still.
+    pub calm_in_s: f64,
 }
 
 /// What a verdict on one network rests on.

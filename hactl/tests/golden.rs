@@ -312,6 +312,16 @@ fn what_the_nodes_send_now_stands_beside_what_is_reckoned() {
 }
 
 #[test]
+fn a_link_that_flaps_is_shown_as_such() {
+    let mut state = made_up::in_trouble();
+    let flapping = api::Flapping { downs: 5, for_s: 190.0, calm_in_s: 71.0 };
+    state.nodes[0].networks[2].flapping = Some(flapping.clone());
+    state.nodes[3].networks[2].flapping = Some(flapping);
+    golden("nodes_flapping.txt", &hactl::page(&["nodes", "--networks"], &state, PLAIN));
+    golden("why_flapping.txt", &hactl::page(&["why", "node-1"], &state, PLAIN));
+}
+
+#[test]
 fn completion_scripts_are_made_for_three_shells() {
     for shell in ["bash", "zsh", "fish"] {
         let script = words(&["completion", shell]);

@@ -25,6 +25,7 @@ mod dump;
 mod enroll;
 mod explain;
 mod fence;
+mod flaps;
 mod follow;
 mod foreign;
 mod fresh;
@@ -317,6 +318,8 @@ impl Controller {
                 let (name, network) = (self.name(node), self.network_name(network));
                 out.push(Effect::journal("observe", format!("{name} well again on {network}")));
             }
+            Seen::Flapping(node, known) => self.note_flapping(network, node, known, out),
+            Seen::Calm(node, held) => self.note_calm(network, node, held, out),
             Seen::Blind(blind) => self.note_blind(network, blind, out),
             Seen::Dark(dark) => self.note_dark(network, dark, out),
             Seen::Census(message) => self.census_answered(message),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use action_matrix::Reach;
-use api::{Degraded, Detection, FencedNode, NetworkReach, NodePhase, Observation, Phase};
+use api::{Degraded, Detection, FencedNode, Flapping, NetworkReach, NodePhase, Observation, Phase};
 use fencing::NodeId;
 use fencing::lease::WatchdogState;
 
@@ -170,6 +170,11 @@ impl Controller {
                         unanswered: lost,
                         of: LAST_PINGS,
                         for_s: now.saturating_sub(since).as_secs_f64(),
+                    }),
+                    flapping: sight.flapping(id).map(|known| Flapping {
+                        downs: known.downs,
+                        for_s: now.saturating_sub(known.since).as_secs_f64(),
+                        calm_in_s: (known.turned + known.needs).saturating_sub(now).as_secs_f64(),
                     }),
                     detection: Detection { reason: why.to_owned(), observers: observers.collect() },
                 }

@@ -115,6 +115,7 @@ impl Sight {
                     seen.push(Seen::Swept { asked, missed });
                     self.see_dark(now, seen);
                     self.see_blind(seen);
+                    self.see_calm(now, seen);
                 }
             }
         }
@@ -155,6 +156,7 @@ impl Sight {
         self.losses.forget(node);
         self.turns += 1;
         seen.push(Seen::Reach(node, reach));
+        self.note_turn(now, node, reach, seen);
     }
 
     /// From now on this network can, or cannot, be judged.

@@ -16,6 +16,7 @@ use rand_chacha::ChaCha8Rng;
 use uuid::Uuid;
 
 use super::case::{Case, Observer};
+use super::flap::{Flapping, Flaps};
 use super::loss::Losses;
 use crate::effect::{Effect, Network};
 
@@ -53,6 +54,10 @@ pub enum Seen {
     Degraded(NodeId, u32),
     /// A degraded link answered all of the last 20 pings.
     Well(NodeId),
+    /// A node was judged down again and again, and up between (leader only, for display alone).
+    Flapping(NodeId, Flapping),
+    /// It has held still for so long, up or down, and no longer flaps.
+    Calm(NodeId, Duration),
     /// This controller loses pings of most nodes here: it calls nobody degraded. Or it no longer does.
     Blind(bool),
     /// Too few controllers see this network to judge anything on it (leader only), or enough do again.
@@ -116,6 +121,7 @@ pub struct Sight {
     pub(super) dark: bool,
     pub(super) losses: Losses,
     pub(super) blind: bool,
+    pub(super) flaps: Flaps,
     pub(super) turns: u64,
 }
 
@@ -148,6 +154,7 @@ impl Sight {
             dark: false,
             losses: Losses::new(seed),
             blind: false,
+            flaps: Flaps::default(),
             turns: 0,
         }
     }
@@ -209,6 +216,7 @@ impl Sight {
             self.targets.remove(&node);
             self.cases.remove(&node);
             self.losses.forget(node);
+            self.flaps.forget(node);
         }
     }
 
@@ -255,6 +263,7 @@ impl Sight {
             self.leading = leading;
             self.cases.clear();
             self.losses.lead(now, leading);
+            self.flaps.lead(leading);
             self.blind = false;
             self.next_judge = None;
         }

@@ -181,6 +181,7 @@ fn reach(
         reach: reach.to_owned(),
         for_s,
         degraded: None,
+        flapping: None,
         detection: Detection { reason: reason.to_owned(), observers: observers.collect() },
     }
 }
