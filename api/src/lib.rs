@@ -13,14 +13,16 @@
 
 mod incident;
 mod request;
+mod sent;
 mod state;
 mod vms;
 
 pub use incident::{Drill, Incident, Phase, Step, Vm};
 pub use request::{Done, Failure, Request, Scope};
+pub use sent::{Among, Rate, Sent, SentByNodes, SentHere, SentOn, Total, sent_by_nodes};
 pub use state::{
-    Boot, Check, Controller, Degraded, Detection, Doubt, FencedNode, Matrix, NetworkReach, Node,
-    NodePhase, Observation, Refusal, State, Sweep, WatchdogTest, Weight,
+    Boot, Check, Controller, Degraded, Detection, Doubt, FencedNode, Flapping, Matrix,
+    NetworkReach, Node, NodePhase, Observation, Refusal, State, Sweep, WatchdogTest, Weight,
 };
 pub use vms::{Actual, Crash, ListOfNode, RunningVm, Vms};
 

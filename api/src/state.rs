@@ -48,6 +48,9 @@ pub struct State {
     /// What this controller has counted of lists of domains.
     #[serde(default)]
     pub actual: crate::Actual,
+    /// What this controller has sent, by network.
+    #[serde(default)]
+    pub sent: Vec<crate::SentHere>,
 }
 
 /// A controller.
@@ -108,6 +111,9 @@ pub struct Node {
     /// What its own health checks say.
     #[serde(default)]
     pub checks: Vec<Check>,
+    /// What it has sent lately, where it told.
+    #[serde(default)]
+    pub sent: Option<crate::Sent>,
 }
 
 /// What a health check of a node says.
@@ -223,6 +229,9 @@ pub struct NetworkReach {
     /// Whether the leader loses many pings of a node that answers; for display, no row of the matrix asks for it.
     #[serde(default)]
     pub degraded: Option<Degraded>,
+    /// Whether it is judged down again and again; for display too.
+    #[serde(default)]
+    pub flapping: Option<Flapping>,
     /// Why, with the observers that say so.
     pub detection: Detection,
 }
@@ -236,6 +245,17 @@ pub struct Degraded {
     pub of: u32,
     /// Seconds since it is degraded.
     pub for_s: f64,
+}
+
+/// A link that is judged down again and again, and up between.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Flapping {
+    /// How often it was judged down since it began.
+    pub downs: u32,
+    /// Seconds since it is called so.
+    pub for_s: f64,
+    /// Seconds until it no longer is, if it holds still.
+    pub calm_in_s: f64,
 }
 
 /// What a verdict on one network rests on.

@@ -248,6 +248,12 @@ fn they_elect_commit_replace_a_killed_leader_and_keep_their_state() {
         cluster.wait("noop on all", || (cluster.metric(id, "holdfast_noop")? == 1).then_some(()));
         let leads = cluster.metric(id, "holdfast_leader").unwrap();
         assert_eq!(leads == 1, id == first);
+        cluster.wait("gossip counted", || {
+            let port = "{network=\"management\",port=\"gossip\"}";
+            let packets = cluster.metric(id, &format!("holdfast_sent_packets_total{port}"))?;
+            let bytes = cluster.metric(id, &format!("holdfast_sent_bytes_total{port}"))?;
+            (packets > 0 && bytes > 40 * packets).then_some(())
+        });
     }
 
     let killed = Instant::now();

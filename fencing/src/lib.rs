@@ -4,8 +4,9 @@
 //! bound behind a lost lease ([`lease`]), the steps that turn a BMC's reads into E1 ([`e1`]), the rules under which
 //! silence becomes E2 ([`e2`]), the BMC drivers ([`bmc`]), the watchdog device ([`watchdog`]), the signed order to a
 //! node to reset itself ([`event`]) and who asks which domains run
-//! ([`census`]). The list of domains that is sent without being asked ([`domains`]) proves nothing, and neither does what
-//! a node's own health checks say ([`checks`]): they are a reason to fence, where the operator wants it, and no evidence.
+//! ([`census`]). The list of domains that is sent without being asked ([`domains`]) proves nothing, nor does what a node
+//! says to have sent ([`sent`]), and neither does what a node's own health checks say ([`checks`]): they are a reason to
+//! fence, where the operator wants it, and no evidence.
 //!
 //! ```text
 //!  sentinel --renew--> controllers: ack, or silence after an intent      lease, e2
@@ -28,6 +29,7 @@ pub mod e2;
 pub mod event;
 pub mod evidence;
 pub mod lease;
+pub mod sent;
 pub mod sign;
 pub mod stray;
 pub mod watchdog;

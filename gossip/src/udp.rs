@@ -4,6 +4,7 @@
 //! its source a token, so that nobody without the key can use up the tokens of another by forging
 //! its address; what can be replayed is bounded by them.
 
+mod tally;
 mod tokens;
 
 use std::io;
@@ -15,6 +16,7 @@ use tokio::net::UdpSocket;
 
 use crate::packet::MAX_DATAGRAM;
 use crate::seal::{Envelope, Keyring, NONCE, Unopened};
+pub use tally::Tally;
 use tokens::Tokens;
 
 /// What a wire has carried and dropped.
@@ -47,6 +49,7 @@ pub struct Wire {
     tokens: Tokens,
     origin: Instant,
     counters: Counters,
+    sent: Arc<Tally>,
     inbound: Vec<u8>,
     outbound: Vec<u8>,
 }
@@ -61,6 +64,7 @@ impl Wire {
             tokens: Tokens::default(),
             origin: Instant::now(),
             counters: Counters::default(),
+            sent: Arc::default(),
             // One byte more than allowed, so that a longer datagram is noticed and not cut.
             inbound: vec![0; MAX_DATAGRAM + 1],
             outbound: Vec::with_capacity(MAX_DATAGRAM),
@@ -134,7 +138,10 @@ impl Wire {
             return;
         }
         match self.socket.send_to(&self.outbound, to).await {
-            Ok(_) => self.counters.sent += 1,
+            Ok(bytes) => {
+                self.counters.sent += 1;
+                self.sent.count(bytes);
+            }
             Err(error) => {
                 tracing::debug!(%to, %error, "not sent");
                 self.counters.unsent += 1;
@@ -145,6 +152,12 @@ impl Wire {
     /// Uses other keys from now on.
     pub fn install(&mut self, keyring: Arc<Keyring>) {
         self.envelope.install(keyring);
+    }
+
+    /// What was sent, for others to read while the wire is in use.
+    #[must_use]
+    pub fn sent(&self) -> Arc<Tally> {
+        Arc::clone(&self.sent)
     }
 
     /// Counted so far.
@@ -184,6 +197,7 @@ mod tests {
         assert_eq!((counters.received, counters.broken, counters.short), (1, 1, 2));
         assert_eq!((counters.version, counters.unknown_key, counters.long), (1, 1, 1));
         assert_eq!((there.counters().sent, there.counters().unsent), (1, 0));
+        assert_eq!(there.sent().read(), (1, (b"holdfast".len() + crate::seal::OVERHEAD) as u64));
     }
 
     #[tokio::test]

@@ -1,9 +1,10 @@
-//! `hactl gossip calc`: what gossip costs and how fast news spreads, by arithmetic.
+//! `hactl gossip calc`: what gossip costs and how fast news spreads, by arithmetic, beside what is sent now.
 
 use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use crate::gossip_now::Now;
 use crate::outcome::Outcome;
 use crate::picture::json;
 use crate::table::{Look, Table, plain};
@@ -23,14 +24,21 @@ How it is reckoned:
 Our own gossip has 200 ms, 3 nodes, packets of at most 1200 bytes. For 30 nodes and
 packets of 1400 bytes a node moves 41 KiB/s at most, and 99 % know after 1.2 s.
 
-What really is sent and how fast a death is seen: `cargo xtask bench-detect`.
+What is measured now:
+  traffic   where controllers are named, their leader is asked what the nodes send:
+            each tells it every 30 s, for each network. Gossip is what leaves by the
+            gossip port, and can be held against what is reckoned; all is that and
+            renewals, pings and the answers to them. Bytes are as the programs count
+            them, without headers of IP and UDP.
+  spread    is not measured live: nothing is told to all members but that a node is
+            fenced. `cargo xtask bench-detect` measures it, and how fast a death is seen.
 
 Examples:
   hactl gossip calc --nodes 1000
   hactl gossip calc --nodes 100 --interval 100 --fanout 4
   hactl gossip calc --nodes 30 --loss 20 --failed 10 --json
 
-Exit codes: 0 answered, 2 usage.";
+Exit codes: 0 answered, with what is measured or without; 2 usage.";
 
 /// Gossip: what it costs and how it spreads.
 #[derive(Clone, Debug, clap::Args)]
@@ -50,8 +58,8 @@ pub enum What {
 
 /// Traffic of a node, and the time until 50, 99 and 99.99 % of the nodes know something.
 ///
-/// Arithmetic alone: it asks no controller and changes nothing. Traffic does not depend on the number of nodes; the time
-/// grows with its logarithm.
+/// By arithmetic, beside what the nodes send now where a controller answers. It changes nothing. Traffic does not depend
+/// on the number of nodes; the time grows with its logarithm.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = MORE)]
 pub struct CalcArgs {
@@ -97,6 +105,8 @@ struct Reckoned {
     bytes_sent_per_s: f64,
     bytes_sent_and_received_per_s: f64,
     convergence: Vec<Convergence>,
+    #[serde(flatten)]
+    now: Now,
 }
 
 /// When a share of the nodes knows it.
@@ -107,13 +117,13 @@ struct Convergence {
     seconds: f64,
 }
 
-pub(crate) fn run(args: &Args, as_json: bool, look: Look) -> Outcome {
+pub(crate) fn shown(args: &Args, now: Now, as_json: bool, look: Look) -> Outcome {
     let What::Calc(args) = &args.what;
-    let reckoned = reckon(args);
+    let reckoned = reckon(args, now);
     Outcome::fine(if as_json { json(&reckoned) } else { page(&reckoned, look) })
 }
 
-fn reckon(args: &CalcArgs) -> Reckoned {
+fn reckon(args: &CalcArgs, now: Now) -> Reckoned {
     let per_s = f64::from(args.fanout) * 1000.0 / f64::from(args.interval);
     let bytes = per_s * f64::from(args.packet);
     let convergence = SHARES.map(|share| {
@@ -133,6 +143,7 @@ fn reckon(args: &CalcArgs) -> Reckoned {
         bytes_sent_per_s: bytes,
         bytes_sent_and_received_per_s: 2.0 * bytes,
         convergence: convergence.into_iter().collect(),
+        now,
     }
 }
 
@@ -166,13 +177,18 @@ fn page(reckoned: &Reckoned, look: Look) -> String {
         table.row([plain(name), plain(format!("{packets:.1}")), plain(kib)]);
     }
     out += &table.render();
-    let _ = writeln!(out, "\n{}", look.bold("News of one node is known"));
+    let _ = writeln!(
+        out,
+        "\n{}",
+        look.bold("News of one node is known, reckoned: it is not measured live")
+    );
     let mut table = Table::new(look, &["TO", "ROUNDS", "AFTER"]).indent(2).right(1).right(2);
     for known in &reckoned.convergence {
         let seconds = format!("{:.2} s", known.seconds);
         table.row([plain(format!("{} %", known.percent)), plain(known.rounds), plain(seconds)]);
     }
-    out + &table.render()
+    out += &table.render();
+    out + &reckoned.now.page((reckoned.packets_sent_per_s, reckoned.bytes_sent_per_s), look)
 }
 
 #[cfg(test)]
@@ -183,9 +199,13 @@ mod tests {
         CalcArgs { nodes, interval: 200, fanout: 3, packet: 1400, loss, failed: 0 }
     }
 
+    fn unknown() -> Now {
+        Now::unknown("nobody was asked")
+    }
+
     #[test]
     fn the_published_figures_of_thirty_nodes_come_out() {
-        let reckoned = reckon(&args(30, 0));
+        let reckoned = reckon(&args(30, 0), unknown());
         assert_eq!(reckoned.packets_sent_per_s, 15.0);
         assert_eq!((reckoned.bytes_sent_and_received_per_s / KIB).round(), 41.0);
         let seconds: Vec<f64> = reckoned.convergence.iter().map(|known| known.seconds).collect();
@@ -194,7 +214,7 @@ mod tests {
 
     #[test]
     fn time_grows_with_the_logarithm_and_with_loss_and_traffic_does_not() {
-        let (small, large) = (reckon(&args(30, 0)), reckon(&args(3000, 0)));
+        let (small, large) = (reckon(&args(30, 0), unknown()), reckon(&args(3000, 0), unknown()));
         assert_eq!(small.bytes_sent_per_s, large.bytes_sent_per_s);
         let (few, many) = (small.convergence[1].rounds, large.convergence[1].rounds);
         assert!(many > few && many < 2 * few, "{few} {many}");

@@ -19,6 +19,7 @@ mod drill;
 mod dump;
 mod fenced;
 mod gossip_calc;
+mod gossip_now;
 mod guards;
 mod incidents;
 mod keys;

@@ -166,7 +166,8 @@ fn on<'a>(
 
 /// Whether nothing is to be said of a node here: it is up, loses little, and nobody is asked about it.
 fn is_quiet(reach: &api::NetworkReach) -> bool {
-    reach.reach == "up" && reach.degraded.is_none() && reach.detection.observers.is_empty()
+    let well = reach.reach == "up" && reach.degraded.is_none() && reach.flapping.is_none();
+    well && reach.detection.observers.is_empty()
 }
 
 /// `controller-1`, the name of an observer that is a controller.

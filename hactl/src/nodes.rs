@@ -16,7 +16,8 @@ Columns:
             `m-t` has lost storage; then the health checks that failed. With
             --networks a column for each, which says since when: up, suspect
             (asked about, counts as up), degraded (the leader loses that share
-            of its last 20 pings; counts as up), down, unknown
+            of its last 20 pings; counts as up), down, unknown; flaps behind it:
+            judged down three times in ten minutes
   ARMED     its sentinel feeds a watchdog only with a lease, so that its
             silence can become evidence (E2)
   RENEWED   how long ago its sentinel was heard last
@@ -235,7 +236,7 @@ fn networks(node: &Node) -> (Tone, String) {
         Tone::Bad
     } else if any("suspect")
         || any("unknown")
-        || node.networks.iter().any(|network| network.degraded.is_some())
+        || node.networks.iter().any(|on| on.degraded.is_some() || on.flapping.is_some())
     {
         Tone::Warn
     } else {

@@ -37,8 +37,14 @@ pub(crate) fn span(seconds: f64) -> String {
     }
 }
 
-/// `up`, `suspect`, `down`, `unknown`; or `degraded 70 %` where it answers and many pings get lost.
+/// `up`, `suspect`, `down`, `unknown`; or `degraded 70 %` where it answers and many pings get lost; and `flaps` behind it
+/// where it is judged down again and again.
 pub(crate) fn reach(network: &api::NetworkReach) -> String {
+    let now = reach_now(network);
+    if network.flapping.is_some() { format!("{now}, flaps") } else { now }
+}
+
+fn reach_now(network: &api::NetworkReach) -> String {
     let answers = matches!(network.reach.as_str(), "up" | "suspect");
     match network.degraded.as_ref().filter(|_| answers) {
         Some(lost) => format!("degraded {} %", lost.unanswered * 100 / lost.of.max(1)),

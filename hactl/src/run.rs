@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::cli::{Cli, Command};
 use crate::client::{Client, Reach};
 use crate::client_error::ClientError;
+use crate::gossip_now::Now;
 use crate::outcome::{Exit, Outcome};
 use crate::picture::{Picture, json};
 use crate::table::Look;
@@ -47,7 +48,10 @@ pub async fn run(cli: Cli, terminal: &mut Terminal) -> Outcome {
         Command::Noop(args) => orders::noop(&args, &shell).await,
         Command::Bmc(args) => bmc::run(args.what, &shell, terminal).await,
         Command::Matrix(args) => matrix::run(args.what, &shell, terminal).await,
-        Command::Gossip(args) => gossip_calc::run(&args, shell.json, terminal.look),
+        Command::Gossip(args) => {
+            let now = Now::ask(&shell.reach).await;
+            gossip_calc::shown(&args, now, shell.json, terminal.look)
+        }
         Command::Keys(args) => keys::run(&args, shell.json),
         Command::Completion(args) => {
             let mut script = Vec::new();
@@ -133,6 +137,7 @@ fn look_at(command: &Command, picture: &Picture, as_json: bool, look: Look) -> O
         Command::Incidents(args) => incidents::page(args, state, look),
         Command::Dump(args) if args.raw || as_json => Outcome::fine(json(&picture.whole())),
         Command::Dump(_) => Outcome::fine(dump::page(state, look)),
+        Command::Gossip(args) => gossip_calc::shown(args, Now::of(state), as_json, look),
         Command::Fenced(_) if as_json => Outcome::fine(json(&picture.list("fenced", |_| true))),
         Command::Fenced(_) => Outcome::fine(fenced::list(state, look)),
         _ => Outcome::failed(Exit::Usage, "this command does not only look"),

@@ -128,6 +128,15 @@ fn networks(out: &mut String, node: &Node, look: Look) {
             );
             let _ = writeln!(out, "    {}", look.paint(Tone::Warn, &loss));
         }
+        if let Some(known) = &network.flapping {
+            let flaps = format!(
+                "flaps for {}: judged down {} times; no longer after {} more in which it holds still",
+                span(known.for_s),
+                known.downs,
+                span(known.calm_in_s)
+            );
+            let _ = writeln!(out, "    {}", look.paint(Tone::Warn, &look.wrap(4, &flaps)));
+        }
         observers(out, &network.detection.observers);
     }
 }

@@ -149,6 +149,28 @@ async fn one_that_is_down_does_not_matter() {
 }
 
 #[tokio::test]
+async fn what_nodes_send_is_asked_and_what_is_reckoned_needs_nobody() {
+    let (down, (up, _)) = (nobody().await, start(Plays::Leader).await);
+    let calc = ["gossip", "calc"];
+    let measured = hactl(&[&down, &up], &calc).await;
+    assert_eq!(measured.exit, Exit::Fine, "{measured:?}");
+    assert!(measured.out.contains("told by 3 of 6 nodes"), "{}", measured.out);
+    for (urls, token, why) in [
+        (&[&down[..]], "right", "no controller answered"),
+        (&[&up[..]], "wrong", "does not accept the token"),
+    ] {
+        let alone = hactl_as(&mut Terminal::plain(), urls, token, &calc).await;
+        assert_eq!((alone.exit, alone.err.as_str()), (Exit::Fine, ""));
+        assert!(
+            alone.out.contains("41.0") && alone.out.contains("not measured: "),
+            "{}",
+            alone.out
+        );
+        assert!(alone.out.contains(why), "{}", alone.out);
+    }
+}
+
+#[tokio::test]
 async fn a_wrong_or_missing_token_is_said_and_never_shown() {
     let (url, _) = start(Plays::Leader).await;
     let wrong = hactl_as(&mut Terminal::plain(), &[&url], "not-the-token", &["status"]).await;

@@ -293,7 +293,32 @@ fn gossip_is_reckoned_without_any_controller() {
     let large = ["gossip", "calc", "--nodes", "1000", "--interval", "100", "--fanout", "4"];
     golden("gossip_calc_large.txt", &words(&[&large[..], &["--loss", "20"]].concat()));
     golden("gossip_calc_json.txt", &words(&["gossip", "calc", "--json"]));
+    let dead = ["gossip", "calc", "--controllers", "http://127.0.0.1:1"];
+    golden("gossip_calc_no_controller.txt", &words(&dead));
     assert_eq!(words(&["gossip", "calc", "--nodes", "1"]).exit, Exit::Usage);
+}
+
+#[test]
+fn what_the_nodes_send_now_stands_beside_what_is_reckoned() {
+    let mut state = made_up::in_trouble();
+    let calc = ["gossip", "calc", "--nodes", "6", "--packet", "1200"];
+    golden("gossip_calc_measured.txt", &hactl::page(&calc, &state, PLAIN));
+    let json = [&calc[..], &["--json"]].concat();
+    golden("gossip_calc_measured_json.txt", &hactl::page(&json, &state, PLAIN));
+    state.nodes.iter_mut().for_each(|node| node.sent = None);
+    let untold = hactl::page(&calc, &state, PLAIN);
+    assert!(untold.out.contains("not measured: no node has told"), "{}", untold.out);
+    assert_eq!(untold.exit, Exit::Fine);
+}
+
+#[test]
+fn a_link_that_flaps_is_shown_as_such() {
+    let mut state = made_up::in_trouble();
+    let flapping = api::Flapping { downs: 5, for_s: 190.0, calm_in_s: 71.0 };
+    state.nodes[0].networks[2].flapping = Some(flapping.clone());
+    state.nodes[3].networks[2].flapping = Some(flapping);
+    golden("nodes_flapping.txt", &hactl::page(&["nodes", "--networks"], &state, PLAIN));
+    golden("why_flapping.txt", &hactl::page(&["why", "node-1"], &state, PLAIN));
 }
 
 #[test]

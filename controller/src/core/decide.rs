@@ -263,6 +263,11 @@ impl Controller {
         if kind == Kind::Notify && self.sights.iter().any(Sight::is_dark) {
             return;
         }
+        // That it flaps was told. If it stays down it no longer flaps, and this is told then.
+        let flaps = rests_on.is_empty() && self.is_down_by_flapping(node);
+        if kind == Kind::Notify && flaps {
+            return;
+        }
         // A node that never served has nothing to notify about: it is not there yet.
         let Some(boot) = self.registry.node(node).and_then(Node::serving_boot) else { return };
         let touches = kind != Kind::Notify;
@@ -283,7 +288,10 @@ impl Controller {
         );
         if self.propose_once(Command::Opened { node, boot, verdict, kind }, out) {
             self.acted(node, place);
-            out.push(Effect::page("verdict", text));
+            out.push(match flaps {
+                true => Effect::journal("verdict", text),
+                false => Effect::page("verdict", text),
+            });
         }
     }
 
@@ -298,6 +306,7 @@ impl Controller {
         if let Some(leading) = &mut self.leading {
             leading.settling.remove(&node);
         }
+        self.sights.iter_mut().for_each(|sight| sight.forget_flapping(node));
     }
 
     fn refused(

@@ -25,6 +25,7 @@ mod dump;
 mod enroll;
 mod explain;
 mod fence;
+mod flaps;
 mod follow;
 mod foreign;
 mod fresh;
@@ -42,6 +43,7 @@ mod recover;
 mod renewals;
 mod replicate;
 mod reserve;
+mod sent;
 mod sentinels;
 mod settings;
 mod survey;
@@ -70,6 +72,7 @@ use checks::Held;
 use copies::Copies;
 use leading::Leading;
 use outbox::Outbox;
+use sent::Outlays;
 use sentinels::Sentinels;
 
 /// Raft's own step.
@@ -90,6 +93,7 @@ pub struct Controller {
     sights: Vec<Sight>,
     sentinels: Sentinels,
     checks: Held,
+    outlays: Outlays,
     /// When a node's crash kernel said last that it writes a dump.
     dumps: BTreeMap<NodeId, Duration>,
     /// Indexes and nodes of the intents in the part of the log that is not applied yet: none of these nodes is acked
@@ -145,6 +149,7 @@ impl Controller {
             sights,
             sentinels: Sentinels::default(),
             checks: Held::default(),
+            outlays: Outlays::default(),
             dumps: BTreeMap::new(),
             tail_intents: Vec::new(),
             held_at_start,
@@ -313,10 +318,13 @@ impl Controller {
                 let (name, network) = (self.name(node), self.network_name(network));
                 out.push(Effect::journal("observe", format!("{name} well again on {network}")));
             }
+            Seen::Flapping(node, known) => self.note_flapping(network, node, known, out),
+            Seen::Calm(node, held) => self.note_calm(network, node, held, out),
             Seen::Blind(blind) => self.note_blind(network, blind, out),
             Seen::Dark(dark) => self.note_dark(network, dark, out),
             Seen::Census(message) => self.census_answered(message),
             Seen::Listed(list) => self.listed(list),
+            Seen::Sent(node, boot, sent) => self.node_sent(node, boot, sent),
             Seen::Checks(report) => self.checks_told(report, out),
             Seen::PutOff(count) => {
                 let network = self.network_name(network);

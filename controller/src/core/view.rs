@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use action_matrix::Reach;
-use api::{Degraded, Detection, FencedNode, NetworkReach, NodePhase, Observation, Phase};
+use api::{Degraded, Detection, FencedNode, Flapping, NetworkReach, NodePhase, Observation, Phase};
 use fencing::NodeId;
 use fencing::lease::WatchdogState;
 
@@ -58,6 +58,7 @@ impl Controller {
             fenced: self.fenced_view(),
             matrix: self.matrix_view(),
             actual: self.counts_view(),
+            sent: self.sent_here_view(),
         }
     }
 
@@ -121,6 +122,7 @@ impl Controller {
             refusals: refusal.iter().map(refusal_view).collect(),
             doubts: self.doubts(now, id, node),
             checks: self.checks_view(now, id),
+            sent: self.sent_view(now, id, node),
         }
     }
 
@@ -168,6 +170,11 @@ impl Controller {
                         unanswered: lost,
                         of: LAST_PINGS,
                         for_s: now.saturating_sub(since).as_secs_f64(),
+                    }),
+                    flapping: sight.flapping(id).map(|known| Flapping {
+                        downs: known.downs,
+                        for_s: now.saturating_sub(known.since).as_secs_f64(),
+                        calm_in_s: (known.turned + known.needs).saturating_sub(now).as_secs_f64(),
                     }),
                     detection: Detection { reason: why.to_owned(), observers: observers.collect() },
                 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use action_matrix::Reach;
+use fencing::sent::Sent;
 use fencing::{NodeId, census, checks, domains};
 use gossip::group;
 use gossip::sweep;
@@ -58,9 +59,11 @@ impl Sight {
             return;
         }
         if channel == domains::CHANNEL {
-            if let Ok(list) = postcard::from_bytes::<domains::List>(body)
+            if let Ok((list, behind)) = postcard::take_from_bytes::<domains::List>(body)
                 && self.targets.get(&list.node).is_some_and(|target| target.gossip == from)
             {
+                let sent = Sent::behind(behind);
+                seen.extend(sent.map(|sent| Seen::Sent(list.node, list.boot, sent)));
                 seen.push(Seen::Listed(list));
             }
             return;
@@ -112,6 +115,7 @@ impl Sight {
                     seen.push(Seen::Swept { asked, missed });
                     self.see_dark(now, seen);
                     self.see_blind(seen);
+                    self.see_calm(now, seen);
                 }
             }
         }
@@ -152,6 +156,7 @@ impl Sight {
         self.losses.forget(node);
         self.turns += 1;
         seen.push(Seen::Reach(node, reach));
+        self.note_turn(now, node, reach, seen);
     }
 
     /// From now on this network can, or cannot, be judged.

@@ -9,16 +9,19 @@
 //!
 //! [`Sight`] is one network: its gossip group, its sweep, this controller's own witness, and the cases of its suspects.
 //! Only a leader opens cases; every controller sweeps and answers the leader's asks. A leader also counts the pings that
-//! stay unanswered, and calls a link degraded that loses many: that is for display, and no part of a reach.
+//! stay unanswered, and calls a link degraded that loses many; and it remembers who was judged down again and again, and
+//! says of it that it flaps. Both are for display, and no part of a reach.
 
 mod case;
 mod degraded;
+mod flap;
 mod heard;
 mod loss;
 mod sight;
 mod suspects;
 
 pub use case::{Case, Observer, T_OBS};
+pub use flap::Flapping;
 pub use loss::LAST_PINGS;
 pub(crate) use sight::first;
 pub use sight::{Seen, Sight, Swept, Target};

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use action_matrix::Reach;
-use fencing::{NodeId, census, checks, domains};
+use fencing::sent::Sent;
+use fencing::{BootId, NodeId, census, checks, domains};
 use gossip::ceiling::Ceiling;
 use gossip::group::{self, Group};
 use gossip::sweep::{self, Sweep};
@@ -15,6 +16,7 @@ use rand_chacha::ChaCha8Rng;
 use uuid::Uuid;
 
 use super::case::{Case, Observer};
+use super::flap::{Flapping, Flaps};
 use super::loss::Losses;
 use crate::effect::{Effect, Network};
 
@@ -52,6 +54,10 @@ pub enum Seen {
     Degraded(NodeId, u32),
     /// A degraded link answered all of the last 20 pings.
     Well(NodeId),
+    /// A node was judged down again and again, and up between (leader only, for display alone).
+    Flapping(NodeId, Flapping),
+    /// It has held still for so long, up or down, and no longer flaps.
+    Calm(NodeId, Duration),
     /// This controller loses pings of most nodes here: it calls nobody degraded. Or it no longer does.
     Blind(bool),
     /// Too few controllers see this network to judge anything on it (leader only), or enough do again.
@@ -60,6 +66,8 @@ pub enum Seen {
     Census(census::Message),
     /// The list of domains of a node, from where its agent gossips.
     Listed(domains::List),
+    /// What a boot of a node says to have sent, from where its agent gossips.
+    Sent(NodeId, BootId, Sent),
     /// What a node's health checks say, from where its agent gossips.
     Checks(checks::Report),
     /// So much of our gossip had to wait for its ceiling.
@@ -113,6 +121,7 @@ pub struct Sight {
     pub(super) dark: bool,
     pub(super) losses: Losses,
     pub(super) blind: bool,
+    pub(super) flaps: Flaps,
     pub(super) turns: u64,
 }
 
@@ -145,6 +154,7 @@ impl Sight {
             dark: false,
             losses: Losses::new(seed),
             blind: false,
+            flaps: Flaps::default(),
             turns: 0,
         }
     }
@@ -206,6 +216,7 @@ impl Sight {
             self.targets.remove(&node);
             self.cases.remove(&node);
             self.losses.forget(node);
+            self.flaps.forget(node);
         }
     }
 
@@ -252,6 +263,7 @@ impl Sight {
             self.leading = leading;
             self.cases.clear();
             self.losses.lead(now, leading);
+            self.flaps.lead(leading);
             self.blind = false;
             self.next_judge = None;
         }
@@ -375,6 +387,11 @@ impl Sight {
     /// How the last sweep of this controller, or of another one, ended.
     pub fn swept(&self, controller: Uuid) -> Option<&Swept> {
         self.swept.get(&controller)
+    }
+
+    /// How often gossip had to wait here for its ceiling.
+    pub fn put_off(&self) -> u64 {
+        self.group.counters().put_off
     }
 
     /// Whether too few controllers see this network for any judgement.

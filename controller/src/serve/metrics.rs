@@ -47,8 +47,11 @@ pub(super) fn text(leads: bool, state: &State) -> String {
     gauge("incidents_blocked", "Fences without evidence: a person is needed.", &one(blocked));
     let stale = state.stale.len() as u64;
     gauge("stale", "Things that are not fresh, such as Nova's answers.", &one(stale));
+    let known = state.nodes.iter().filter(|node| node.sent.is_some()).count() as u64;
+    gauge("nodes_sent_known", "Nodes of which it is known what they send.", &one(known));
     checks(&mut out, state);
     count(&mut out, &state.actual);
+    sent(&mut out, state);
     out
 }
 
@@ -99,4 +102,46 @@ fn count(out: &mut String, actual: &Actual) {
             ("{answer=\"unknown\"}", actual.reboots_unknown),
         ],
     );
+}
+
+/// What this controller has sent, and what the nodes send as they told it.
+fn sent(out: &mut String, state: &State) {
+    let mut family = |name: &str, kind: &str, help: &str, values: &[(String, f64)]| {
+        let _ = writeln!(out, "# HELP holdfast_{name} {help}\n# TYPE holdfast_{name} {kind}");
+        for (labels, value) in values {
+            let _ = writeln!(out, "holdfast_{name}{{{labels}}} {value}");
+        }
+    };
+    let (mut packets, mut bytes, mut put_off) = (Vec::new(), Vec::new(), Vec::new());
+    for api::SentHere { network, gossip, lease, put_off: waited } in &state.sent {
+        for (port, total) in [("gossip", gossip), ("lease", lease)] {
+            let labels = format!("network=\"{network}\",port=\"{port}\"");
+            packets.push((labels.clone(), total.packets as f64));
+            bytes.push((labels, total.bytes as f64));
+        }
+        put_off.push((format!("network=\"{network}\""), *waited as f64));
+    }
+    family("sent_packets_total", "counter", "Datagrams that this controller has sent.", &packets);
+    family("sent_bytes_total", "counter", "Their bytes, without headers of IP and UDP.", &bytes);
+    let help = "How often this controller's gossip had to wait for its ceiling.";
+    family("gossip_put_off_total", "counter", help, &put_off);
+
+    let (mut packets, mut bytes, mut put_off) = (Vec::new(), Vec::new(), Vec::new());
+    for by_nodes in api::sent_by_nodes(state) {
+        let network = format!("network=\"{}\"", by_nodes.network);
+        for (what, among) in [("gossip", by_nodes.gossip), ("all", by_nodes.all)] {
+            for (of, rate) in [("median", among.median), ("worst", among.worst)] {
+                let labels = format!("{network},what=\"{what}\",of=\"{of}\"");
+                packets.push((labels.clone(), rate.packets_per_s));
+                bytes.push((labels, rate.bytes_per_s));
+            }
+        }
+        put_off.push((network, by_nodes.put_off_nodes as f64));
+    }
+    let help = "Datagrams that a node sends in a second: of half of the nodes, and of the worst.";
+    family("nodes_sent_packets_per_second", "gauge", help, &packets);
+    let help = "The same in bytes, without headers of IP and UDP.";
+    family("nodes_sent_bytes_per_second", "gauge", help, &bytes);
+    let help = "Nodes whose gossip had to wait for its ceiling within half a minute.";
+    family("nodes_put_off", "gauge", help, &put_off);
 }

@@ -7,7 +7,7 @@ use fencing::sign::{self, Signer};
 use gossip::witness::Probe;
 
 use super::outgoing::LONGEST;
-use super::{RunError, Shell, ports};
+use super::{RunError, Shell};
 use crate::effect::{Effect, Line};
 
 impl Shell {
@@ -31,21 +31,20 @@ impl Shell {
                 }
             }
             Effect::Gossip { network, to, bytes } => {
-                if let Some(port) = self.gossip.get(network.place()) {
-                    let _ = port.try_send((to, bytes));
+                if let Some(way) = self.gossip.get(network.place()) {
+                    let _ = way.queue.try_send((to, bytes));
                 }
             }
             Effect::Ping { network, to, nonce } => {
-                if let Some((socket, envelope)) = self.lease.get(network.place()) {
-                    ports::send_probe(socket, envelope, to, Probe::Ping { nonce });
+                if let Some(way) = self.lease.get(network.place()) {
+                    way.probe(to, Probe::Ping { nonce });
                 }
             }
             Effect::Lease { network, to, message } => {
                 let signer = Signer::Controller(self.config.id);
                 let sealed = sign::seal(self.config.cluster, signer, &self.config.key, &message);
-                if let (Some((socket, _)), Some(bytes)) = (self.lease.get(network.place()), sealed)
-                {
-                    let _ = socket.try_send_to(&bytes, to);
+                if let (Some(way), Some(bytes)) = (self.lease.get(network.place()), sealed) {
+                    way.send(to, &bytes);
                 }
             }
             Effect::Bmc { ticket, node, level, via, ask, expect, not_after } => {

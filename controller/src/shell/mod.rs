@@ -31,8 +31,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use fencing::ControllerId;
 use fencing::bmc::proxy::Caller;
-use gossip::seal::Envelope;
-use tokio::net::UdpSocket;
+use gossip::udp::Tally;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -46,7 +45,7 @@ use crate::record::Frame;
 use asks::Asks;
 use journal::Journal;
 use outgoing::Waiting;
-use ports::NodeKeys;
+use ports::{GossipWay, LeaseWay, NodeKeys};
 use recorder::Recorder;
 
 pub use error::RunError;
@@ -135,8 +134,8 @@ struct Shell {
     /// Of this machine.
     boot: uuid::Uuid,
     queue: mpsc::Receiver<Incoming>,
-    gossip: Vec<mpsc::Sender<(std::net::SocketAddr, Vec<u8>)>>,
-    lease: Vec<(Arc<UdpSocket>, Envelope)>,
+    gossip: Vec<GossipWay>,
+    lease: Vec<LeaseWay>,
     peers: BTreeMap<ControllerId, Waiting>,
     asks: Asks,
     /// Who asks proxies of BMCs.
@@ -204,7 +203,7 @@ impl Shell {
             Incoming::Event(event) => self.deliver(event),
             Incoming::Question(Question::State(answer)) => {
                 let state = if self.core.is_leader() {
-                    Ok(self.core.state(self.now()))
+                    Ok(self.state())
                 } else {
                     Err(self.core.not_leader())
                 };
@@ -218,7 +217,7 @@ impl Shell {
                 Ok(())
             }
             Incoming::Question(Question::Metrics(answer)) => {
-                let _ = answer.send((self.core.is_leader(), self.core.state(self.now())));
+                let _ = answer.send((self.core.is_leader(), self.state()));
                 Ok(())
             }
             Incoming::Question(Question::Alive(answer)) => {
@@ -233,6 +232,20 @@ impl Shell {
                 self.deliver(Event::Order { ticket, request })
             }
         }
+    }
+
+    /// The picture, with what left by this controller's ports.
+    fn state(&self) -> api::State {
+        let mut state = self.core.state(self.now());
+        let total = |sent: &Tally| {
+            let (packets, bytes) = sent.read();
+            api::Total { packets, bytes }
+        };
+        let ways = self.gossip.iter().zip(&self.lease);
+        for (here, (gossip, lease)) in state.sent.iter_mut().zip(ways) {
+            (here.gossip, here.lease) = (total(&gossip.sent), total(&lease.sent));
+        }
+        state
     }
 
     fn deliver(&mut self, event: Event) -> Result<(), RunError> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use fencing::NodeId;
 use fencing::sign::{self, Opener, PublicKey, Signer};
 use gossip::seal::{Envelope, NONCE, OVERHEAD};
-use gossip::udp::Wire;
+use gossip::udp::{Tally, Wire};
 use gossip::witness::Probe;
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, watch};
@@ -24,6 +24,12 @@ const AFTER_ERROR: Duration = Duration::from_millis(20);
 
 /// Public keys of the nodes, as committed.
 pub(super) type NodeKeys = Arc<BTreeMap<NodeId, PublicKey>>;
+
+/// Where a gossip port sends.
+pub(super) struct GossipWay {
+    pub(super) queue: mpsc::Sender<(SocketAddr, Vec<u8>)>,
+    pub(super) sent: Arc<Tally>,
+}
 
 /// Carries the gossip of one network until the shell ends. What the queue cannot take is lost, as on a network.
 pub(super) async fn gossip(
@@ -51,11 +57,36 @@ pub(super) async fn gossip(
     }
 }
 
+/// Where a lease port sends, for the shell and for those who answer by themselves.
+#[derive(Clone)]
+pub(super) struct LeaseWay {
+    pub(super) socket: Arc<UdpSocket>,
+    pub(super) pings: Envelope,
+    pub(super) sent: Arc<Tally>,
+}
+
+impl LeaseWay {
+    /// Seals a ping or pong and sends it.
+    pub(super) fn probe(&self, to: SocketAddr, probe: Probe) {
+        let (mut nonce, mut sealed) = ([0; NONCE], Vec::new());
+        if getrandom::fill(&mut nonce).is_ok() {
+            self.pings.seal(nonce, &probe.to_bytes(), &mut sealed);
+            self.send(to, &sealed);
+        }
+    }
+
+    /// Sends what is sealed or signed; lost where the socket is full.
+    pub(super) fn send(&self, to: SocketAddr, bytes: &[u8]) {
+        if self.socket.try_send_to(bytes, to).is_ok() {
+            self.sent.count(bytes.len());
+        }
+    }
+}
+
 /// The lease port of one network.
 pub(super) struct LeasePort {
     pub(super) network: Network,
-    pub(super) socket: Arc<UdpSocket>,
-    pub(super) pings: Envelope,
+    pub(super) way: LeaseWay,
     pub(super) cluster: Uuid,
     /// Who answers pings here.
     pub(super) id: Uuid,
@@ -73,7 +104,7 @@ impl LeasePort {
         // One byte more than the longest, so that a longer datagram is noticed and not cut.
         let mut buffer = [0; sign::LONGEST + 1];
         loop {
-            let (length, from) = match self.socket.recv_from(&mut buffer).await {
+            let (length, from) = match self.way.socket.recv_from(&mut buffer).await {
                 Ok(received) => received,
                 Err(error) => {
                     tracing::debug!(%error, "lease socket");
@@ -92,11 +123,11 @@ impl LeasePort {
         let network = self.network;
         if datagram.len() == Probe::LENGTH + OVERHEAD {
             // A datagram of this length that does not open is left as it was, and may still be a signed one.
-            let opened = self.pings.open(datagram).ok().map(Probe::parse);
+            let opened = self.way.pings.open(datagram).ok().map(Probe::parse);
             match opened {
                 Some(Some(Probe::Ping { nonce })) => {
                     let pong = Probe::Pong { nonce, id: self.id, boot: self.boot };
-                    send_probe(&self.socket, &self.pings, from, pong);
+                    self.way.probe(from, pong);
                     return None;
                 }
                 Some(Some(Probe::Pong { nonce, id, boot })) => {
@@ -115,14 +146,5 @@ impl LeasePort {
         let mut opener = self.opener.lock().unwrap_or_else(PoisonError::into_inner);
         let (signer, message) = opener.open(self.cluster, &key, datagram)?;
         Some(Event::Lease { network, from, signer, message })
-    }
-}
-
-/// Seals a ping or pong and sends it; lost where the socket is full.
-pub(super) fn send_probe(socket: &UdpSocket, envelope: &Envelope, to: SocketAddr, probe: Probe) {
-    let (mut nonce, mut sealed) = ([0; NONCE], Vec::new());
-    if getrandom::fill(&mut nonce).is_ok() {
-        envelope.seal(nonce, &probe.to_bytes(), &mut sealed);
-        let _ = socket.try_send_to(&sealed, to);
     }
 }

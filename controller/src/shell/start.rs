@@ -18,7 +18,7 @@ use super::asks::Asks;
 use super::incoming::Incoming as Listener;
 use super::journal::Journal;
 use super::outgoing::{Outgoing, Waiting};
-use super::ports::{self, LeasePort, NodeKeys};
+use super::ports::{self, GossipWay, LeasePort, LeaseWay, NodeKeys};
 use super::recorder::Recorder;
 use super::{Incoming, QUEUE, RunError, Shell, kdump, renew, starts};
 use crate::config::Config;
@@ -105,8 +105,7 @@ pub(super) async fn start(config: Config) -> Result<Shell, RunError> {
     Ok(shell)
 }
 
-type GossipPorts = Vec<mpsc::Sender<(std::net::SocketAddr, Vec<u8>)>>;
-type LeasePorts = Vec<(Arc<UdpSocket>, Envelope)>;
+type Ports = (Vec<GossipWay>, Vec<LeaseWay>);
 
 async fn open_ports(
     config: &Config,
@@ -114,7 +113,7 @@ async fn open_ports(
     queue: &mpsc::Sender<Incoming>,
     keys: &watch::Receiver<NodeKeys>,
     tasks: &mut JoinSet<()>,
-) -> Result<(GossipPorts, LeasePorts), RunError> {
+) -> Result<Ports, RunError> {
     let (mut gossip, mut lease) = (Vec::new(), Vec::new());
     let opener = Arc::new(Mutex::new(Opener::default()));
     for (place, network) in config.networks.iter().enumerate() {
@@ -131,15 +130,15 @@ async fn open_ports(
         let wire = Wire::bind(address, seal("gossip")).await;
         let wire = wire.map_err(|source| failed("gossip", address, source))?;
         let (outbound, packets) = mpsc::channel(GOSSIP_WAITING);
+        gossip.push(GossipWay { queue: outbound, sent: wire.sent() });
         tasks.spawn(ports::gossip(here, wire, packets, queue.clone()));
-        gossip.push(outbound);
         let address = network.lease_listen;
         let socket = UdpSocket::bind(address).await;
         let socket = Arc::new(socket.map_err(|source| failed("lease", address, source))?);
+        let way = LeaseWay { socket, pings: seal("ping"), sent: Arc::default() };
         let port = LeasePort {
             network: here,
-            socket: Arc::clone(&socket),
-            pings: seal("ping"),
+            way: way.clone(),
             cluster: config.cluster,
             id: member_id(config.cluster, config.id),
             boot,
@@ -148,7 +147,7 @@ async fn open_ports(
             queue: queue.clone(),
         };
         tasks.spawn(port.run());
-        lease.push((socket, seal("ping")));
+        lease.push(way);
     }
     Ok((gossip, lease))
 }

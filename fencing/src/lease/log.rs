@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::shared::Shared;
 use super::times::LeaseTimes;
 use crate::{BootId, ControllerId, NodeId};
 
@@ -104,11 +105,11 @@ pub enum LogPart {
 }
 
 /// The state at one prefix of the log. Both sides use it: a sentinel for what it adopted, a controller for what it
-/// would answer and for V(k).
+/// would answer and for V(k). A copy shares with it what is about nodes that neither changes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Adopted {
-    armed: BTreeMap<NodeId, Arming>,
-    admitted: BTreeMap<NodeId, BootId>,
+    armed: Shared<NodeId, Arming>,
+    admitted: Shared<NodeId, BootId>,
     open: BTreeMap<NodeId, BootId>,
     drills: BTreeSet<NodeId>,
     held: BTreeSet<NodeId>,

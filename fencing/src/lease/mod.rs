@@ -1,11 +1,12 @@
 //! The lease: a node lives as long as a majority of the controllers, or half of its peers, stand for it.
 //!
 //! `times` has the sums, `message` what sentinels and controllers say to each other, `log` the part of the committed
-//! registry that a sentinel adopts, `voters` who counts.
+//! registry that a sentinel adopts, `shared` why a copy of it costs little, `voters` who counts.
 
 mod hazards;
 mod log;
 mod message;
+mod shared;
 mod times;
 mod voters;
 

@@ -65,6 +65,7 @@ pub(crate) fn in_trouble() -> State {
             by: "alice".to_owned(),
         },
         actual: api::Actual::default(),
+        sent: Vec::new(),
     }
 }
 
@@ -180,6 +181,7 @@ fn reach(
         reach: reach.to_owned(),
         for_s,
         degraded: None,
+        flapping: None,
         detection: Detection { reason: reason.to_owned(), observers: observers.collect() },
     }
 }
@@ -210,6 +212,7 @@ fn node_1() -> Node {
         refusals: vec![],
         doubts: vec![],
         checks: vec![check("disk", "ok", "/var/lib/nova/instances can be written")],
+        sent: Some(sent(12.0, 1.0, 0)),
     }
 }
 
@@ -223,6 +226,21 @@ fn check(name: &str, state: &str, message: &str) -> api::Check {
         for_s: 7_200.0,
         heard_s: 3.0,
     }
+}
+
+/// An idle node whose programs send `times` as much as most.
+fn sent(age_s: f64, times: f64, put_off: u64) -> api::Sent {
+    let rate = |packets: f64, bytes: f64| api::Rate {
+        packets_per_s: packets * times,
+        bytes_per_s: (bytes * times).round(),
+    };
+    let on = |network: &str| api::SentOn {
+        network: network.to_owned(),
+        gossip: rate(2.0, 131.0),
+        all: rate(8.0, 812.0),
+        put_off: if network == "storage" { put_off } else { 0 },
+    };
+    api::Sent { age_s, over_s: 30, networks: NETWORKS.map(on).to_vec() }
 }
 
 fn doubt(weight: Weight, what: &str, remedy: &str) -> Doubt {
@@ -254,6 +272,7 @@ fn node_2() -> Node {
         bmc: "10.0.9.2 does not answer: timed out after 5 s".to_owned(),
         fences: 2,
         refusals: vec![],
+        sent: None,
         ..node_1()
     }
 }
@@ -273,6 +292,7 @@ fn node_3() -> Node {
         renewed_s: None,
         fences: 1,
         refusals: vec![refusal("not_protected", "it is out already")],
+        sent: None,
         ..node_1()
     }
 }
@@ -313,6 +333,7 @@ fn node_4() -> Node {
                 "check it by hand; if the board was replaced: hactl bmc enroll node-4",
             ),
         ],
+        sent: Some(sent(29.0, 1.5, 7)),
         ..node_1()
     }
 }
@@ -371,6 +392,7 @@ fn node_6() -> Node {
             "nothing could prove that it is off: BMC: it has not answered yet; lease: its sentinel was never heard",
             "check its address, user, password and cipher suite; or, for one is enough: start ha-sentinel on node-6",
         )],
+        sent: None,
         ..node_1()
     }
 }

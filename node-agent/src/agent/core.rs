@@ -1,13 +1,15 @@
 //! The agent's decisions: one lane per network, and what they share.
 
 mod checks;
+mod report;
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use fencing::domains::{self, Domain, List};
+use fencing::domains::Domain;
 use fencing::event::FenceEvent;
+use fencing::sent::Total;
 use fencing::sign::PublicKey;
 use fencing::stray::Destroy;
 use fencing::{BootId, ControllerId, NodeId, census};
@@ -21,6 +23,7 @@ use uuid::Uuid;
 
 use super::lane::Lane;
 use super::reports::{LOOK_EVERY, Reports};
+use super::sent::Outlay;
 use super::strays::Strays;
 use crate::checks::{Checks, Outcome, Plan};
 
@@ -131,6 +134,13 @@ pub enum Event {
         /// How.
         outcome: Outcome,
     },
+    /// What was sent so far, each network in its place. It comes before [`Event::Use`].
+    Sent {
+        /// By this program: from its gossip port, and from its ping port.
+        own: Vec<(Total, Total)>,
+        /// By the sentinel, on its own clock; `None` where there is none.
+        sentinel: Option<(Duration, Vec<Total>)>,
+    },
 }
 
 /// Everything that an agent wants done.
@@ -206,6 +216,7 @@ pub struct Agent {
     censuses: Vec<u64>,
     unanswered: u64,
     reports: Reports,
+    outlay: Outlay,
     strays: Strays,
     checks: Checks,
 }
@@ -258,6 +269,7 @@ impl Agent {
             censuses: Vec::new(),
             unanswered: 0,
             reports: Reports::new(first, setup.starts),
+            outlay: Outlay::default(),
             strays: Strays::default(),
             checks,
         }
@@ -303,6 +315,7 @@ impl Agent {
                 self.check_ended(now, (check, run), outcome, effects);
             }
             Event::Pushed { check, outcome } => self.check_pushed(now, check, outcome, effects),
+            Event::Sent { own, sentinel } => self.note_sent(now, own, sentinel),
         }
         for upward in upward {
             self.take(now, upward, effects);
@@ -413,22 +426,6 @@ impl Agent {
     }
 }
 
-impl Agent {
-    /// Tells all controllers, over one network: another one each time, so that one which is down hides nothing for long.
-    fn report(&mut self, now: Duration, domains: Option<Vec<Domain>>, effects: &mut Vec<Effect>) {
-        let Some((number, news)) = self.reports.listed(now, domains) else { return };
-        let (node, boot) = (self.node, self.boot);
-        let lanes = u64::try_from(self.lanes.len()).unwrap_or(1).max(1);
-        let place = usize::try_from(number % lanes).unwrap_or(0);
-        let Some(lane) = self.lanes.get(place) else { return };
-        for news in news {
-            if let Ok(bytes) = postcard::to_stdvec(&List { node, boot, number, news }) {
-                lane.tell_controllers(domains::CHANNEL, &bytes, effects);
-            }
-        }
-    }
-}
-
 impl fmt::Debug for Agent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Agent({}, {} networks)", self.node, self.lanes.len())
@@ -455,6 +452,7 @@ impl fmt::Display for Event {
             Event::Pushed { check, outcome } => {
                 write!(f, "check {check} is pushed as {}: {}", outcome.state, outcome.message)
             }
+            Event::Sent { own, .. } => write!(f, "what was sent on {} networks", own.len()),
         }
     }
 }

@@ -122,6 +122,11 @@ impl Lane {
         self.witness.suspects().next().is_none()
     }
 
+    /// How often gossip had to wait here for its ceiling.
+    pub(super) fn put_off(&self) -> u64 {
+        self.group.counters().put_off
+    }
+
     pub(super) fn members(&self) -> impl Iterator<Item = (&Member, State)> {
         self.group.members()
     }

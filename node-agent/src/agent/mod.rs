@@ -8,6 +8,7 @@ mod life;
 mod measured;
 mod recorder;
 mod reports;
+mod sent;
 mod shell;
 mod strays;
 #[cfg(test)]

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use fencing::BootId;
 use fencing::event::FenceEvent;
+use fencing::sent::Total;
 use gossip::seal::{Envelope, Keyring};
-use gossip::udp::Wire;
+use gossip::udp::{Tally, Wire};
 use gossip::witness::Probe;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -22,6 +23,7 @@ use super::{domains, life, measured, words};
 use crate::checks;
 use crate::config::{Config, ConfigError};
 use crate::proxy;
+use crate::sentinel;
 
 /// Packets that wait for the core, or for a socket; more are lost, as on any network.
 const QUEUE: usize = 1024;
@@ -100,12 +102,25 @@ type Outgoing = (SocketAddr, Vec<u8>);
 /// What came in on a wire.
 type Incoming = (SocketAddr, Vec<u8>);
 
+/// A wire that a task owns.
+struct Port {
+    queue: mpsc::Sender<Outgoing>,
+    sent: Arc<Tally>,
+}
+
+impl Port {
+    fn sent(&self) -> Total {
+        let (packets, bytes) = self.sent.read();
+        Total { packets, bytes }
+    }
+}
+
 struct Hands {
     config: Config,
     boot: BootId,
     events: mpsc::Sender<Event>,
-    gossip: Vec<mpsc::Sender<Outgoing>>,
-    pings: Vec<mpsc::Sender<Outgoing>>,
+    gossip: Vec<Port>,
+    pings: Vec<Port>,
     sentinel: Option<UnixDatagram>,
     checks: checks::Shell,
 }
@@ -228,7 +243,20 @@ impl Hands {
     /// In a task of its own too.
     fn list_use(&self) {
         let (source, events) = (self.config.domains.clone(), self.events.clone());
+        let own = self
+            .gossip
+            .iter()
+            .zip(&self.pings)
+            .map(|(gossip, pings)| (gossip.sent(), pings.sent()));
+        let own = own.collect();
+        let (has_sentinel, boot) = (self.config.sentinel, self.boot);
+        let file = self.config.sentinel_file();
         tokio::spawn(async move {
+            let sentinel = if has_sentinel { sentinel::sent(&file, boot).await } else { None };
+            // What half of the node sent is not what it sent.
+            if sentinel.is_some() == has_sentinel {
+                let _ = events.send(Event::Sent { own, sentinel }).await;
+            }
             let domains = match measured::measured(&source).await {
                 Ok(domains) => Some(domains),
                 Err(error) => {
@@ -262,10 +290,10 @@ impl Hands {
     }
 }
 
-fn send(wires: &[mpsc::Sender<Outgoing>], network: u8, to: SocketAddr, bytes: Vec<u8>) {
-    if let Some(wire) = wires.get(usize::from(network)) {
+fn send(ports: &[Port], network: u8, to: SocketAddr, bytes: Vec<u8>) {
+    if let Some(port) = ports.get(usize::from(network)) {
         // A full queue is loss, and every layer above lives with loss.
-        let _ = wire.try_send((to, bytes));
+        let _ = port.queue.try_send((to, bytes));
     }
 }
 
@@ -273,7 +301,7 @@ fn listen_for(kind: SignalKind) -> Result<tokio::signal::unix::Signal, AgentErro
     signal(kind).map_err(|source| AgentError::System { what: "wait for a signal", source })
 }
 
-type Wires = (Vec<mpsc::Sender<Outgoing>>, Vec<mpsc::Sender<Outgoing>>);
+type Wires = (Vec<Port>, Vec<Port>);
 
 /// Two wires per network: gossip, and pings. Pings leave from a port that the system chooses, unless the agent has to
 /// answer those of others too because there is no sentinel.
@@ -315,7 +343,8 @@ fn spawn_wire(
     mut wire: Wire,
     events: mpsc::Sender<Event>,
     parse: impl Fn(Incoming) -> Option<Event> + Send + 'static,
-) -> mpsc::Sender<Outgoing> {
+) -> Port {
+    let sent = wire.sent();
     let (sender, mut queue) = mpsc::channel::<Outgoing>(QUEUE);
     tokio::spawn(async move {
         loop {
@@ -342,5 +371,5 @@ fn spawn_wire(
             }
         }
     });
-    sender
+    Port { queue: sender, sent }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use fencing::domains::{self, Domain};
 use fencing::event::{FenceEvent, Order};
+use fencing::sent::{Sent, Total};
 use fencing::sign::KeyPair;
 use fencing::{BootId, ControllerId, Epoch, IncidentId, NodeId, census};
 use gossip::config::Config;
@@ -366,4 +367,42 @@ fn the_list_of_domains_goes_to_the_controllers_unasked_and_only_when_it_was_had(
     let news = domains::News::Whole { part: 0, parts: 1, cut: false, domains: vec![runs] };
     let list = domains::List { node: node(ME), boot: boot(ME), number, news };
     assert_eq!(lists(&bench), [(1, list)]);
+}
+
+#[test]
+fn what_was_sent_stands_behind_the_next_whole_list_and_is_no_packet_of_its_own() {
+    let mut bench = Bench::of(true);
+    let total = |packets, bytes| Total { packets, bytes };
+    let listed = |bench: &mut Bench, times: u64| {
+        bench.other.clear();
+        while bench.other != [Effect::ListUse] {
+            let next = bench.now.as_secs_f64() + 0.005;
+            bench.run(next);
+        }
+        let own = vec![(total(60 * times, 3900 * times), total(30 * times, 2400 * times)); 2];
+        let sentinel = vec![total(180 * times, 21_000 * times); 2];
+        let sentinel = Some((Duration::from_secs(10 * times), sentinel));
+        let before = bench.talks.len();
+        bench.event(Event::Sent { own, sentinel });
+        assert_eq!(bench.talks.len(), before);
+        bench.event(Event::Use { domains: Some(Vec::new()) });
+        let talks: Vec<_> = bench.talks.drain(before..).map(|(_, bytes)| bytes).collect();
+        talks
+            .iter()
+            .map(|bytes| {
+                let (_, behind) =
+                    postcard::take_from_bytes::<domains::List>(&bytes[1..]).expect("a list");
+                Sent::behind(behind)
+            })
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(listed(&mut bench, 1), [None], "since when?");
+    assert!(listed(&mut bench, 2).is_empty() && listed(&mut bench, 3).is_empty());
+    let told = listed(&mut bench, 4);
+    let [Some(sent)] = &told[..] else { panic!("{told:?}") };
+    let on = sent.networks[1];
+    assert_eq!((sent.over_s, sent.networks.len(), on.put_off), (30, 2, 0));
+    assert!(on.gossip.tenths.abs_diff(60) <= 1 && on.gossip.bytes.abs_diff(390) <= 2, "{on:?}");
+    assert!(on.all.tenths.abs_diff(60 + 30 + 180) <= 2, "{on:?}");
+    assert!(on.all.bytes.abs_diff(390 + 240 + 2100) <= 5, "{on:?}");
 }

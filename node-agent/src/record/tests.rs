@@ -96,6 +96,7 @@ fn another_event_than_was_handed_in_is_a_difference() {
         | Event::Use { .. }
         | Event::Checked { .. }
         | Event::Pushed { .. }
+        | Event::Sent { .. }
         | Event::Leave
         | Event::Timeout => event,
     });

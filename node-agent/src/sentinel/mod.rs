@@ -26,4 +26,5 @@ pub use counters::{Counters, OrderRefusal};
 pub use event::{Effect, Event, ResetReason, Saved, Warning};
 pub use setup::{Pinned, Setup, Start, Status};
 pub use shell::{SentinelError, run};
+pub(crate) use store::sent;
 pub use store::{Report, StoreError};

@@ -258,7 +258,7 @@ impl Shell {
             let (mut fresh, mut sealed) = ([0; NONCE], Vec::new());
             if getrandom::fill(&mut fresh).is_ok() {
                 network.pings.seal(fresh, &pong.to_bytes(), &mut sealed);
-                let _ = network.socket.send_to(&sealed, from);
+                network.send(&sealed, from);
             }
         }
         true
@@ -350,8 +350,7 @@ impl Shell {
         };
         for (network, address) in to {
             if let Some(network) = self.networks.get(usize::from(*network)) {
-                // Loss is what the protocol is made for; a network that is down refuses at once.
-                let _ = network.socket.send_to(&bytes, address);
+                network.send(&bytes, *address);
             }
         }
     }
@@ -436,7 +435,9 @@ impl Shell {
         }
         self.next_look = now + LOOK_EVERY;
         let class = self.device.as_ref().map(|device| device.class().to_string());
-        let report = Report::new(self.boot, &self.core.status(now), class, self.core.counters());
+        let sent = (now, self.networks.iter().map(Listening::sent).collect());
+        let (status, counters) = (self.core.status(now), self.core.counters());
+        let report = Report::new(self.boot, &status, class, counters, sent);
         let young = |at: Duration| now.saturating_sub(at) < REPORT_EVERY;
         if self
             .reported

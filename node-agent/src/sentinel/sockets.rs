@@ -1,12 +1,14 @@
 //! The sentinel's sockets: one per network, one for what the agent says, one for what the agent is told.
 
+use std::cell::Cell;
 use std::fs;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use fencing::sent::Total;
 use gossip::seal::{Envelope, Keyring};
 
 use super::shell::SentinelError;
@@ -16,6 +18,23 @@ use crate::config::{Config, Network};
 pub(super) struct Listening {
     pub(super) socket: UdpSocket,
     pub(super) pings: Envelope,
+    sent: Cell<Total>,
+}
+
+impl Listening {
+    /// Sends, and counts what left. Loss is what the protocol is made for; a network that is down refuses at once.
+    pub(super) fn send(&self, bytes: &[u8], to: SocketAddr) {
+        if self.socket.send_to(bytes, to).is_ok() {
+            let mut sent = self.sent.get();
+            sent.count(bytes.len());
+            self.sent.set(sent);
+        }
+    }
+
+    /// What left so far.
+    pub(super) fn sent(&self) -> Total {
+        self.sent.get()
+    }
 }
 
 /// Where the agent listens for last words. Nobody need be there, and nobody is waited for.
@@ -51,7 +70,7 @@ pub(super) fn listen(
         let socket = UdpSocket::bind(address).map_err(failed)?;
         socket.set_nonblocking(true).map_err(failed)?;
         let pings = Envelope::new(Arc::clone(keyring), config.cluster, &network.name, "ping");
-        Ok(Listening { socket, pings })
+        Ok(Listening { socket, pings, sent: Cell::default() })
     };
     config.networks.iter().map(bind).collect()
 }

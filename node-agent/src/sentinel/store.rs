@@ -4,7 +4,9 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use fencing::sent::Total;
 use fencing::{BootId, Epoch};
 use serde::{Deserialize, Serialize};
 
@@ -71,6 +73,12 @@ pub struct Report {
     pub pid: u32,
     /// What it counted.
     pub counters: Counters,
+    /// What it has sent on each network, each in its place.
+    #[serde(default)]
+    pub sent: Vec<Total>,
+    /// When that was so: milliseconds on its own clock.
+    #[serde(default)]
+    pub sent_at_ms: u64,
 }
 
 impl Report {
@@ -80,9 +88,9 @@ impl Report {
         status: &Status,
         class: Option<String>,
         counters: &Counters,
+        (now, sent): (Duration, Vec<Total>),
     ) -> Self {
-        let milliseconds =
-            |age: std::time::Duration| u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+        let milliseconds = |age: Duration| u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
         Self {
             boot,
             n: status.n,
@@ -94,6 +102,8 @@ impl Report {
             lost: status.lost,
             pid: std::process::id(),
             counters: counters.clone(),
+            sent,
+            sent_at_ms: milliseconds(now),
         }
     }
 
@@ -106,6 +116,14 @@ impl Report {
             && *watchdog == other.watchdog
             && lease_age_ms.is_some() == other.lease_age_ms.is_some()
     }
+}
+
+/// What the sentinel of this boot has sent on each network, and when by its own clock. `None` where it has not told.
+pub(crate) async fn sent(file: &Path, boot: BootId) -> Option<(Duration, Vec<Total>)> {
+    let text = tokio::fs::read(file).await.ok()?;
+    let report = serde_json::from_slice::<Report>(&text).ok()?;
+    let told = report.boot == boot && !report.sent.is_empty();
+    told.then_some((Duration::from_millis(report.sent_at_ms), report.sent))
 }
 
 impl Store {

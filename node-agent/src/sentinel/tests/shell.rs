@@ -290,6 +290,7 @@ fn two_sentinels_keep_each_other_alive_without_controllers_and_alone_neither_liv
     let report: Report = serde_json::from_slice(&report).expect("it parses");
     assert!(report.armed && report.gate_open && report.n == 3 && !report.standing, "{report:?}");
     assert_eq!(report.watchdog.as_deref(), Some("stand-in"));
+    assert!(report.sent.iter().any(|sent| sent.packets > 0 && sent.bytes > 100 * sent.packets));
     // In this order, and before the reset: the agent has W to write it down.
     let (mut words, mut buffer) = (String::new(), [0; 1024]);
     while let Ok(length) = agent.recv(&mut buffer) {
