@@ -119,6 +119,7 @@ mutants! {
     M90: "a stray copy is ended although the other node does not show one", "stray_only";
     M95: "what a check said of an earlier boot counts", "check_says_so";
     M96: "an agent is not asked again before its check fences", "check_says_so";
+    M97: "an operator's force-down is taken for ours", "nova_order";
 }
 
 #[cfg(feature = "switchable")]

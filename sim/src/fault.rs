@@ -54,6 +54,8 @@ pub enum Deed {
     GuestCrashes(Uuid),
     /// Somebody starts the guest of a VM here, past Nova.
     GuestByHand(Uuid, u16),
+    /// Whoever started that guest of a VM here ends it, if it is still there.
+    GuestEndedByHand(Uuid, u16),
     /// A node loses its power; with its feed, its BMC too.
     PowerOff(u16, bool),
     /// A node's power and feed are back, and it boots.
@@ -224,6 +226,7 @@ impl World {
             }
             Deed::GuestCrashes(vm) => self.crash_guest(vm),
             Deed::GuestByHand(vm, node) => self.start_by_hand(vm, node),
+            Deed::GuestEndedByHand(vm, node) => self.end_guest(node, vm),
             Deed::PowerOff(node, feed) => self.switch_off(node, feed),
             Deed::PowerOn(node) => self.switch_on(node),
             Deed::Bmc(node, level, behaviour) => {

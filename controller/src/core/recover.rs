@@ -1,7 +1,8 @@
 //! From `Fenced` to every VM moved or left behind with a reason, step by step; each step is committed before the next.
 //!
 //! ```text
-//!  fenced       read the service, force it down (and disable it), read it back        -> ForcedDown
+//!  fenced       read the service (ForcingDown where it is disabled already), force it down (and disable it), read it back
+//!                                                                                      -> ForcedDown
 //!  forced_down  read the records and the services, list the VMs                       -> Planned
 //!  evacuating   VM by VM (vm.rs): look, Attempt, POST, Sent, follow its record         -> Moved | Parked
 //!               all settled                                                            -> Recovered
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use fencing::IncidentId;
+use mutants::{Mutant, is_on};
 
 use super::leading::Asked;
 use crate::core::Controller;
@@ -68,6 +70,11 @@ impl Controller {
             self.propose_once(forced, out);
             return;
         }
+        // Without a reason nothing in Nova would tell the next leader whose it is.
+        if !service.enabled && !self.is_marked_as_ours(incident) {
+            self.propose_once(Command::ForcingDown { incident: incident.id }, out);
+            return;
+        }
         if let Some(work) = self.work(incident.id) {
             work.forced = true;
         }
@@ -77,13 +84,20 @@ impl Controller {
     }
 
     /// Whether a forced_down that was read is our doing: this leader's, an earlier leader's whose reason stands there, or
-    /// that of an earlier fence, whose node had not returned to service. An earlier leader that forced down what an operator
-    /// had disabled has left no reason: then it counts as the operator's, and stays.
+    /// committed as ours. Anything else was read before our first write: it is an operator's, and stays.
     fn is_forced_by_us(&self, incident: &Incident, service: &ServiceRecord) -> bool {
         let work = self.leading.as_ref().and_then(|leading| leading.works.get(&incident.id));
-        let before = self.registry.node(incident.node).is_some_and(|node| node.forced_by_us);
         let reason = service.disabled_reason.as_deref().unwrap_or_default();
-        before || work.is_some_and(|work| work.forced) || reason.starts_with(&our_reason(incident))
+        self.is_marked_as_ours(incident)
+            || work.is_some_and(|work| work.forced)
+            || reason.starts_with(&our_reason(incident))
+            || is_on(Mutant::M97)
+    }
+
+    /// Whether an entry says so: before the write of this incident, or at an earlier fence whose node has not returned to
+    /// service since.
+    fn is_marked_as_ours(&self, incident: &Incident) -> bool {
+        self.registry.node(incident.node).is_some_and(|node| node.forced_by_us)
     }
 
     /// Reads what the plan needs: old records first, so that none of ours is taken for one; then the VMs.

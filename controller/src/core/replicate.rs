@@ -256,6 +256,7 @@ impl Controller {
             | Command::Cancel { epoch, .. }
             | Command::Fenced { epoch, .. } => by_epoch(epoch),
             Command::Frozen { incident, .. }
+            | Command::ForcingDown { incident }
             | Command::ForcedDown { incident, .. }
             | Command::Disabled { incident, .. }
             | Command::Planned { incident, .. }

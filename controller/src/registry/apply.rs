@@ -101,6 +101,7 @@ impl Registry {
             Command::Cancel { epoch, why } => self.cancel(at, *epoch, why),
             Command::Fenced { epoch, evidence } => self.fence(at, *epoch, evidence),
             Command::Frozen { incident, why } => self.freeze(*incident, why),
+            Command::ForcingDown { incident } => self.forcing_down(*incident),
             Command::ForcedDown { incident, service, disabled_by_us, forced_by_us } => {
                 self.forced_down(at, *incident, (*service, *disabled_by_us), *forced_by_us)
             }

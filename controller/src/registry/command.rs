@@ -148,6 +148,9 @@ pub enum Command {
     EndStray { node: NodeId, boot: BootId, vm: Uuid, owner: NodeId, name: String },
     /// Records of missing VMs that are over are forgotten.
     Reaped { vms: Vec<Uuid> },
+    /// Nova's service, which was read and is not forced down, may now be: whatever is read from here on is our doing.
+    /// Committed where no reason comes along with the write that would tell.
+    ForcingDown { incident: IncidentId },
 }
 
 /// A node as the inventory describes it.
@@ -274,6 +277,7 @@ impl fmt::Display for Command {
                 let whose = if *forced_by_us { "" } else { " by somebody else" };
                 write!(f, "ForcedDown{whose} incident={incident}")
             }
+            Command::ForcingDown { incident } => write!(f, "ForcingDown incident={incident}"),
             Command::Disabled { incident, .. } => write!(f, "Disabled incident={incident}"),
             Command::Planned { incident, vms, .. } => {
                 write!(f, "Planned incident={incident} vms={}", vms.len())

@@ -55,6 +55,13 @@ impl Registry {
         Ok(())
     }
 
+    /// Nova's service is about to be forced down, by us.
+    pub(super) fn forcing_down(&mut self, id: IncidentId) -> Outcome {
+        let node = self.in_state(id, &[State::Fenced])?.node;
+        self.known(node)?.forced_by_us = true;
+        Ok(())
+    }
+
     /// Nova's service is forced down. Later in the recovery the entry says only whose doing that is now.
     pub(super) fn forced_down(
         &mut self,
@@ -77,9 +84,21 @@ impl Registry {
 
     /// The service of a released node is in use again, as far as that is ours to say.
     pub(super) fn returned(&mut self, at: At, id: IncidentId) -> Outcome {
-        let node = self.in_state(id, &[State::Released])?.node;
-        self.known(node)?.forced_by_us = false;
-        self.finish(at, id, State::Returned, "")
+        let incident = self.in_state(id, &[State::Released])?;
+        let (node, was_down, released) =
+            (incident.node, incident.service.is_some(), incident.note.clone());
+        let known = self.known(node)?;
+        let ours = std::mem::take(&mut known.forced_by_us);
+        let note = if was_down && !ours {
+            format!(
+                "{released}; its nova-compute was forced down before, not by us, and that is not ours to clear: \
+                 `openstack compute service set --up {} nova-compute`",
+                known.record.host
+            )
+        } else {
+            released
+        };
+        self.finish(at, id, State::Returned, &note)
     }
 
     /// How often each VM of an incident was moved by others of late.

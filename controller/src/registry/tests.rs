@@ -374,3 +374,52 @@ fn a_bmc_is_not_enrolled_while_a_fence_of_its_node_is_open() {
     assert!(registry.commit(enrol(other)).is_err());
     assert_eq!(known(&registry), Some(first));
 }
+
+/// Node 1 fenced; then whatever is to be said of its service.
+fn returned_after(says: impl FnOnce(&mut Log, IncidentId)) -> (Log, String) {
+    let mut log = Log::new();
+    let epoch = log.intend(1, 10).expect("intent");
+    log.fence(epoch).expect("fenced");
+    let incident = IncidentId(1);
+    says(&mut log, incident);
+    log.commit(Command::Planned { incident, vms: BTreeMap::new(), last_record: 0 })
+        .expect("planned");
+    log.commit(Command::Recovered { incident }).expect("recovered");
+    log.commit(Command::Released { incident, by: "rule".into() }).expect("released");
+    log.commit(Command::Returned { incident }).expect("returned");
+    let note = log.0.incidents()[&incident].note.clone();
+    (log, note)
+}
+
+fn found_forced_down(incident: IncidentId, forced_by_us: bool) -> Command {
+    Command::ForcedDown { incident, service: Uuid::nil(), disabled_by_us: false, forced_by_us }
+}
+
+#[test]
+fn what_we_are_about_to_force_down_is_ours_whatever_is_read_later() {
+    let (log, note) = returned_after(|log, incident| {
+        log.commit(Command::ForcingDown { incident }).expect("it is fenced");
+        log.commit(found_forced_down(incident, false)).expect("read back");
+        assert!(log.0.node(node(1)).expect("known").forced_by_us);
+        assert!(log.commit(Command::ForcingDown { incident }).is_err(), "it is over");
+    });
+    assert_eq!(note, "released by rule");
+    assert!(!log.0.node(node(1)).expect("known").forced_by_us, "the next fence begins anew");
+}
+
+#[test]
+fn what_somebody_else_had_forced_down_is_told_of_the_incident_that_is_over() {
+    let (log, note) = returned_after(|log, incident| {
+        log.commit(found_forced_down(incident, false)).expect("read");
+        assert!(!log.0.node(node(1)).expect("known").forced_by_us);
+    });
+    assert!(
+        note.starts_with("released by rule; its nova-compute was forced down before"),
+        "{note}"
+    );
+    assert!(
+        note.ends_with("`openstack compute service set --up compute-1 nova-compute`"),
+        "{note}"
+    );
+    assert!(!log.0.node(node(1)).expect("known").forced_by_us);
+}

@@ -42,9 +42,9 @@ macro_rules! kinds {
                 )
             }
 
-            /// Whether its times are drawn apart from all other faults (`cloud.rs`).
+            /// Whether its times are drawn apart from all other faults (`cloud.rs`, `strays.rs`, `health.rs`).
             pub fn is_apart(self) -> bool {
-                matches!(self, Kind::GuestCrashes | Kind::CheckFails)
+                matches!(self, Kind::GuestCrashes | Kind::StrayStarts | Kind::CheckFails)
             }
         }
     };
@@ -97,6 +97,7 @@ kinds![
     Noop,
     OperatorDrills,
     GuestCrashes,
+    StrayStarts,
     CheckFails,
 ];
 
@@ -153,6 +154,11 @@ impl Dice {
     /// The same, with this as the first throw.
     pub fn that_begin_with(self, kind: Kind) -> Self {
         Self { first: Some(kind), ..self }
+    }
+
+    /// The same, beginning so much later.
+    pub fn later(self, by: Duration) -> Self {
+        Self { next: self.next + by, ..self }
     }
 
     /// The same, with these beside what is drawn.

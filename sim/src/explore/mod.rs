@@ -7,6 +7,7 @@ mod health;
 mod many;
 mod script;
 mod shrink;
+mod strays;
 mod swarm;
 mod totals;
 
@@ -117,8 +118,14 @@ impl Exploration {
             true => Dice::dense(&run.world, rng),
             false => Dice::new(&run.world, rng),
         };
-        dice = dice.beside(cloud::crashes(&run, self.span));
-        dice = dice.beside(health::failures(&run, self.span));
+        let later = strays::alone_for(run.world.plan());
+        let after = |steps: Vec<Step>| {
+            let begin = run.world.now() + later;
+            steps.into_iter().filter(|step| step.at >= begin).collect()
+        };
+        dice = dice.later(later).beside(strays::copies(&run));
+        dice = dice.beside(after(cloud::crashes(&run, self.span)));
+        dice = dice.beside(after(health::failures(&run, self.span)));
         match self.with_dice(&mut run, &mut dice) {
             Ok(()) => Ok(Totals::of(&run, &dice)),
             Err(broken) => Err(self.failed(&broken, &run, dice.steps())),
@@ -177,6 +184,7 @@ impl Exploration {
             }
         }
         cloud::draw(&mut plan);
+        strays::draw(&mut plan);
         health::draw(&mut plan);
         (plan, rng)
     }

@@ -10,12 +10,15 @@ use crate::fact::Fact;
 use crate::place::{Place, node_id};
 use crate::world::World;
 
-/// S19: forced_down is set before the first evacuation and unset only after the release; and no nova-compute starts
-/// while an evacuation from its node is queued, or while a VM that Nova places there runs elsewhere.
+/// S19: forced_down is set before the first evacuation and unset only after the release, and never where an operator had
+/// set it before the node was proven off; and no nova-compute starts while an evacuation from its node is queued, or while
+/// a VM that Nova places there runs elsewhere.
 #[derive(Debug, Default)]
 pub(super) struct NovaOrder {
     /// When each host was last seen forced down.
     forced: BTreeMap<String, Duration>,
+    /// When we last had it cleared: what an operator had set before is over.
+    cleared: BTreeMap<u16, Duration>,
     judged: u64,
 }
 
@@ -60,8 +63,13 @@ impl Oracle for NovaOrder {
                     return Ok(());
                 };
                 let out = world.registry().is_some_and(|registry| registry.is_out(node_id(number)));
+                let before = self.cleared.insert(number, world.now());
                 if out {
                     Err(format!("node-{number} is out and no longer forced down"))
+                } else if by_operator(world, number, before) {
+                    Err(format!(
+                        "an operator forced node-{number} down before it was proven off, and that is undone"
+                    ))
                 } else {
                     Ok(())
                 }
@@ -131,4 +139,15 @@ impl Oracle for NovaOrder {
     fn judged(&self) -> u64 {
         self.judged
     }
+}
+
+/// Whether an operator forced a node down before it was proven off, and nobody has cleared that since. What he sets later
+/// than that may cross our own write: then nobody can tell whose it is.
+fn by_operator(world: &World, number: u16, cleared: Option<Duration>) -> bool {
+    let incident = world.registry().and_then(|known| known.incident_of(node_id(number)));
+    let proven = incident.and_then(|incident| world.ghost.proven.get(&incident.id));
+    let by_hand = world.ghost.forced_by_hand.get(&number);
+    by_hand.is_some_and(|at| {
+        cleared.is_none_or(|cleared| cleared < *at) && proven.is_some_and(|proven| at < proven)
+    })
 }

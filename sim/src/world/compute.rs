@@ -57,8 +57,8 @@ impl World {
         }
     }
 
-    /// A hypervisor has ended a guest on its agent's word.
-    pub(super) fn end_guest(&mut self, number: u16, vm: Uuid) {
+    /// A hypervisor has ended a guest, on its agent's word or a human's.
+    pub(crate) fn end_guest(&mut self, number: u16, vm: Uuid) {
         let ended = self.node_mut(number).is_some_and(|node| node.guests.remove(&vm));
         if ended {
             self.cloud.guest_stopped(&Place::Node(number).to_string(), vm);

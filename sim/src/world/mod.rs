@@ -103,6 +103,8 @@ pub struct Ghost {
     pub registry: Option<Registry>,
     /// Nodes of which an operator cleared forced_down behind our back.
     pub forced_up: BTreeSet<u16>,
+    /// Nodes that an operator forced down while they were not, and since when, until somebody clears it by hand.
+    pub forced_by_hand: BTreeMap<u16, Duration>,
     /// How far their VMs came.
     pub progress: BTreeSet<(IncidentId, Uuid, &'static str)>,
     /// Resets by watchdogs and sentinels.

@@ -46,8 +46,15 @@ impl World {
         let reason = (enabled == Some(false)).then(|| "operator: kernel upgrade".to_owned());
         let update = ServiceUpdate { enabled, disabled_reason: reason, forced_down };
         self.request(&Request::Update(service.id, update));
-        if forced_down == Some(false) {
-            self.ghost.forced_up.insert(number);
+        match forced_down {
+            Some(true) if !service.forced_down => {
+                self.ghost.forced_by_hand.insert(number, self.now);
+            }
+            Some(false) => {
+                self.ghost.forced_up.insert(number);
+                self.ghost.forced_by_hand.remove(&number);
+            }
+            Some(true) | None => {}
         }
     }
 

@@ -179,7 +179,7 @@ impl Dice {
             }
             Kind::OperatorDrills => self.drill(world, long),
             // Thrown beside all others alone.
-            Kind::CheckFails => Throw::once(Vec::new()),
+            Kind::CheckFails | Kind::StrayStarts => Throw::once(Vec::new()),
             Kind::GuestCrashes => {
                 let vms: Vec<_> = world.vms.keys().copied().collect();
                 let place = self.rng.random_range(0..vms.len().max(1));
