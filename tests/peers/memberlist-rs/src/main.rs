@@ -103,11 +103,7 @@ impl NodeDelegate for Passing {
         }
     }
 
-    async fn broadcast_messages<F>(
-        &self,
-        limit: usize,
-        _: F,
-    ) -> impl Iterator<Item = Bytes> + Send
+    async fn broadcast_messages<F>(&self, limit: usize, _: F) -> impl Iterator<Item = Bytes> + Send
     where
         F: Fn(Bytes) -> (usize, Bytes) + Send + Sync + 'static,
     {
@@ -130,7 +126,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let delegate = CompositeDelegate::<Name, SocketAddr>::new()
         .with_event_delegate(Events(members))
         .with_node_delegate(passing.clone());
-    let mut transport = NetTransportOptions::<Name, TokioSocketAddrResolver, TokioTcp>::new(NodeId::new(name)?);
+    let mut transport =
+        NetTransportOptions::<Name, TokioSocketAddrResolver, TokioTcp>::new(NodeId::new(name)?);
     transport.add_bind_address(address.parse()?);
     let list = TokioTcpMemberlist::with_delegate(delegate, transport, options).await?;
     for there in words {
