@@ -183,6 +183,7 @@ impl Controller {
             server.as_ref().filter(|server| should_run(server) && server.status == "ACTIVE");
         let owner = rests.and_then(|server| self.node_of_host(server.host.as_deref()?));
         let owner = owner.map(|(owner, _)| owner);
+        let on_record = self.is_on_record(key);
         let Some(finding) = self.actual().and_then(|actual| actual.findings.get_mut(&key)) else {
             return;
         };
@@ -192,11 +193,25 @@ impl Controller {
             return;
         }
         finding.told = Some(text.clone());
+        // A human was told before that entry was proposed, by this leader or an earlier one.
+        if on_record {
+            return;
+        }
         match key.problem {
             Problem::Missing => self.counts.missing += 1,
             Problem::Stray => self.counts.stray += 1,
         }
         out.push(Effect::page("actual", text));
+    }
+
+    /// Whether it is committed that this VM is missing there.
+    fn is_on_record(&self, key: Key) -> bool {
+        let boot = self.registry.node(key.node).and_then(Node::serving_boot);
+        let known = self.registry.crashes().get(&key.vm);
+        key.problem == Problem::Missing
+            && known.is_some_and(|crash| {
+                crash.over.is_none() && crash.node == key.node && boot == Some(crash.boot)
+            })
     }
 
     /// A node whose list holds it.
