@@ -21,8 +21,8 @@ use crate::{
 pub async fn run(cli: Cli, terminal: &mut Terminal) -> Outcome {
     let shell = Shell { reach: cli.reach, json: cli.json };
     match cli.command {
-        Command::Why(why::Args { node, record: Some(file) }) => {
-            why_record::run(&node, &file, shell.json)
+        Command::Why(why::Args { node, record }) if !record.is_empty() => {
+            why_record::run(&node, &record, shell.json)
         }
         Command::Status(_)
         | Command::Nodes(_)

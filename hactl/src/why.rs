@@ -15,7 +15,7 @@ const MORE: &str = "\
 Examples:
   hactl why node-7
   hactl why node-7 --json | jq '.networks[].detection'
-  hactl why 12 --record 0000000007.record
+  hactl why 12 --record controller-*.record     the records of all, wherever the lead went
 
 Exit codes: 0 answered, 1 no such node or a record that replays otherwise, 2 no record, 3 no controller answers.";
 
@@ -33,9 +33,11 @@ pub struct Args {
     #[arg(value_name = "NODE")]
     pub node: String,
 
-    /// Ask no controller: replay this record of one, and tell what its journal said of the node.
-    #[arg(long, value_name = "FILE")]
-    pub record: Option<PathBuf>,
+    /// Ask no controller: replay these records, and tell what their journals said of the node.
+    ///
+    /// The leader alone speaks of a node. With the records of all controllers the story is whole wherever the lead went.
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub record: Vec<PathBuf>,
 }
 
 pub(crate) fn page(node: &Node, state: &State, look: Look) -> String {

@@ -86,11 +86,26 @@ impl Run {
     /// # Errors
     /// The first property that was broken; the run is over.
     pub fn go_on(&mut self, span: Duration) -> Result<(), Violation> {
-        let until = self.world.now() + span;
+        self.go_on_until(span, |_| false).map(|_| ())
+    }
+
+    /// Lets time pass until something has come, or for this long. Whether it came.
+    ///
+    /// # Errors
+    /// The first property that was broken; the run is over.
+    pub fn go_on_until(
+        &mut self,
+        most: Duration,
+        come: impl Fn(&World) -> bool,
+    ) -> Result<bool, Violation> {
+        let until = self.world.now() + most;
         self.judge()?;
         let mut here = (self.world.now(), 0);
         while self.world.step(until) {
             self.judge()?;
+            if come(&self.world) {
+                return Ok(true);
+            }
             here = if here.0 == self.world.now() {
                 (here.0, here.1 + 1)
             } else {
@@ -102,7 +117,7 @@ impl Run {
                 return Err(Violation { oracle: "time_passes", at, what });
             }
         }
-        Ok(())
+        Ok(false)
     }
 
     /// How often an oracle of this name had something to judge; `None` when there is none.

@@ -137,7 +137,10 @@ impl Controller {
         };
         let waits = settings.waits;
         let held_at_start = restored.last_index().0;
-        let sights = (0..settings.networks.len()).map(|n| sight(&settings, n, &mut rng)).collect();
+        let lot = rng.next_u64();
+        let sights = (0..settings.networks.len())
+            .map(|place| sight(&settings, place, lot, &mut rng))
+            .collect();
         let next_ticket = settings.starts.wrapping_shl(32);
         let mut controller = Self {
             raft: Raft::new(raft_settings, restored),
@@ -394,7 +397,7 @@ fn network(place: usize) -> Network {
     Network(u8::try_from(place).unwrap_or(u8::MAX))
 }
 
-fn sight(settings: &Settings, place: usize, rng: &mut ChaCha8Rng) -> Sight {
+fn sight(settings: &Settings, place: usize, lot: u64, rng: &mut ChaCha8Rng) -> Sight {
     let address = |addresses: &[std::net::SocketAddr]| {
         let nowhere = std::net::SocketAddr::from(([0, 0, 0, 0], 0));
         addresses.get(place).copied().unwrap_or(nowhere)
@@ -422,6 +425,7 @@ fn sight(settings: &Settings, place: usize, rng: &mut ChaCha8Rng) -> Sight {
         controllers,
         settings.waits.hold,
         settings.ceiling,
+        gossip::sweep::Stagger::of(lot, place, settings.networks.len()),
         rng.next_u64(),
     )
 }

@@ -9,7 +9,7 @@ use fencing::sent::Sent;
 use fencing::{BootId, NodeId, census, checks, domains};
 use gossip::ceiling::Ceiling;
 use gossip::group::{self, Group};
-use gossip::sweep::{self, Sweep};
+use gossip::sweep::{self, Stagger, Sweep};
 use gossip::witness::{self, Witness};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -126,13 +126,15 @@ pub struct Sight {
 }
 
 impl Sight {
-    /// A network on which `me` gossips as `member`; `controllers` are all of them with their gossip addresses.
+    /// A network on which `me` gossips as `member`; `controllers` are all of them with their gossip addresses. `stagger` is
+    /// that of its sweep beside those of the other networks.
     pub fn new(
         network: Network,
         member: gossip::identity::Member,
         controllers: BTreeMap<Uuid, SocketAddr>,
         hold: Duration,
         ceiling: Option<Ceiling>,
+        stagger: Stagger,
         seed: u64,
     ) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
@@ -143,7 +145,7 @@ impl Sight {
             controllers,
             hold,
             group: Group::new(config, member, rng.next_u64()),
-            sweep: Sweep::new(rng.next_u64()),
+            sweep: Sweep::new(stagger, rng.next_u64()),
             witness: Witness::new(member.id, rng.next_u64()),
             rng,
             targets: BTreeMap::new(),

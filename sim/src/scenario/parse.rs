@@ -42,6 +42,8 @@ pub(super) enum Command {
     Policy,
     Do(Doer),
     Run(Duration),
+    /// Time passes until a line of the story contains this.
+    RunUntil(String),
     Order(api::Request),
     /// No more faults from here on: liveness is judged.
     Calm,
@@ -259,8 +261,13 @@ fn command(plan: &Plan, first: &str, words: &[&str]) -> Result<Command, String> 
     match (first, words) {
         ("vm", words) => recovery::vm(plan, words).map(Box::new).map(Command::Vm),
         ("aggregate", words) => recovery::aggregate(plan, words).map(Command::Aggregate),
+        ("run", ["until", words @ ..]) if !words.is_empty() => {
+            Ok(Command::RunUntil(words.join(" ")))
+        }
         ("run", [span]) => Ok(Command::Run(duration(span)?)),
-        ("run", _) => Err("write `run DURATION`, such as `run 90s`".to_owned()),
+        ("run", _) => {
+            Err("write `run DURATION`, such as `run 90s`, or `run until TEXT`".to_owned())
+        }
         ("calm", []) => Ok(Command::Calm),
         ("may", ["halt"]) => Ok(Command::MayHalt),
         ("hactl", words) => orders::order(words).map(Command::Order),

@@ -1,6 +1,7 @@
 //! Plays a scenario, and writes the file as it should be.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -11,6 +12,9 @@ use crate::oracle::Violation;
 use crate::place::Place;
 use crate::run::Run;
 use crate::world::World;
+
+/// `run until` gives up after this time.
+const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
 /// A scenario that was played.
 #[derive(Clone, Debug)]
@@ -132,6 +136,15 @@ impl Scenario {
                 self.to_leader(run, leader, *deed);
             }
             Command::Run(span) => run.go_on(*span).map_err(Broken::Oracle)?,
+            Command::RunUntil(text) => {
+                let told = run.world.story.lines().len();
+                let news = |world: &World| {
+                    world.story.lines().iter().skip(told).any(|line| line.text.contains(text))
+                };
+                if !run.go_on_until(LONGEST_WAIT, news).map_err(Broken::Oracle)? {
+                    return Err(format!("not told within {LONGEST_WAIT:?}: {text}").into());
+                }
+            }
             Command::Order(request) => {
                 if !run.world.order(request.clone()) {
                     return Err("nobody leads, so nobody takes orders".to_owned().into());

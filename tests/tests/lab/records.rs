@@ -71,19 +71,15 @@ pub(crate) fn hold_no_secret(closing: &Closing) {
 /// `hactl why` tells of the node and of its incident, without any controller.
 pub(crate) fn tell_why(closing: &Closing) {
     for what in [closing.node(), "1"] {
-        let mut told = 0;
-        for path in files(closing.dir()) {
-            let mut command = Command::new(program());
-            command.args(["why", what, "--record"]).arg(&path);
-            let output = command.output().expect("hactl runs");
-            let text = String::from_utf8_lossy(&output.stdout);
-            assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
-            assert!(text.contains("decisions, all the same"), "{text}");
-            let story = ["FenceIntent", "Fenced epoch=", "Recovered"];
-            told += usize::from(story.iter().all(|line| text.contains(line)));
-        }
-        // The leader's journal has the story.
-        assert_eq!(told, 1, "who tells of {what}?");
+        // Of all controllers: the lead may change on a machine that is short of CPU.
+        let mut command = Command::new(program());
+        command.args(["why", what, "--record"]).args(files(closing.dir()));
+        let output = command.output().expect("hactl runs");
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(text.matches("decisions, all the same").count(), 3, "{text}");
+        let places = ["FenceIntent", "Fenced epoch=", "Recovered"].map(|line| text.find(line));
+        assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{what}: {text}");
     }
 }
 
