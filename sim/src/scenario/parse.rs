@@ -38,6 +38,8 @@ pub(super) enum Command {
     Cluster,
     Vm(Box<NewVm>),
     Aggregate(AggregateRecord),
+    /// An image of Glance and its tag.
+    Image(String, String),
     /// A line of the policy; read with the cluster.
     Policy,
     Do(Doer),
@@ -103,8 +105,8 @@ pub struct BadScenario {
 }
 
 /// What a line may begin with.
-const COMMANDS: &str = "cluster, vm, aggregate, policy, cut, heal, lossy, delay, twice, jitter, deaf, flap, island, network, split, join, \
-                        apart, together, power, crash, boot, stall, resume, kill, start, bmc, watchdog, check, nova, user, guest, controller, \
+const COMMANDS: &str = "cluster, vm, aggregate, image, policy, cut, heal, lossy, delay, twice, jitter, deaf, flap, island, network, split, join, \
+                        apart, together, power, crash, boot, stall, resume, kill, start, bmc, watchdog, check, nova, glance, user, guest, controller, \
                         disk, step-clock, drift, sabotage, calm, may, run, hactl, expect";
 
 impl Scenario {
@@ -259,6 +261,7 @@ fn command(plan: &Plan, first: &str, words: &[&str]) -> Result<Command, String> 
     match (first, words) {
         ("vm", words) => recovery::vm(plan, words).map(Box::new).map(Command::Vm),
         ("aggregate", words) => recovery::aggregate(plan, words).map(Command::Aggregate),
+        ("image", words) => recovery::image(words).map(|(id, tag)| Command::Image(id, tag)),
         ("run", [span]) => Ok(Command::Run(duration(span)?)),
         ("run", _) => Err("write `run DURATION`, such as `run 90s`".to_owned()),
         ("calm", []) => Ok(Command::Calm),
