@@ -191,6 +191,8 @@ impl Controller {
 fn what_lacks(how: LabelUse) -> &'static str {
     match how {
         LabelUse::Select => "VMs that have the label by their image alone are left behind",
-        LabelUse::Order | LabelUse::Off => "VMs that have the label by their image alone do not go first",
+        LabelUse::Order | LabelUse::Off => {
+            "VMs that have the label by their image alone do not go first"
+        }
     }
 }

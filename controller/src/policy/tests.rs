@@ -166,7 +166,10 @@ fn an_image_of_which_nothing_is_known_moves_nobody_and_says_so() {
     assert!(unread.rule.contains("its image's labels were not read"), "{}", unread.rule);
     // Where the image could not have changed it, nothing is said of it.
     let own = Labels { tags: BTreeSet::from(["evacuable".into()]), ..labels() };
-    assert_eq!((of(&own, &[]).wish, of(&own, &[]).rule.as_str()), (Wish::Evacuate, "label evacuable"));
+    assert_eq!(
+        (of(&own, &[]).wish, of(&own, &[]).rule.as_str()),
+        (Wish::Evacuate, "label evacuable")
+    );
     let elsewhere = AggregateRecord {
         name: "ha".into(),
         zone: None,

@@ -80,7 +80,8 @@ impl Client {
         let mut token_renewed = false;
         loop {
             let token = self.token(limit).await.map_err(not_ready)?;
-            let endpoint = token.images.as_ref().map_err(|why| ReadFailure::NotNova(why.clone()))?;
+            let endpoint =
+                token.images.as_ref().map_err(|why| ReadFailure::NotNova(why.clone()))?;
             let mut url: Url = request
                 .url(endpoint)
                 .ok_or_else(|| ReadFailure::NotNova("unusable endpoint address".to_string()))?;

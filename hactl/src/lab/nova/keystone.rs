@@ -77,9 +77,7 @@ impl Keystone {
                     "region": region, "region_id": region, "url": url})
             })
         };
-        let service = |kind: &str, name: &str, path: &str| {
-            json!({"id": kind, "type": kind, "name": name, "endpoints": endpoints(kind, path)})
-        };
+        let service = |kind: &str, name: &str, path: &str| json!({"id": kind, "type": kind, "name": name, "endpoints": endpoints(kind, path)});
         json!({"token": {
             "methods": auth["identity"]["methods"],
             "user": {"id": "stand-in-user", "name": self.settings.user,

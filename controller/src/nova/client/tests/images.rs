@@ -21,8 +21,7 @@ fn image(id: Uuid, tags: &[&str], properties: Value) -> Value {
 
 /// Glance answers without Nova's version header.
 fn page(images: Vec<Value>, next: Option<&str>) -> Act {
-    let mut body =
-        json!({"images": images, "first": "/v2/images", "schema": "/v2/schemas/images"});
+    let mut body = json!({"images": images, "first": "/v2/images", "schema": "/v2/schemas/images"});
     if let Some(next) = next {
         body["next"] = json!(next);
     }
@@ -56,7 +55,9 @@ async fn images_are_found_by_tag_and_by_property_hidden_ones_too() {
     let lines: Vec<String> =
         fake.seen().iter().map(|head| head.lines().next().unwrap().to_owned()).collect();
     let asked = |filter: &str, hidden: bool| {
-        format!("GET /image/v2/images?{filter}&os_hidden={hidden}&visibility=all&limit=1000 HTTP/1.1")
+        format!(
+            "GET /image/v2/images?{filter}&os_hidden={hidden}&visibility=all&limit=1000 HTTP/1.1"
+        )
     };
     let filters = ["tag=evacuable", "evacuable=true", "evacuable=True"];
     let wanted: Vec<String> = [false, true]
@@ -98,7 +99,8 @@ async fn pages_of_images_are_followed_by_their_marker_alone() {
     let both = BTreeSet::from([TAGGED.to_string(), OTHER.to_string()]);
     assert_eq!(reply, Reply::Images(both));
     let line = fake.seen()[1].lines().next().unwrap().to_owned();
-    let wanted = format!("tag=evacuable&os_hidden=false&visibility=all&limit=1000&marker={TAGGED} HTTP/1.1");
+    let wanted =
+        format!("tag=evacuable&os_hidden=false&visibility=all&limit=1000&marker={TAGGED} HTTP/1.1");
     assert!(line.ends_with(&wanted), "{line}");
 }
 
