@@ -114,6 +114,8 @@ pub enum Deed {
     StepClock(Place, i64),
     /// Nova's API answers 503, or works again.
     NovaDown(bool),
+    /// Glance answers this status, or works again.
+    Glance(Option<u16>),
     /// Nova takes longer.
     NovaSlow(Duration),
     /// So many replies of Nova to writes are lost.
@@ -283,6 +285,7 @@ impl World {
             }
             Deed::StepClock(place, ms) => self.step_clock(place, ms),
             Deed::NovaDown(down) => self.cloud.faults.down = down,
+            Deed::Glance(status) => self.cloud.faults.glance = status,
             Deed::NovaSlow(by) => self.cloud.faults.slow = by,
             Deed::NovaLoses(replies) => self.cloud.faults.lost_replies = replies,
             Deed::NovaFails(writes) => self.cloud.faults.errors_with_effect = writes,

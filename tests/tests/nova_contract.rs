@@ -23,6 +23,7 @@ use world::World;
 const EXPECTED: &str = "\
 wrong password: Credential
 microversion at least 2.69: true
+images labelled by nobody: 0
 service of nohost: none
 on compute-1: a b c d
 evacuate a: refused 400 SourceStillUp

@@ -156,6 +156,7 @@ impl Controller {
                 doubts.push(never(what, remedy.to_owned()));
             }
         }
+        doubts.extend(self.doubt_of_images());
         self.notes_of_checks(id, node, &mut doubts);
         doubts
     }

@@ -84,7 +84,8 @@ impl Controller {
     /// Reads the lists on which plans rest, where they are too old. Whether they are all there, or refused.
     pub(super) fn cloud_is_known(&mut self) -> bool {
         let known = List::ALL.map(|list| self.list_is_fresh(list, PLAN_FRESH));
-        known.into_iter().all(|known| known)
+        let images = self.images_are_known();
+        images && known.into_iter().all(|known| known)
     }
 
     /// Whether a list is at most so old, or refused; otherwise it is read now.
@@ -132,6 +133,7 @@ impl Controller {
             | Reply::Server(_)
             | Reply::Migrations(_)
             | Reply::Actions(_)
+            | Reply::Images(_)
             | Reply::Written(_) => return,
         }
         view.read_at.insert(list, now);
@@ -170,6 +172,7 @@ impl Controller {
             labels: &server.labels,
             host,
             aggregates: aggregates.unwrap_or_default(),
+            image: self.image_label(&server.labels),
         };
         self.settings.recovery.policy.decide(&subject)
     }

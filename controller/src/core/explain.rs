@@ -46,6 +46,7 @@ impl Controller {
             | Reply::Hypervisors(_)
             | Reply::Aggregates(_)
             | Reply::Groups(_)
+            | Reply::Images(_)
             | Reply::Written(_) => {
                 Err(Failure::Unknown { look: "another answer than asked for".to_owned() })
             }
@@ -81,6 +82,9 @@ impl Controller {
             labels.metadata.len(),
             labels.tags.len()
         );
+        if let Some(why) = self.images_unread() {
+            let _ = write!(said, "\nlabels of images are not read: {why}");
+        }
         said
     }
 }

@@ -18,7 +18,10 @@ impl Controller {
     /// Asks Nova now and then, so that it is known before a node fails whether it answers, and how much room there is.
     pub(super) fn keep_fresh(&mut self) {
         if self.settings.nova && self.leading.as_ref().is_some_and(|leading| leading.begun) {
-            self.list_is_fresh(List::Hypervisors, ASK_NOVA_EVERY);
+            let fresh = self.list_is_fresh(List::Hypervisors, ASK_NOVA_EVERY);
+            if !fresh {
+                self.refresh_images();
+            }
         }
     }
 

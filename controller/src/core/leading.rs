@@ -17,6 +17,7 @@ use super::cloud::{CloudView, List};
 use super::drill::Drilling;
 use super::enroll::Enrolling;
 use super::foreign::Foreign;
+use super::images::Images;
 use super::pace::Bucket;
 use super::reserve::Reserving;
 use super::survey::Survey;
@@ -67,6 +68,8 @@ pub(super) struct Leading {
     pub(super) checked: BTreeMap<(NodeId, u8), Checked>,
     /// What was read of the cloud as a whole.
     pub(super) cloud: CloudView,
+    /// Images that carry InstanceHA's label.
+    pub(super) images: Images,
     /// Starts of moves that are left for this minute.
     pub(super) bucket: Bucket,
     /// Reserved hosts in use.
@@ -102,6 +105,8 @@ pub(super) enum Asked {
     Vm(IncidentId, Uuid, VmStep),
     /// A list of the whole cloud.
     Cloud(List),
+    /// The images that carry InstanceHA's label; of Glance.
+    Images,
     /// A reserved host.
     Reserved(String),
     /// A server, for an operator who asks what the policy says of it.
@@ -262,6 +267,7 @@ impl Leading {
             drilling: None,
             checked: BTreeMap::new(),
             cloud: CloudView::default(),
+            images: Images::default(),
             bucket: Bucket::default(),
             reserving: BTreeMap::new(),
             nova_trouble: None,

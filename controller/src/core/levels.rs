@@ -105,6 +105,7 @@ impl Controller {
             | Asked::Cloud(_)
             | Asked::Reserved(_)
             | Asked::Explain(_)
+            | Asked::Images
             | Asked::Actual(_) => {}
         }
     }

@@ -30,6 +30,7 @@ mod follow;
 mod foreign;
 mod fresh;
 mod give_back;
+mod images;
 mod inventory;
 mod leading;
 mod levels;

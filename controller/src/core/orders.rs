@@ -109,6 +109,7 @@ impl Controller {
             | Asked::Cloud(_)
             | Asked::Reserved(_)
             | Asked::Actual(_)
+            | Asked::Images
             | Asked::Vm(..) => None,
         });
         let proposed = leading.orders.into_values().map(|(ticket, _)| ticket);

@@ -179,12 +179,17 @@ impl Controller {
         let Some(asked) = self.leading.as_mut().and_then(|l| l.calls.remove(&ticket)) else {
             return;
         };
-        let patient = matches!(asked, Asked::Cloud(_) | Asked::Actual(_));
-        self.note_freshness(&reply, patient, out);
+        // Glance's answer, or its silence, says nothing of Nova.
+        if asked != Asked::Images {
+            let patient = matches!(asked, Asked::Cloud(_) | Asked::Actual(_));
+            self.note_freshness(&reply, patient, out);
+        }
         match asked {
             Asked::Nova(id) => self.node_answered(id, reply, out),
             Asked::Vm(id, vm, step) => self.vm_answered(id, vm, step, reply, out),
             Asked::Cloud(list) => self.list_answered(list, reply, out),
+            // Who waits for it looks soon enough.
+            Asked::Images => return self.images_answered(reply, out),
             Asked::Explain(ticket) => self.explained(ticket, reply, out),
             Asked::Actual(question) => self.actual_answered(question, reply, out),
             Asked::Reserved(host) => self.reserved_answered(&host, reply, out),
@@ -230,14 +235,17 @@ impl Controller {
             | Reply::Actions(_)
             | Reply::Hypervisors(_)
             | Reply::Aggregates(_)
-            | Reply::Groups(_) => {}
+            | Reply::Groups(_)
+            | Reply::Images(_) => {}
         }
     }
 
     fn planned(&mut self, incident: &Incident, servers: &[ServerRecord], out: &mut Vec<Effect>) {
-        if incident.planned {
+        // What the policy rests on may have grown too old while the VMs were listed.
+        if incident.planned || !self.images_are_known() {
             return;
         }
+        self.tell_of_images(out);
         let records = self.work(incident.id).and_then(|work| work.records.clone());
         let last_record = records
             .iter()

@@ -194,7 +194,8 @@ impl Controller {
             | Reply::Actions(_)
             | Reply::Hypervisors(_)
             | Reply::Aggregates(_)
-            | Reply::Groups(_) => {}
+            | Reply::Groups(_)
+            | Reply::Images(_) => {}
         }
     }
 }

@@ -4,6 +4,7 @@
 //! succeeded or failed. A write has one of four ends, and [`Written::Unknown`] is one of them: nothing in this
 //! program may turn it into a second write.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -62,6 +63,11 @@ pub enum Call {
     Aggregates,
     /// Reads the server groups of all projects.
     Groups,
+    /// Asks Glance, not Nova, which images carry a label.
+    Images {
+        /// A tag of the image, or a property of it that is true.
+        label: String,
+    },
     /// `POST /servers/{id}/action {"evacuate": {...}}`. Never repeated by the client.
     Evacuate {
         /// The server.
@@ -121,6 +127,7 @@ impl Call {
             | Call::Hypervisors
             | Call::Aggregates
             | Call::Groups
+            | Call::Images { .. }
             | Call::Actions { .. } => false,
         }
     }
@@ -134,6 +141,7 @@ impl fmt::Display for Call {
             Call::Hypervisors => write!(f, "read all hypervisors"),
             Call::Aggregates => write!(f, "read the aggregates"),
             Call::Groups => write!(f, "read the server groups"),
+            Call::Images { label } => write!(f, "list images labelled {label}"),
             Call::ForceDown { service, disable } => {
                 let also = if disable.is_some() { " and disable" } else { "" };
                 write!(f, "force down{also} {service}")
@@ -195,6 +203,8 @@ pub enum Reply {
     Aggregates(Vec<AggregateRecord>),
     /// All server groups.
     Groups(Vec<GroupRecord>),
+    /// Ids of the images that carry the label, complete.
+    Images(BTreeSet<String>),
     /// How a write ended.
     Written(Written),
     /// A read failed. Nothing may be concluded.
@@ -267,6 +277,17 @@ pub enum ReadFailure {
     NoRight(String),
     /// The answer is not Nova's, or lacks fields (a missing host attribute means missing rights).
     NotNova(String),
+}
+
+impl ReadFailure {
+    /// What was said, without whose it is.
+    pub fn why(&self) -> &str {
+        match self {
+            ReadFailure::Unavailable(why)
+            | ReadFailure::NoRight(why)
+            | ReadFailure::NotNova(why) => why,
+        }
+    }
 }
 
 impl fmt::Display for ReadFailure {

@@ -8,8 +8,8 @@ use super::{Finest, LABELLED_PRIORITY, Rank, Setting, Subject, Wish};
 
 /// Masakari's metadata of a server.
 const HA_ENABLED: &str = "HA_Enabled";
-/// InstanceHA's word on flavors, aggregates and servers.
-const EVACUABLE: &str = "evacuable";
+/// InstanceHA's word on flavors, images, aggregates and servers.
+pub const EVACUABLE: &str = "evacuable";
 /// InstanceHA's priority of a server.
 const RESTART_PRIORITY: &str = "instanceha:restart_priority";
 
@@ -23,6 +23,18 @@ pub enum LabelUse {
     Order,
     /// Who has it not is left.
     Select,
+}
+
+/// What is known of the labels of a server's image, which Nova does not show with it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ImageLabel {
+    /// The image has it.
+    Has,
+    /// The image has it not, or the server has no image: it boots from a volume.
+    #[default]
+    Lacks,
+    /// Glance did not say. It counts as none: who was never meant to be moved may lose data by it.
+    Unread,
 }
 
 /// What a label says of a server.
@@ -47,19 +59,29 @@ pub(super) fn masakari(how: LabelUse, subject: &Subject<'_>) -> Option<Labelled>
     said(how, has, name)
 }
 
-/// `evacuable`: the flavor's extra specs or the server's own metadata or tags must have it and, where an aggregate of the
-/// cloud has it, the host's aggregates. The key that equals the word decides; without it, any key that contains it.
+/// `evacuable`: the flavor's extra specs, the server's own metadata or tags or its image must have it and, where an
+/// aggregate of the cloud has it, the host's aggregates. The key that equals the word decides; without it, any key that
+/// contains it.
 pub(super) fn instanceha(how: LabelUse, subject: &Subject<'_>) -> Option<Labelled> {
     if how == LabelUse::Off {
         return None;
     }
     let labels = subject.labels;
     let own = labels.tags.iter().any(|tag| tag.contains(EVACUABLE));
-    let server = own || marked(&labels.extra_specs) || marked(&labels.metadata);
+    let own = own || marked(&labels.extra_specs) || marked(&labels.metadata);
+    let image = subject.image == ImageLabel::Has;
     let chosen = subject.aggregates.iter().any(|aggregate| marked(&aggregate.metadata));
     let host = !chosen || subject.own_aggregates().any(|own| marked(&own.metadata));
-    let has = server && host;
-    let name = if has { format!("label {EVACUABLE}") } else { format!("no label {EVACUABLE}") };
+    let has = (own || image) && host;
+    let name = match has {
+        true if own => format!("label {EVACUABLE}"),
+        true => format!("label {EVACUABLE} of its image"),
+        // The image alone could have said otherwise.
+        false if !own && host && subject.image == ImageLabel::Unread => {
+            format!("no label {EVACUABLE}; its image's labels were not read")
+        }
+        false => format!("no label {EVACUABLE}"),
+    };
     let mut said = said(how, has, name);
     let priority = labels.metadata.get(RESTART_PRIORITY).and_then(|text| text.trim().parse().ok());
     if let Some(priority) = priority {

@@ -20,7 +20,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-pub use labels::{LabelUse, Labelled};
+pub use labels::{EVACUABLE, ImageLabel, LabelUse, Labelled};
 pub use rule::{Match, Rule, Setting};
 
 use crate::nova::{AggregateRecord, Labels};
@@ -104,6 +104,8 @@ pub struct Subject<'a> {
     pub host: &'a str,
     /// All aggregates of the cloud.
     pub aggregates: &'a [AggregateRecord],
+    /// Whether its image has InstanceHA's label.
+    pub image: ImageLabel,
 }
 
 impl<'a> Subject<'a> {

@@ -7,11 +7,25 @@ use super::*;
 const HOST: &str = "compute-1";
 
 fn decide_with(policy: &Policy, labels: &Labels, aggregates: &[AggregateRecord]) -> Decision {
-    policy.decide(&Subject { server: Uuid::from_u128(1), labels, host: HOST, aggregates })
+    decide_of(policy, labels, aggregates, ImageLabel::Lacks)
+}
+
+fn decide_of(
+    policy: &Policy,
+    labels: &Labels,
+    aggregates: &[AggregateRecord],
+    image: ImageLabel,
+) -> Decision {
+    policy.decide(&Subject { server: Uuid::from_u128(1), labels, host: HOST, aggregates, image })
 }
 
 fn decide(policy: &Policy, labels: &Labels) -> Decision {
     decide_with(policy, labels, &[])
+}
+
+fn subject(labels: &Labels) -> Subject<'_> {
+    let (server, image) = (Uuid::nil(), ImageLabel::Lacks);
+    Subject { server, labels, host: HOST, aggregates: &[], image }
 }
 
 fn labels() -> Labels {
@@ -130,6 +144,46 @@ fn instancehas_label_is_read_from_flavor_server_and_aggregate() {
 }
 
 #[test]
+fn instancehas_label_on_the_image_counts_as_the_servers_own() {
+    let of = |instanceha, image| {
+        decide_of(&Policy { instanceha, ..Policy::default() }, &labels(), &[], image).treatment
+    };
+    let has = of(LabelUse::Select, ImageLabel::Has);
+    assert_eq!((has.wish, has.rule.as_str()), (Wish::Evacuate, "label evacuable of its image"));
+    assert_eq!(of(LabelUse::Order, ImageLabel::Has).priority, LABELLED_PRIORITY);
+    assert_eq!(of(LabelUse::Select, ImageLabel::Lacks).wish, Wish::Leave);
+    assert_eq!(of(LabelUse::Off, ImageLabel::Has), Treatment::default());
+}
+
+#[test]
+fn an_image_of_which_nothing_is_known_moves_nobody_and_says_so() {
+    let policy = Policy { instanceha: LabelUse::Select, ..Policy::default() };
+    let of = |labels: &Labels, aggregates: &[AggregateRecord]| {
+        decide_of(&policy, labels, aggregates, ImageLabel::Unread).treatment
+    };
+    let unread = of(&labels(), &[]);
+    assert_eq!(unread.wish, Wish::Leave);
+    assert!(unread.rule.contains("its image's labels were not read"), "{}", unread.rule);
+    // Where the image could not have changed it, nothing is said of it.
+    let own = Labels { tags: BTreeSet::from(["evacuable".into()]), ..labels() };
+    assert_eq!(
+        (of(&own, &[]).wish, of(&own, &[]).rule.as_str()),
+        (Wish::Evacuate, "label evacuable")
+    );
+    let elsewhere = AggregateRecord {
+        name: "ha".into(),
+        zone: None,
+        hosts: BTreeSet::from(["compute-9".to_owned()]),
+        metadata: BTreeMap::from([("evacuable".to_owned(), "true".to_owned())]),
+    };
+    assert_eq!(of(&labels(), &[elsewhere]).rule, "no label evacuable");
+    // Who is only ordered by it keeps its place.
+    let order = Policy { instanceha: LabelUse::Order, ..Policy::default() };
+    let kept = decide_of(&order, &labels(), &[], ImageLabel::Unread).treatment;
+    assert_eq!(kept, Treatment::default());
+}
+
+#[test]
 fn a_priority_of_instanceha_is_taken_within_its_bounds() {
     let mut labels = labels();
     labels.metadata.insert("instanceha:restart_priority".into(), "5000".into());
@@ -183,8 +237,7 @@ proptest! {
     fn the_rule_that_decides_is_the_finest_that_says_anything(rules in any_rules()) {
         let policy = Policy { rules, ..Policy::default() };
         let labels = labels();
-        let subject =
-            Subject { server: Uuid::nil(), labels: &labels, host: HOST, aggregates: &[] };
+        let subject = subject(&labels);
         let treatment = policy.decide(&subject).treatment;
         let says = policy.rules.iter().enumerate().filter(|(_, rule)| {
             rule.condition.holds(&subject) && rule.setting.wish.is_some()
@@ -202,8 +255,7 @@ proptest! {
     #[test]
     fn a_rule_that_does_not_hold_changes_nothing(rules in any_rules()) {
         let labels = labels();
-        let subject =
-            Subject { server: Uuid::nil(), labels: &labels, host: HOST, aggregates: &[] };
+        let subject = subject(&labels);
         let all = Policy { rules, ..Policy::default() };
         let mut held = all.clone();
         held.rules.retain(|rule| rule.condition.holds(&subject));

@@ -1,4 +1,4 @@
-//! A stand-in for Keystone and Nova over HTTP, for the lab and for tests: the JSON of the real ones over the model
+//! A stand-in for Keystone, Nova and Glance's list of images over HTTP, for the lab and for tests: the JSON of the real ones over the model
 //! [`Cloud`]. `tests/nova_contract.rs` runs the same scenario over this and over a real Nova.
 //!
 //! ```text
@@ -18,7 +18,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, Uri};
 use axum::response::Response;
-use sim::standin::nova::{Cloud, Fault, Order, Settings};
+use sim::standin::nova::{Cloud, Done, Fault, Order, Request, Settings};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::AbortHandle;
@@ -202,6 +202,12 @@ async fn handle(
             }
             return nova(&shared, &method, rest, &uri, &headers, &body).await;
         }
+        ["image", "v2", "images"] if method == Method::GET => {
+            if !lock(&shared.keystone).knows(&headers) {
+                return json::unauthorized();
+            }
+            return glance(&shared, &route::Query::of(&uri)).await;
+        }
         _ => {}
     }
     json::plain(404, "404 Not Found")
@@ -233,6 +239,20 @@ async fn nova(
     };
     tokio::time::sleep(served.after).await;
     json::reply(version, &served.request_id, result, &query, shared.page, shared.address)
+}
+
+/// Images with a tag, on one page. Properties are not modelled: nothing has one.
+async fn glance(shared: &Shared, query: &route::Query) -> Response {
+    let hidden = query.value("os_hidden") == Some("true");
+    let tag = query.value("tag").unwrap_or_default().to_string();
+    let request = Request::Images { tag: tag.clone() };
+    let served = shared.with(|cloud, now| cloud.serve(now, &request));
+    tokio::time::sleep(served.after).await;
+    match served.result {
+        Some(Ok(Done::Images(ids))) => json::image_list(&tag, ids.iter().filter(|_| !hidden)),
+        Some(Err(fault)) => json::plain(fault.status, "Glance"),
+        Some(Ok(_)) | None => json::plain(500, "Glance"),
+    }
 }
 
 fn bad_request(message: impl Into<String>) -> Fault {

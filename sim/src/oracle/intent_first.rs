@@ -140,6 +140,7 @@ fn cited(world: &World, own: &Registry, call: &Call) -> Option<u64> {
         | Call::Hypervisors
         | Call::Aggregates
         | Call::Groups
+        | Call::Images { .. }
         | Call::Actions { .. } => None,
     }
 }

@@ -81,7 +81,7 @@ pub(super) fn doer(plan: &Plan, first: &str, words: &[&str]) -> Read<Option<Doer
         "bmc" => bmc(plan, words),
         "crash" => crash(plan, words),
         "stall" | "resume" | "kill" | "start" => program(plan, first, words),
-        "nova" | "user" | "guest" => return nova::doer(plan, first, words).map(Some),
+        "nova" | "glance" | "user" | "guest" => return nova::doer(plan, first, words).map(Some),
         "check" => checks::deeds(plan, words),
         "watchdog" => watchdog(plan, words),
         "drift" => drift(plan, words),

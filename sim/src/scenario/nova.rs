@@ -10,14 +10,16 @@ use crate::world::Plan;
 const NOVA: &str = "nova down|slow=5s|loses=N|fails=N|late=N:90s|loses-messages|ok, \
                     nova fails-claim|fails-after-spawn|refuses|dies-at-start VM, or \
                     nova disable|enable|force-down|force-up NODE";
+const GLANCE: &str = "glance down|refuses|ok";
 const USER: &str =
     "user deletes|migrates|evacuates VM, user starts VM on NODE, or user sets VM STATE [TASK]";
 
-/// Reads a command that begins with `nova` or `user`.
+/// Reads a command that begins with `nova`, `glance`, `user` or `guest`.
 pub(super) fn doer(plan: &Plan, first: &str, words: &[&str]) -> Read<Doer> {
     let of_vm = |name: &str, deed| Ok(Doer::Vm(name.to_owned(), deed));
     match (first, words) {
         ("user", words) => return user(plan, words),
+        ("glance", words) => return glance(words),
         ("guest", [vm, "dies"]) => return of_vm(vm, VmDeed::Dies),
         ("guest", _) => return Err(usage("guest VM dies")),
         _ => {}
@@ -34,6 +36,16 @@ pub(super) fn doer(plan: &Plan, first: &str, words: &[&str]) -> Read<Doer> {
         [word] => faults(word).map(Doer::Deeds),
         _ => Err(usage(NOVA)),
     }
+}
+
+fn glance(words: &[&str]) -> Read<Doer> {
+    let status = match words {
+        ["down"] => Some(503),
+        ["refuses"] => Some(403),
+        ["ok"] => None,
+        _ => return Err(usage(GLANCE)),
+    };
+    Ok(Doer::Deeds(vec![Deed::Glance(status)]))
 }
 
 fn compute(plan: &Plan, name: &str, on: Option<bool>, down: Option<bool>) -> Read<Doer> {

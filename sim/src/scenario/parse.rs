@@ -38,6 +38,8 @@ pub(super) enum Command {
     Cluster,
     Vm(Box<NewVm>),
     Aggregate(AggregateRecord),
+    /// An image of Glance and its tag.
+    Image(String, String),
     /// A line of the policy; read with the cluster.
     Policy,
     Do(Doer),
@@ -105,8 +107,8 @@ pub struct BadScenario {
 }
 
 /// What a line may begin with.
-const COMMANDS: &str = "cluster, vm, aggregate, policy, cut, heal, lossy, delay, twice, jitter, deaf, flap, island, network, split, join, \
-                        apart, together, power, crash, boot, stall, resume, kill, start, bmc, watchdog, check, nova, user, guest, controller, \
+const COMMANDS: &str = "cluster, vm, aggregate, image, policy, cut, heal, lossy, delay, twice, jitter, deaf, flap, island, network, split, join, \
+                        apart, together, power, crash, boot, stall, resume, kill, start, bmc, watchdog, check, nova, glance, user, guest, controller, \
                         disk, step-clock, drift, sabotage, calm, may, run, hactl, expect";
 
 impl Scenario {
@@ -264,6 +266,7 @@ fn command(plan: &Plan, first: &str, words: &[&str]) -> Result<Command, String> 
         ("run", ["until", words @ ..]) if !words.is_empty() => {
             Ok(Command::RunUntil(words.join(" ")))
         }
+        ("image", words) => recovery::image(words).map(|(id, tag)| Command::Image(id, tag)),
         ("run", [span]) => Ok(Command::Run(duration(span)?)),
         ("run", _) => {
             Err("write `run DURATION`, such as `run 90s`, or `run until TEXT`".to_owned())

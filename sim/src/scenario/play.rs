@@ -124,6 +124,10 @@ impl Scenario {
                 run.world.label_vm(vm, new.labels.clone(), &new.groups);
             }
             Command::Aggregate(aggregate) => run.world.cloud.aggregates.push(aggregate.clone()),
+            Command::Image(id, tag) => {
+                let tags = run.world.cloud.images.entry(id.clone()).or_default();
+                tags.insert(tag.clone());
+            }
             Command::Do(Doer::Vm(name, deed)) => {
                 let vm = vm_named(&run.world, name)?;
                 run.world.inflict(&deed.of(vm));

@@ -15,6 +15,7 @@ use crate::world::Plan;
 
 const VM: &str =
     "vm NAME on NODE [big] [tag=T] [project=P] [zone=Z] [image=I] [group=G] [KEY:VALUE]";
+const IMAGE: &str = "image ID tag=T";
 const AGGREGATE: &str = "aggregate NAME NODE,NODE [zone=Z] [KEY:VALUE]";
 
 /// A VM, as a line of a scenario says.
@@ -54,6 +55,15 @@ pub(super) fn vm(plan: &Plan, words: &[&str]) -> Result<NewVm, String> {
         }
     }
     Ok(vm)
+}
+
+/// Reads the words after `image`: its id and its tag.
+pub(super) fn image(words: &[&str]) -> Result<(String, String), String> {
+    let read = match words {
+        [id, tag] => tag.strip_prefix("tag=").map(|tag| ((*id).to_owned(), tag.to_owned())),
+        _ => None,
+    };
+    read.ok_or_else(|| deeds::usage(IMAGE))
 }
 
 /// Reads the words after `aggregate`.

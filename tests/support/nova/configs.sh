@@ -108,8 +108,8 @@ $(token_check placement)
 X
 }
 
-# Needed to create servers (Nova reads the image's properties); the fake driver
-# never downloads one.
+# Needed to create servers (Nova reads the image's properties), and asked for the
+# labels of images; the fake driver never downloads one.
 glance_config() {
     cat <<X
 [DEFAULT]
@@ -134,6 +134,8 @@ flavor = keystone
 config_file = $ETC/glance/glance-api-paste.ini
 [oslo_concurrency]
 lock_path = $STATE/locks
+[oslo_policy]
+policy_file = $ETC/glance/policy.yaml
 $(token_check image)
 X
 }
@@ -217,7 +219,11 @@ write_configs() { # COMPUTES
     cp "$VENV/etc/glance/glance-api-paste.ini" "$ETC/glance/"
     cp "$VENV/etc/nova/api-paste.ini" "$VENV/etc/nova/rootwrap.conf" "$ETC/nova/"
     # What an operator does for Holdfast.
-    [ -s "$ETC/nova/policy.yaml" ] || "$BIN/python" "$HERE/../../../packaging/openstack/nova-policy.py" >"$ETC/nova/policy.yaml"
+    local service
+    for service in nova glance; do
+        [ -s "$ETC/$service/policy.yaml" ] ||
+            "$BIN/python" "$HERE/../../../packaging/openstack/$service-policy.py" >"$ETC/$service/policy.yaml"
+    done
     { nova_shared && nova_databases; } >"$ETC/nova/nova.conf"
     # The computes may not know the databases: Nova refuses them a query that
     # they then try at start, and logs an error.

@@ -86,23 +86,27 @@ def catalog(env, directory):
 
 def between(session, env):
     """A region whose Nova is whatever listens at the address BETWEEN: a test that
-    wants to see, hold or lose what our controllers send. Nobody listens else."""
+    wants to see, hold or lose what our controllers send. Nobody listens else. Its
+    Glance is the lab's own."""
     keystone, region = env["AUTH_URL"], env["BETWEEN_REGION"]
     ensure(session, keystone, "region", {"id": region})
-    service = ensure(session, keystone, "service", {"type": "compute"})
-    for interface in ("public", "internal"):
-        ensure(
-            session,
-            keystone,
-            "endpoint",
-            {"service_id": service, "interface": interface, "region_id": region},
-            url=f"http://{env['BETWEEN']}/v2.1",
-        )
+    place = urllib.parse.urlsplit(keystone)
+    glance = f"http://{place.hostname}:{place.port + 3}"
+    for kind, url in (("compute", f"http://{env['BETWEEN']}/v2.1"), ("image", glance)):
+        service = ensure(session, keystone, "service", {"type": kind})
+        for interface in ("public", "internal"):
+            ensure(
+                session,
+                keystone,
+                "endpoint",
+                {"service_id": service, "interface": interface, "region_id": region},
+                url=url,
+            )
 
 
 def holdfast(session, env, directory):
     """The user whose application credential the controllers have: one role, in one project,
-    and all rights of that role come from Nova's policy (packaging/openstack)."""
+    and all rights of that role come from the policies of Nova and Glance (packaging/openstack)."""
     keystone = env["AUTH_URL"]
     password = (directory / "password").read_text()
     project = ensure(session, keystone, "project", {"name": "service"}, domain_id="default")

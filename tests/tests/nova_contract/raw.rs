@@ -14,6 +14,7 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 pub(crate) struct Raw {
     http: reqwest::Client,
     base: String,
+    glance: String,
     token: String,
     image: String,
 }
@@ -47,7 +48,9 @@ impl Raw {
         let catalog = body["token"]["catalog"].as_array().unwrap();
         let compute = catalog.iter().find(|entry| entry["type"] == "compute").unwrap();
         let base = compute["endpoints"][0]["url"].as_str().unwrap().to_string();
-        let mut raw = Raw { http, base, token, image: String::new() };
+        let images = catalog.iter().find(|entry| entry["type"] == "image").unwrap();
+        let glance = format!("{}/v2", images["endpoints"][0]["url"].as_str().unwrap());
+        let mut raw = Raw { http, base, glance, token, image: String::new() };
         let images = raw.ask(Method::GET, "images?name=tiny", 1, Value::Null).await;
         raw.image = images["images"][0]["id"].as_str().unwrap().to_string();
         raw
@@ -56,7 +59,18 @@ impl Raw {
     /// Boots a server and waits until it runs. A scheduler that has not yet heard that a host is enabled again, or that
     /// its old servers are gone, refuses with "No valid host": it is asked again, as a user would.
     pub(crate) async fn boot(&self, name: &str, flavor: &str, host: &str) -> Uuid {
-        let server = json!({"name": name, "imageRef": self.image, "flavorRef": flavor,
+        self.boot_from(&self.image, name, flavor, host).await
+    }
+
+    /// The same from this image.
+    pub(crate) async fn boot_from(
+        &self,
+        image: &str,
+        name: &str,
+        flavor: &str,
+        host: &str,
+    ) -> Uuid {
+        let server = json!({"name": name, "imageRef": image, "flavorRef": flavor,
             "networks": "none", "host": host});
         let began = Instant::now();
         loop {
@@ -136,6 +150,34 @@ impl Raw {
         let body = self.ask(Method::GET, path, 74, Value::Null).await;
         let servers = body["servers"].as_array().unwrap().iter();
         servers.map(|server| server["id"].as_str().unwrap().parse().unwrap()).collect()
+    }
+
+    /// Makes a private image of the administrator's project.
+    pub(crate) async fn make_image(&self, name: &str, tags: &[&str]) -> String {
+        let url = format!("{}/images", self.glance);
+        let image = json!({"name": name, "tags": tags, "visibility": "private",
+            "disk_format": "raw", "container_format": "bare"});
+        let made = self.http.post(&url).header("X-Auth-Token", &self.token).json(&image);
+        let made = made.send().await.unwrap();
+        assert_eq!(made.status(), 201, "{name}");
+        let made: Value = made.json().await.unwrap();
+        let id = made["id"].as_str().unwrap().to_owned();
+        let file = self.http.put(format!("{url}/{id}/file")).header("X-Auth-Token", &self.token);
+        let file = file.header("Content-Type", "application/octet-stream").body(vec![0; 1024]);
+        let status = file.send().await.unwrap().status();
+        assert!(status.is_success(), "{name}: {status}");
+        id
+    }
+
+    pub(crate) async fn delete_image(&self, image: &str) {
+        let url = format!("{}/images/{image}", self.glance);
+        let gone = self.http.delete(url).header("X-Auth-Token", &self.token).send().await.unwrap();
+        assert!(gone.status().is_success(), "{image}: {}", gone.status());
+    }
+
+    /// Glance's address, with `/v2`.
+    pub(crate) fn glance(&self) -> &str {
+        &self.glance
     }
 
     async fn ask(&self, method: Method, path: &str, version: u16, body: Value) -> Value {

@@ -33,6 +33,7 @@ pub(crate) async fn tell(world: &mut World) -> String {
     let mut teller = Teller { world, client, told: String::new() };
     teller.tidy().await;
     teller.refused_password().await;
+    teller.no_labelled_image().await;
     let [a, b, c, d] = teller.four_servers().await;
     let service = teller.death(a).await;
     teller.evacuations([a, b, c], d).await;
@@ -87,6 +88,16 @@ impl Teller<'_> {
         let started = self.client.start().await.unwrap();
         let enough = started.max_microversion >= Microversion::new(69);
         self.say(format!("microversion at least 2.69: {enough}"));
+    }
+
+    /// Glance filters, and answers lists that our client takes for Glance's.
+    async fn no_labelled_image(&mut self) {
+        let call = Call::Images { label: "labelled-by-nobody".to_owned() };
+        let line = match self.client.call(call, DEADLINE).await {
+            Reply::Images(ids) => ids.len().to_string(),
+            other => format!("{other:?}"),
+        };
+        self.say(format!("images labelled by nobody: {line}"));
     }
 
     async fn four_servers(&mut self) -> [Uuid; 4] {

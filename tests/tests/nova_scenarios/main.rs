@@ -20,6 +20,7 @@ mod between;
 #[path = "../lab/bmc.rs"]
 mod bmc;
 mod hand;
+mod images;
 mod leader;
 mod outage;
 #[allow(dead_code, reason = "the contract test uses more of it")]
@@ -53,7 +54,7 @@ struct Act {
     play: fn(Told) -> Play,
 }
 
-const ACTS: [Act; 7] = [
+const ACTS: [Act; 8] = [
     Act {
         name: "rights",
         scenarios: &["least privilege"],
@@ -73,6 +74,11 @@ const ACTS: [Act; 7] = [
             "return to service",
         ],
         play: |told| Box::pin(states::play(told)),
+    },
+    Act {
+        name: "images",
+        scenarios: &["label on an image"],
+        play: |told| Box::pin(images::play(told)),
     },
     Act {
         name: "leader",

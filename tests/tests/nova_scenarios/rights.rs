@@ -38,8 +38,33 @@ pub(crate) async fn play(told: Told) {
         assert_eq!(status, 403, "{method} {path}: {said}");
     }
     world.raw.delete(server).await;
-    let text = format!("{} kinds of requests, each answered with 403", refused.len());
+    let of_images = images(&world, &thief).await;
+    let kinds = refused.len() + of_images;
+    let text = format!("{kinds} kinds of requests, each answered with 403");
     told.saw("least privilege", text);
+}
+
+/// It lists the images of other projects, and that is all. Answers how many kinds of requests were refused.
+async fn images(world: &World, thief: &Thief) -> usize {
+    let image = world.raw.make_image("not-theirs", &["evacuable"]).await;
+    let url = format!("{}/images", world.raw.glance());
+    let (status, listed) =
+        thief.ask_at(Method::GET, &format!("{url}?tag=evacuable"), Value::Null).await;
+    assert_eq!(status, 200, "{listed}");
+    let listed = listed["images"].as_array().unwrap();
+    assert!(listed.iter().any(|row| row["id"] == image.as_str()), "{listed:?}");
+    let refused = [
+        (Method::POST, url.clone(), json!({"name": "theirs"})),
+        (Method::GET, format!("{url}/{image}/file"), Value::Null),
+        (Method::PUT, format!("{url}/{image}/tags/theirs"), Value::Null),
+        (Method::DELETE, format!("{url}/{image}"), Value::Null),
+    ];
+    for (method, url, body) in &refused {
+        let (status, said) = thief.ask_at(method.clone(), url, body.clone()).await;
+        assert_eq!(status, 403, "{method} {url}: {said}");
+    }
+    world.raw.delete_image(&image).await;
+    refused.len()
 }
 
 struct Thief {
@@ -67,7 +92,11 @@ impl Thief {
     }
 
     async fn ask(&self, method: Method, path: &str, body: Value) -> (u16, Value) {
-        let request = self.http.request(method, format!("{}/{path}", self.nova));
+        self.ask_at(method, &format!("{}/{path}", self.nova), body).await
+    }
+
+    async fn ask_at(&self, method: Method, url: &str, body: Value) -> (u16, Value) {
+        let request = self.http.request(method, url);
         let request = request.header("X-Auth-Token", &self.token);
         let mut request = request.header("OpenStack-API-Version", "compute 2.53");
         if !body.is_null() {

@@ -24,6 +24,8 @@ pub(crate) const SOON: Duration = Duration::from_secs(120);
 pub(crate) const LATER: Duration = Duration::from_secs(240);
 /// The host whose machine dies.
 pub(crate) const SOURCE: &str = "compute-2";
+/// A controller that was killed and started is a follower again.
+const COMES_BACK: Duration = Duration::from_secs(10);
 const CALL: Duration = Duration::from_secs(60);
 /// Computes that other tests and comparisons start.
 const MOST_HOSTS: u8 = 4;
@@ -192,6 +194,21 @@ impl Stage {
             .spawn()
             .expect("hactl runs");
         self.back.push(child);
+    }
+
+    /// Gives the controllers a policy, and starts each anew with it.
+    pub(crate) async fn follow_policy(&mut self, text: &str) {
+        let policy = self.lab.dir.join("policy.toml");
+        std::fs::write(&policy, text).unwrap();
+        for id in 1..=3 {
+            let path = self.controller_config(id);
+            let config = std::fs::read_to_string(&path).unwrap();
+            std::fs::write(&path, format!("policy = {policy:?}\n{config}")).unwrap();
+            self.kill_controller(id);
+            self.start_controller(id);
+            tokio::time::sleep(COMES_BACK).await;
+            wait("a leader", SOON, async || self.lab.try_hactl(&["status"]).is_ok()).await;
+        }
     }
 
     /// Revokes every token that the controllers have used so far.

@@ -82,11 +82,13 @@ pub enum SetupError {
     /// The token carries no catalog. The client does not start.
     #[error("the token has no service catalog; scope the credential to a project")]
     NoCatalog,
-    /// No compute endpoint fits interface and region. The client does not start.
+    /// No endpoint of a kind fits interface and region. Without a compute endpoint the client does not start.
     #[error(
-        "the catalog has no compute endpoint with interface {interface} in {wanted}; it has: {present}"
+        "the catalog has no {kind} endpoint with interface {interface} in {wanted}; it has: {present}"
     )]
     NoEndpoint {
+        /// `compute` or `image`.
+        kind: &'static str,
         /// Interface asked for.
         interface: String,
         /// Region asked for.
@@ -94,19 +96,23 @@ pub enum SetupError {
         /// What the catalog offers.
         present: String,
     },
-    /// More than one endpoint fits. The client does not start, because it will not guess.
+    /// More than one endpoint of a kind fits, and the client does not guess. With two of compute it does not start.
     #[error(
-        "the catalog has several compute endpoints with interface {interface}: {present}; set region"
+        "the catalog has several {kind} endpoints with interface {interface}: {present}; set region"
     )]
     ManyEndpoints {
+        /// `compute` or `image`.
+        kind: &'static str,
         /// Interface asked for.
         interface: String,
         /// What fits.
         present: String,
     },
-    /// The endpoint's address in the catalog cannot be used. The client does not start.
-    #[error("compute endpoint {url}: {problem}; repair the catalog")]
+    /// An endpoint's address in the catalog cannot be used. If it is Nova's, the client does not start.
+    #[error("{kind} endpoint {url}: {problem}; repair the catalog")]
     Endpoint {
+        /// `compute` or `image`.
+        kind: &'static str,
         /// Address in the catalog.
         url: String,
         /// What is wrong.

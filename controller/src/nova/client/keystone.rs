@@ -24,10 +24,12 @@ const LAST_USE: Duration = Duration::from_secs(30);
 /// No deployment has longer ones; a wild date must not mean "for ever".
 const MAX_LIFETIME: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// A token and the endpoint that its catalog names.
+/// A token and the endpoints that its catalog names.
 pub(super) struct Token {
     pub(super) secret: HeaderValue,
     pub(super) endpoint: Url,
+    /// Glance's endpoint, or why there is none that can be used: nothing but labels of images rests on it.
+    pub(super) images: Result<Url, String>,
     pub(super) lifetime: Duration,
     /// Number of the token in this process, to tell whether a 401 was for this one.
     pub(super) generation: u64,
@@ -156,8 +158,10 @@ impl TokenStore {
             .map_err(|error| self.not_keystone(clip(&error.to_string())))?;
         let lifetime = lifetime(&body.token.issued_at, &body.token.expires_at)
             .ok_or_else(|| self.not_keystone("issued_at and expires_at give no lifetime".into()))?;
-        let endpoint = catalog::choose(&body.token.catalog, &self.settings)?;
-        Ok(Token { secret, endpoint, lifetime, generation: self.generation + 1, asked })
+        let (catalog, generation) = (&body.token.catalog, self.generation + 1);
+        let endpoint = catalog::compute(catalog, &self.settings)?;
+        let images = catalog::images(catalog, &self.settings).map_err(|error| error.to_string());
+        Ok(Token { secret, endpoint, images, lifetime, generation, asked })
     }
 
     fn bad_credential(&self) -> SetupError {

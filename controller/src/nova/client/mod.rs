@@ -20,6 +20,7 @@ mod answer;
 mod catalog;
 mod clouds_yaml;
 mod error;
+mod images;
 mod keystone;
 mod microversion;
 mod read;
@@ -136,6 +137,7 @@ fn log(call: &Call, reply: &Reply) {
         | Reply::Hypervisors(_)
         | Reply::Aggregates(_)
         | Reply::Groups(_)
+        | Reply::Images(_)
         | Reply::Actions(_) => tracing::debug!(%call, "nova answered"),
     }
 }

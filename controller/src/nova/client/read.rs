@@ -71,6 +71,7 @@ impl Client {
                 }
                 Err(ReadFailure::NotNova(format!("more than {MAX_PAGES} pages of server groups")))
             }
+            Call::Images { label } => self.images(label, &first, limit).await.map(Reply::Images),
             Call::ForceDown { .. }
             | Call::Disable { .. }
             | Call::ClearForcedDown { .. }
@@ -152,13 +153,7 @@ impl Client {
         &self,
         limit: Instant,
     ) -> Result<(Arc<Token>, Microversion), SetupError> {
-        let late = |_| SetupError::KeystoneUnreachable {
-            url: "auth_url".to_string(),
-            problem: "no token within the deadline".to_string(),
-        };
-        let mut tokens = timeout_at(limit, self.shared.tokens.lock()).await.map_err(late)?;
-        let token = tokens.token(&self.shared.transport, limit).await?;
-        drop(tokens);
+        let token = self.token(limit).await?;
         let known = *self.shared.newest.read().await;
         let newest = match known {
             Some(newest) => newest,
@@ -168,6 +163,16 @@ impl Client {
             }
         };
         Ok((token, newest))
+    }
+
+    /// A token, asked for if need be.
+    pub(super) async fn token(&self, limit: Instant) -> Result<Arc<Token>, SetupError> {
+        let late = |_| SetupError::KeystoneUnreachable {
+            url: "auth_url".to_string(),
+            problem: "no token within the deadline".to_string(),
+        };
+        let mut tokens = timeout_at(limit, self.shared.tokens.lock()).await.map_err(late)?;
+        tokens.token(&self.shared.transport, limit).await
     }
 
     /// Sends `request` once.
@@ -228,7 +233,7 @@ fn judge(answered: Answered, sent: Microversion) -> Result<Option<Vec<u8>>, Read
     }
 }
 
-fn not_ready(error: SetupError) -> ReadFailure {
+pub(super) fn not_ready(error: SetupError) -> ReadFailure {
     let text = error.to_string();
     match error {
         SetupError::Credential { .. } => ReadFailure::NoRight(text),

@@ -76,7 +76,8 @@ fn on_a_server(call: &Call) -> bool {
         | Call::MigrationsFrom { .. }
         | Call::Hypervisors
         | Call::Aggregates
-        | Call::Groups => false,
+        | Call::Groups
+        | Call::Images { .. } => false,
     }
 }
 

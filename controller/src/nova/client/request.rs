@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use super::transport::{PAGE_LIMIT, READ_LIMIT, WRITE_LIMIT};
 use crate::nova::call::Call;
 
-/// Rows of a page; Nova's own maximum by default.
-const PAGE_ROWS: &str = "1000";
+/// Rows of a page; Nova's own maximum by default, and Glance's.
+pub(super) const PAGE_ROWS: &str = "1000";
 
 pub(super) struct Request {
     pub(super) method: Method,
@@ -79,6 +79,8 @@ impl Request {
                 limit: PAGE_LIMIT,
                 ..read(["os-server-groups"])
             },
+            // Below Glance's endpoint; its filters differ from page to page.
+            Call::Images { .. } => read(["images"]),
         }
     }
 

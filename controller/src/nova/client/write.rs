@@ -121,6 +121,7 @@ fn done(call: &Call, answered: &Answered) -> Written {
         | Call::Hypervisors
         | Call::Aggregates
         | Call::Groups
+        | Call::Images { .. }
         | Call::Actions { .. } => return Written::Done { request_id, service: None },
     };
     match answer::written_service(&answered.body) {

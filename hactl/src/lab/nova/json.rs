@@ -87,6 +87,12 @@ pub(super) fn images(version: u16) -> Response {
     with_header(with_body(200, &body), ECHO, &format!("compute 2.{version}"))
 }
 
+/// Glance's list of images.
+pub(super) fn image_list<'a>(tag: &str, ids: impl Iterator<Item = &'a String>) -> Response {
+    let rows: Vec<_> = ids.map(|id| json!({"id": id, "tags": [tag]})).collect();
+    with_body(200, &json!({"images": rows, "first": "/v2/images", "schema": "/v2/schemas/images"}))
+}
+
 /// The reply to a request, with the headers that Nova puts on all its answers.
 pub(super) fn reply(
     version: u16,
@@ -150,6 +156,7 @@ fn success(done: Done, query: &Query, page: usize, base: &str) -> Response {
             let rows: Vec<_> = rows.iter().map(row).collect();
             with_body(200, &json!({"server_groups": rows}))
         }
+        Done::Images(ids) => image_list(query.value("tag").unwrap_or_default(), ids.iter()),
         Done::Accepted { queued } => with_header(
             plain(if queued { 200 } else { 202 }, ""),
             "Content-Type",
@@ -233,7 +240,7 @@ fn server(row: &ServerRecord) -> Value {
         "created": "2026-11-21T22:05:53Z", "updated": "2026-11-21T22:05:56Z",
         "flavor": {"vcpus": labels.vcpus, "ram": labels.memory_mib, "disk": 1, "ephemeral": 0,
             "swap": 0, "original_name": labels.flavor, "extra_specs": labels.extra_specs},
-        "image": {"id": IMAGE, "links": []},
+        "image": {"id": or(&labels.image, &IMAGE.to_string()), "links": []},
         "OS-EXT-AZ:availability_zone": or(&labels.zone, "nova"), "OS-EXT-SRV-ATTR:host": row.host,
         "OS-EXT-SRV-ATTR:hypervisor_hostname": row.host,
         "OS-EXT-SRV-ATTR:instance_name": format!("instance-{}", row.id.simple()),

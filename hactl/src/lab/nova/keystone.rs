@@ -1,4 +1,4 @@
-//! The little of Keystone that Nova's clients need: tokens and the catalog.
+//! The little of Keystone that clients of Nova and Glance need: tokens and the catalog.
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -70,12 +70,14 @@ impl Keystone {
         let now = SystemTime::now();
         let expires = now + self.settings.token_lifetime;
         let region = &self.settings.region;
-        let url = format!("http://{}/v2.1", self.address);
-        let endpoint = |interface: &str| {
-            json!({"id": format!("compute-{interface}"), "interface": interface,
-                "region": region, "region_id": region, "url": url})
+        let endpoints = |kind: &str, path: &str| {
+            let url = format!("http://{}{path}", self.address);
+            ["public", "internal", "admin"].map(|interface| {
+                json!({"id": format!("{kind}-{interface}"), "interface": interface,
+                    "region": region, "region_id": region, "url": url})
+            })
         };
-        let endpoints = ["public", "internal", "admin"].map(endpoint);
+        let service = |kind: &str, name: &str, path: &str| json!({"id": kind, "type": kind, "name": name, "endpoints": endpoints(kind, path)});
         json!({"token": {
             "methods": auth["identity"]["methods"],
             "user": {"id": "stand-in-user", "name": self.settings.user,
@@ -86,8 +88,7 @@ impl Keystone {
                 "domain": {"id": "default", "name": "Default"}},
             "is_domain": false,
             "roles": [{"id": "admin", "name": "admin"}],
-            "catalog": [{"id": "compute", "type": "compute", "name": "nova",
-                "endpoints": endpoints}],
+            "catalog": [service("compute", "nova", "/v2.1"), service("image", "glance", "/image")],
         }})
     }
 }

@@ -12,6 +12,9 @@ use super::{Cloud, Done, Fault, Flavor, Order, Power, Request, Served, Step};
 impl Cloud {
     /// Serves a request, faults included.
     pub fn serve(&mut self, now: Duration, request: &Request) -> Served {
+        if let Request::Images { tag } = request {
+            return self.serve_images(tag);
+        }
         let request_id = self.fresh_request_id();
         let after = self.settings.latency.api + self.faults.slow;
         if self.faults.down {
@@ -42,6 +45,21 @@ impl Cloud {
             result = None;
         }
         Served { result, after: after + busy, request_id }
+    }
+
+    /// Glance's part: Nova's faults are none of it.
+    fn serve_images(&self, tag: &str) -> Served {
+        let result = match self.faults.glance {
+            Some(status) => Err(Fault::new(status, "of Glance")),
+            None => Ok(self.images_with(tag)),
+        };
+        let (after, request_id) = (self.settings.latency.api, String::new());
+        Served { result: Some(result), after, request_id }
+    }
+
+    fn images_with(&self, tag: &str) -> Done {
+        let tagged = self.images.iter().filter(|(_, tags)| tags.contains(tag));
+        Done::Images(tagged.map(|(id, _)| id.clone()).collect())
     }
 
     /// Puts a running server on a host without booting it: the state a scenario begins with.
@@ -119,6 +137,7 @@ impl Cloud {
             Request::Hypervisors => Ok(Done::Hypervisors(self.hypervisors())),
             Request::Aggregates => Ok(Done::Aggregates(self.aggregates.clone())),
             Request::Groups => Ok(Done::Groups(self.groups.clone())),
+            Request::Images { tag } => Ok(self.images_with(tag)),
             Request::Boot { name, flavor, host } => {
                 Ok(Done::Booted(self.boot(now, name, *flavor, host.as_deref(), request_id)))
             }

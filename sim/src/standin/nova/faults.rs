@@ -6,6 +6,8 @@ use uuid::Uuid;
 /// Faults to be switched on and off between calls. All off by default.
 #[derive(Clone, Debug, Default)]
 pub struct Faults {
+    /// Glance answers this status instead of a list of images.
+    pub glance: Option<u16>,
     /// The API answers 503 and does nothing.
     pub down: bool,
     /// Added to the time of every answer.

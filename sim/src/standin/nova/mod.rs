@@ -1,4 +1,4 @@
-//! Nova, Placement and the computes' nova-compute processes, as a plain deterministic model.
+//! Nova, Placement, Glance's list of images and the computes' nova-compute processes, as a plain deterministic model.
 //!
 //! It behaves as the observations of a real Nova say, also where that is unwelcome: 200 means queued, a second
 //! evacuation of the same server is accepted, a destination that was away carries out what waited in its queue, and a
@@ -166,6 +166,8 @@ pub struct Cloud {
     /// Server groups; change them at any time.
     pub groups: Vec<GroupRecord>,
     group_names: Vec<String>,
+    /// Tags of Glance's images, by id; change them at any time.
+    pub images: BTreeMap<String, BTreeSet<String>>,
     migrations: BTreeMap<u64, Migration>,
     /// Rebuilds and builds between claim and end, by host and server.
     spawning: BTreeMap<(String, Uuid), Spawning>,
@@ -187,6 +189,7 @@ impl Cloud {
             aggregates: Vec::new(),
             groups: Vec::new(),
             group_names: Vec::new(),
+            images: BTreeMap::new(),
             migrations: BTreeMap::new(),
             spawning: BTreeMap::new(),
             guests: BTreeSet::new(),

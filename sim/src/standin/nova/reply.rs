@@ -57,6 +57,7 @@ fn good(call: &Call, done: Done, request_id: String) -> Reply {
         Done::Hypervisors(rows) => Reply::Hypervisors(rows),
         Done::Aggregates(rows) => Reply::Aggregates(rows),
         Done::Groups(rows) => Reply::Groups(rows),
+        Done::Images(ids) => Reply::Images(ids),
         Done::Accepted { .. } | Done::Booted(_) | Done::Deleted => {
             Reply::Written(Written::Done { request_id, service: None })
         }
@@ -67,6 +68,7 @@ fn bad_read(call: &Call, fault: Fault) -> Reply {
     let text = format!("status {} {}", fault.status, fault.message);
     match (fault.status, call) {
         (404, Call::Server { .. }) => Reply::Server(None),
+        (403, Call::Images { .. }) => Reply::ReadFailed(ReadFailure::NoRight(text)),
         (500.., _) => Reply::ReadFailed(ReadFailure::Unavailable(text)),
         _ => Reply::ReadFailed(ReadFailure::NotNova(text)),
     }

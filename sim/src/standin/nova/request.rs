@@ -1,5 +1,6 @@
 //! What can be asked of the stand-in, over HTTP or directly.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use controller::nova::call::{
@@ -55,6 +56,11 @@ pub enum Request {
     Aggregates,
     /// All server groups.
     Groups,
+    /// Images with a tag; Glance serves it.
+    Images {
+        /// The tag.
+        tag: String,
+    },
     /// Boots a server.
     Boot {
         /// Its name.
@@ -96,6 +102,7 @@ impl Request {
             | Request::Hypervisors
             | Request::Aggregates
             | Request::Groups
+            | Request::Images { .. }
             | Request::Actions(_) => false,
         }
     }
@@ -135,6 +142,7 @@ impl Request {
             Call::Hypervisors => Request::Hypervisors,
             Call::Aggregates => Request::Aggregates,
             Call::Groups => Request::Groups,
+            Call::Images { label } => Request::Images { tag: label.clone() },
         }
     }
 }
@@ -160,6 +168,8 @@ pub enum Done {
     Aggregates(Vec<AggregateRecord>),
     /// Server groups.
     Groups(Vec<GroupRecord>),
+    /// Ids of images.
+    Images(BTreeSet<String>),
     /// An action was taken on; no body.
     Accepted {
         /// It is an evacuation, which answers 200; others answer 202.

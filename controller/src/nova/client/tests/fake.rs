@@ -37,6 +37,7 @@ struct Knobs {
     newest: &'static str,
     tokens: u32,
     lifetime: u64,
+    glance: bool,
 }
 
 impl Fake {
@@ -44,7 +45,8 @@ impl Fake {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let seen = Arc::new(Mutex::new(Vec::new()));
-        let knobs = Knobs { acts, token_status: 201, newest: "2.104", tokens: 0, lifetime: 3600 };
+        let (token_status, newest, tokens, lifetime) = (201, "2.104", 0, 3600);
+        let knobs = Knobs { acts, token_status, newest, tokens, lifetime, glance: true };
         let knobs = Arc::new(Mutex::new(knobs));
         let settings = Settings {
             auth_url: address.clone(),
@@ -72,6 +74,10 @@ impl Fake {
 
     pub(super) fn token_lifetime(&self, seconds: u64) {
         self.knobs.lock().unwrap().lifetime = seconds;
+    }
+
+    pub(super) fn has_no_glance(&self) {
+        self.knobs.lock().unwrap().glance = false;
     }
 
     pub(super) fn tokens_given(&self) -> u32 {
@@ -152,9 +158,14 @@ fn token(address: &str, knobs: &mut Knobs) -> String {
     let expires = humantime::format_rfc3339_micros(issued + Duration::from_secs(knobs.lifetime));
     let endpoint = json!({"interface": "internal", "region": "RegionOne",
         "region_id": "RegionOne", "url": format!("{address}/v2.1")});
+    let mut catalog = vec![json!({"type": "compute", "name": "nova", "endpoints": [endpoint]})];
+    if knobs.glance {
+        let endpoint = json!({"interface": "internal", "region": "RegionOne",
+            "region_id": "RegionOne", "url": format!("{address}/image")});
+        catalog.push(json!({"type": "image", "name": "glance", "endpoints": [endpoint]}));
+    }
     let body = json!({"token": {"issued_at": "2026-11-21T20:35:10.000000Z",
-        "expires_at": expires.to_string(),
-        "catalog": [{"type": "compute", "name": "nova", "endpoints": [endpoint]}]}});
+        "expires_at": expires.to_string(), "catalog": catalog}});
     let header = format!("X-Subject-Token: token-{}\r\n", knobs.tokens);
     reply(201, &header, &body.to_string())
 }

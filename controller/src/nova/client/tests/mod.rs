@@ -11,6 +11,7 @@ use crate::nova::call::{
 };
 
 mod fake;
+mod images;
 mod reads;
 mod setup;
 mod writes;
