@@ -131,8 +131,24 @@ pub struct Watchdog {
 pub enum Domains {
     /// A directory with a file per domain, named by its UUID: a lab's.
     Directory(PathBuf),
-    /// This program, run as `virsh list --uuid --state-running`.
-    Virsh(PathBuf),
+    /// libvirt.
+    Virsh(Virsh),
+}
+
+/// How libvirt is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Virsh {
+    /// The program.
+    pub program: PathBuf,
+    /// The driver that is asked, as Nova's `connection_uri` has it. Left to itself libvirt takes the first driver that it
+    /// finds, or what the environment names: another one answers with a list on which none of Nova's domains stands.
+    pub uri: String,
+}
+
+impl Default for Virsh {
+    fn default() -> Self {
+        Self { program: PathBuf::from("virsh"), uri: "qemu:///system".to_owned() }
+    }
 }
 
 /// Why the program does not start.
@@ -250,7 +266,7 @@ impl fmt::Display for Domains {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Domains::Directory(path) => write!(f, "directory {}", path.display()),
-            Domains::Virsh(path) => write!(f, "{}", path.display()),
+            Domains::Virsh(virsh) => write!(f, "{} of {}", virsh.uri, virsh.program.display()),
         }
     }
 }

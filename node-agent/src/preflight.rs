@@ -104,7 +104,11 @@ fn links_in(folder: &Path) -> io::Result<bool> {
     match fs::read_dir(folder) {
         Ok(entries) => Ok(entries
             .filter_map(Result::ok)
-            .any(|entry| entry.path().extension().is_some_and(|ending| ending == "xml"))),
+            // The latter are links to domains that libvirt starts once.
+            .any(|entry| {
+                let name = entry.file_name().to_string_lossy().into_owned();
+                name.ends_with(".xml") || name.ends_with(".xml.once")
+            })),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
     }
@@ -183,5 +187,9 @@ mod tests {
         let found = folder.preflight().look();
         assert_eq!(found, Hazards::AUTOSTART);
         assert_eq!(found.to_string(), "libvirt starts domains itself (virsh autostart --disable)");
+        fs::remove_file(folder.0.join("autostart/vm.xml")).expect("it was there");
+        assert!(folder.preflight().look().is_empty());
+        folder.write("autostart/vm.xml.once", "");
+        assert_eq!(folder.preflight().look(), Hazards::AUTOSTART, "at the next boot");
     }
 }

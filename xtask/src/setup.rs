@@ -33,6 +33,15 @@ const GUEST_PACKAGES: [(&str, &str); 5] = [
     ("binutils", "/usr/bin/strip"),
 ];
 
+/// The same for a libvirt with guests that do nothing.
+const LIBVIRT_PACKAGES: [(&str, &str); 5] = [
+    ("libvirt-daemon", "/usr/sbin/libvirtd"),
+    ("libvirt-daemon-driver-qemu", "/usr/share/doc/libvirt-daemon-driver-qemu/copyright"),
+    ("libvirt-clients", "/usr/bin/virsh"),
+    ("qemu-system-x86", "/usr/bin/qemu-system-x86_64"),
+    ("seabios", "/usr/share/seabios/bios-256k.bin"),
+];
+
 /// The same for HashiCorp's memberlist.
 const GO_PACKAGES: [(&str, &str); 2] = [
     ("golang-go", "/usr/bin/go"),
@@ -54,6 +63,7 @@ pub(crate) fn command() -> anyhow::Result<()> {
 /// Adds the installing to a task.
 pub(crate) fn all(steps: &mut Steps) {
     steps.step("Debian packages", packages);
+    steps.step("libvirt", || install(missing(&LIBVIRT_PACKAGES)));
     steps.step("Python environment with Nova", python);
     steps.step("Python environment with sushy-tools", sushy);
 }

@@ -8,10 +8,13 @@ use std::time::Duration;
 use tokio::process::Command;
 use uuid::Uuid;
 
-use crate::config::Domains;
+use crate::config::{Domains, Virsh};
 
 /// libvirt may hang with a domain; the census then gets no answer, which blocks a release and alarms, and harms nobody.
-const LONGEST: Duration = Duration::from_secs(10);
+pub(super) const LONGEST: Duration = Duration::from_secs(10);
+
+/// libvirt asks a QEMU to end, and kills one that has not heard after ten seconds; the kernel takes its time with a disk.
+const ENDS_WITHIN: Duration = Duration::from_secs(60);
 
 /// Why there is no list. The census gets no answer from this node.
 #[derive(Debug, thiserror::Error)]
@@ -35,10 +38,12 @@ pub enum DomainsError {
         source: io::Error,
     },
     /// virsh did not end in time. The census gets no answer.
-    #[error("{} did not end within {LONGEST:?}: libvirt hangs", path.display())]
+    #[error("{} did not end within {within:?}: libvirt hangs", path.display())]
     Late {
         /// The program.
         path: PathBuf,
+        /// What it was given.
+        within: Duration,
     },
     /// virsh failed. The census gets no answer.
     #[error("{} failed: {said}", path.display())]
@@ -60,7 +65,7 @@ pub enum DomainsError {
 pub(super) async fn list(domains: &Domains) -> Result<Vec<Uuid>, DomainsError> {
     match domains {
         Domains::Directory(path) => in_directory(path).await,
-        Domains::Virsh(path) => by_virsh(path).await,
+        Domains::Virsh(virsh) => by_virsh(virsh).await,
     }
 }
 
@@ -78,10 +83,11 @@ pub(super) async fn in_directory(path: &Path) -> Result<Vec<Uuid>, DomainsError>
     Ok(found)
 }
 
-async fn by_virsh(path: &Path) -> Result<Vec<Uuid>, DomainsError> {
-    let text = output(path, &["--readonly", "list", "--uuid"]).await?;
+async fn by_virsh(virsh: &Virsh) -> Result<Vec<Uuid>, DomainsError> {
+    let text = output(virsh, &["--readonly", "list", "--uuid"], LONGEST).await?;
     let ids = text.lines().map(str::trim).filter(|line| !line.is_empty()).map(Uuid::try_parse);
-    ids.collect::<Result<_, _>>().map_err(|_| DomainsError::Unreadable { path: path.to_owned() })
+    let path = || virsh.program.clone();
+    ids.collect::<Result<_, _>>().map_err(|_| DomainsError::Unreadable { path: path() })
 }
 
 /// Ends a domain at once, as if its power were cut.
@@ -91,20 +97,27 @@ pub(super) async fn end(domains: &Domains, domain: Uuid) -> Result<(), DomainsEr
             let failed = |source| DomainsError::Directory { path: path.clone(), source };
             tokio::fs::remove_file(path.join(domain.to_string())).await.map_err(failed)
         }
-        Domains::Virsh(path) => output(path, &["destroy", &domain.to_string()]).await.map(|_| ()),
+        Domains::Virsh(virsh) => {
+            output(virsh, &["destroy", &domain.to_string()], ENDS_WITHIN).await.map(|_| ())
+        }
     }
 }
 
 /// What virsh prints, if it ends well and in time.
-pub(super) async fn output(path: &Path, words: &[&str]) -> Result<String, DomainsError> {
+pub(super) async fn output(
+    virsh: &Virsh,
+    words: &[&str],
+    within: Duration,
+) -> Result<String, DomainsError> {
+    let path = &virsh.program;
     let mut command = Command::new(path);
-    command.args(words);
+    command.args(["--connect", &virsh.uri]).args(words);
     command.env("LC_ALL", "C").stdin(Stdio::null()).kill_on_drop(true);
-    let output = match tokio::time::timeout(LONGEST, command.output()).await {
+    let output = match tokio::time::timeout(within, command.output()).await {
         Ok(output) => {
             output.map_err(|source| DomainsError::Run { path: path.to_owned(), source })?
         }
-        Err(_) => return Err(DomainsError::Late { path: path.to_owned() }),
+        Err(_) => return Err(DomainsError::Late { path: path.clone(), within }),
     };
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
@@ -133,7 +146,7 @@ mod tests {
         std::fs::write(&path, format!("#!/bin/sh\n{body}\n")).expect("written");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))
             .expect("made executable");
-        Domains::Virsh(path)
+        Domains::Virsh(Virsh { program: path, ..Virsh::default() })
     }
 
     #[tokio::test]
@@ -155,7 +168,8 @@ mod tests {
         std::fs::write(dir.join(id.to_string()), b"").expect("written");
         end(&Domains::Directory(dir.clone()), id).await.expect("ended");
         end(&Domains::Directory(dir), id).await.expect_err("it is gone");
-        let virsh = script("destroy", &format!("[ \"$*\" = \"destroy {id}\" ]"));
+        let virsh =
+            script("destroy", &format!("[ \"$*\" = \"--connect qemu:///system destroy {id}\" ]"));
         end(&virsh, id).await.expect("ended");
         end(&virsh, Uuid::from_u128(6)).await.expect_err("virsh fails");
     }
@@ -165,7 +179,9 @@ mod tests {
         let id = Uuid::from_u128(5);
         let good = script(
             "good",
-            &format!("[ \"$*\" = \"--readonly list --uuid\" ] && echo {id} && echo"),
+            &format!(
+                "[ \"$*\" = \"--connect qemu:///system --readonly list --uuid\" ] && echo {id} && echo"
+            ),
         );
         assert_eq!(list(&good).await.expect("listed"), [id]);
         let none = script("none", "echo");
@@ -174,7 +190,8 @@ mod tests {
         assert!(matches!(list(&half).await, Err(DomainsError::Unreadable { .. })));
         let failed = script("failed", "echo error: no connection >&2; exit 1");
         assert!(matches!(list(&failed).await, Err(DomainsError::Failed { .. })));
-        let absent = Domains::Virsh(PathBuf::from("/nonexistent/virsh"));
+        let absent =
+            Domains::Virsh(Virsh { program: "/nonexistent/virsh".into(), ..Virsh::default() });
         assert!(matches!(list(&absent).await, Err(DomainsError::Run { .. })));
     }
 }

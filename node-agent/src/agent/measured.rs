@@ -7,8 +7,8 @@ use std::path::Path;
 use fencing::domains::Domain;
 use uuid::Uuid;
 
-use super::domains::{DomainsError, in_directory, output};
-use crate::config::Domains;
+use super::domains::{self, DomainsError, in_directory, output};
+use crate::config::{Domains, Virsh};
 
 /// Longest file of a domain of a lab that is read.
 const LONGEST: u64 = 4096;
@@ -17,7 +17,7 @@ const LONGEST: u64 = 4096;
 pub(super) async fn measured(domains: &Domains) -> Result<Vec<Domain>, DomainsError> {
     match domains {
         Domains::Directory(path) => in_files(path).await,
-        Domains::Virsh(path) => by_virsh(path).await,
+        Domains::Virsh(virsh) => by_virsh(virsh).await,
     }
 }
 
@@ -44,8 +44,9 @@ async fn in_files(folder: &Path) -> Result<Vec<Domain>, DomainsError> {
     Ok(found)
 }
 
-async fn by_virsh(path: &Path) -> Result<Vec<Domain>, DomainsError> {
-    let listed = output(path, &["--readonly", "list", "--uuid", "--name"]).await?;
+async fn by_virsh(virsh: &Virsh) -> Result<Vec<Domain>, DomainsError> {
+    let listed =
+        output(virsh, &["--readonly", "list", "--uuid", "--name"], domains::LONGEST).await?;
     let named: Option<Vec<(Uuid, &str)>> = listed
         .lines()
         .map(str::trim)
@@ -59,12 +60,21 @@ async fn by_virsh(path: &Path) -> Result<Vec<Domain>, DomainsError> {
         return if listed.trim().is_empty() {
             Ok(Vec::new())
         } else {
-            Err(DomainsError::Unreadable { path: path.to_owned() })
+            Err(DomainsError::Unreadable { path: virsh.program.clone() })
         };
     };
-    // A domain whose monitor hangs says nothing, and is not waited for.
-    let asked = ["--readonly", "domstats", "--nowait", "--cpu-total", "--balloon", "--block"];
-    let said = output(path, &asked).await.unwrap_or_default();
+    // One whose QEMU hangs keeps all figures from one look; libvirt then waits for it, and at the next looks we do not.
+    // One that is off is not asked about: libvirt would look at its disks.
+    let asked = [
+        "--readonly",
+        "domstats",
+        "--list-active",
+        "--nowait",
+        "--cpu-total",
+        "--balloon",
+        "--block",
+    ];
+    let said = output(virsh, &asked, domains::LONGEST).await.unwrap_or_default();
     let mut use_of = by_name(&said);
     Ok(named
         .into_iter()
@@ -80,7 +90,7 @@ fn by_name(text: &str) -> BTreeMap<&str, Domain> {
         let said: BTreeMap<&str, &str> = fields(rest).collect();
         let number = |key: &str| said.get(key).and_then(|value| value.parse::<u64>().ok());
         let blocks: Vec<u64> = (0..number("block.count").unwrap_or(0).min(64))
-            .filter_map(|block| number(&format!("block.{block}.allocation")))
+            .filter_map(|block| number(&format!("block.{block}.physical")))
             .collect();
         let domain = Domain {
             id: Uuid::nil(),
@@ -88,7 +98,7 @@ fn by_name(text: &str) -> BTreeMap<&str, Domain> {
             cpu_ms: number("cpu.time").map(|ns| ns / 1_000_000),
             // KiB that its process occupies.
             memory_mib: number("balloon.rss").map(|kib| kib / 1024).and_then(small),
-            // Bytes; an empty drive has none.
+            // Bytes; an empty drive has none. `allocation` of a domain that runs is how far it has written since it began.
             disk_mib: (!blocks.is_empty())
                 .then(|| blocks.iter().fold(0, |sum: u64, block| sum.saturating_add(*block)) >> 20)
                 .and_then(small),
@@ -126,10 +136,10 @@ mod tests {
     fn virsh(name: &str, list: &str, stats: &str) -> Domains {
         let path = scratch(name).join("virsh");
         let body =
-            format!("#!/bin/sh\ncase \"$2\" in\nlist) {list};;\ndomstats) {stats};;\nesac\n");
+            format!("#!/bin/sh\ncase \"$4\" in\nlist) {list};;\ndomstats) {stats};;\nesac\n");
         std::fs::write(&path, body).expect("written");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("set");
-        Domains::Virsh(path)
+        Domains::Virsh(Virsh { program: path, ..Virsh::default() })
     }
 
     #[tokio::test]
@@ -151,7 +161,7 @@ mod tests {
         let (one, other) = (Uuid::from_u128(1), Uuid::from_u128(2));
         let list = format!("echo '{one} instance-1'; echo '{other}  instance-2  '; echo");
         let stats = "printf \"Domain: 'instance-1'\\n  cpu.time=2500000000\\n  balloon.rss=2048\\n\
-                     \\n  block.count=2\\n  block.0.allocation=1048576\\n\\nDomain: 'instance-2'\\n\"";
+                     \\n  block.count=2\\n  block.0.allocation=0\n  block.0.physical=1048576\\n\\nDomain: 'instance-2'\\n\"";
         let found = measured(&virsh("whole", &list, stats)).await.expect("listed");
         let expected = [
             Domain { id: one, cpu_ms: Some(2500), memory_mib: Some(2), disk_mib: Some(1) },

@@ -16,6 +16,7 @@ mod watch;
 mod door;
 mod http;
 mod kernel_log;
+mod libvirt;
 mod mount;
 mod probe;
 mod push;

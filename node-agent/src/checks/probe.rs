@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use fencing::checks::State;
 
+use crate::config::Virsh;
+
 /// What a check looks at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Probe {
@@ -46,6 +48,8 @@ pub enum Probe {
         /// The program that knows.
         systemctl: PathBuf,
     },
+    /// Whether libvirt answers.
+    Libvirt(Virsh),
     /// The hottest sensor.
     Temperature {
         /// Where the kernel shows its sensors.

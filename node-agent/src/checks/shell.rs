@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use super::kernel_log::KernelLog;
 use super::plan::Outcome;
 use super::probe::Probe;
-use super::{Configured, door, http, mount, script, tcp, temperature};
+use super::{Configured, door, http, libvirt, mount, script, tcp, temperature};
 use crate::agent::Event;
 use crate::config::Config;
 
@@ -47,6 +47,7 @@ impl Shell {
             | Probe::Pushed
             | Probe::Mount { .. }
             | Probe::Unit { .. }
+            | Probe::Libvirt(_)
             | Probe::Temperature { .. }
             | Probe::Fans { .. } => None,
         });
@@ -89,6 +90,7 @@ async fn probed(probe: Probe, within: Duration) -> Outcome {
             let command = [systemctl, "is-active".to_owned(), "--".to_owned(), unit.clone()];
             of_unit(&unit, script::run(&command, within).await)
         }
+        Probe::Libvirt(virsh) => libvirt::ask(&virsh, within).await,
         Probe::Temperature { directory, warning, critical } => {
             aside(move || temperature::temperature(&directory, warning, critical)).await
         }

@@ -9,6 +9,7 @@ use fencing::checks::{LONGEST_NAME, MOST_CHECKS, State, is_name};
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::Domains;
 use super::file::Wrong;
 use crate::checks::{Configured, Page, Patterns, Plan, Probe};
 
@@ -32,6 +33,7 @@ enum Kind {
     Mount,
     KernelLog,
     Unit,
+    Libvirt,
     Temperature,
     Fans,
 }
@@ -47,6 +49,7 @@ impl Kind {
             Kind::Mount => "mount",
             Kind::KernelLog => "kernel_log",
             Kind::Unit => "unit",
+            Kind::Libvirt => "libvirt",
             Kind::Temperature => "temperature",
             Kind::Fans => "fans",
         }
@@ -63,6 +66,7 @@ impl Kind {
             Kind::Mount => &["path"],
             Kind::KernelLog => &["path", "patterns", "remember", "state"],
             Kind::Unit => &["unit", "systemctl"],
+            Kind::Libvirt => &[],
             Kind::Temperature => &["directory", "warning", "critical"],
             Kind::Fans => &["directory"],
         }
@@ -98,8 +102,12 @@ pub(super) struct FileCheck {
 /// A key, and what is wrong with it.
 type Bad = (&'static str, String);
 
-/// Reads all sections; an error stands at the line of its key.
-pub(super) fn checks(text: &str, file: Vec<Spanned<FileCheck>>) -> Result<Vec<Configured>, Wrong> {
+/// Reads all sections; an error stands at the line of its key. `domains` is whom a check of libvirt asks.
+pub(super) fn checks(
+    text: &str,
+    file: Vec<Spanned<FileCheck>>,
+    domains: &Domains,
+) -> Result<Vec<Configured>, Wrong> {
     let mut names = BTreeSet::new();
     let mut checked = Vec::new();
     for section in file {
@@ -111,7 +119,7 @@ pub(super) fn checks(text: &str, file: Vec<Spanned<FileCheck>>) -> Result<Vec<Co
         } else if !names.insert(name.clone()) {
             Err(("name", "two checks are called so; give each a name of its own".to_owned()))
         } else {
-            configured(check)
+            configured(check, domains)
         };
         match found {
             Ok(found) => checked.push(found),
@@ -138,7 +146,7 @@ fn line_of(text: &str, start: usize, key: &str) -> usize {
     found.map_or(before, |(index, _)| index) + 1
 }
 
-fn configured(check: FileCheck) -> Result<Configured, Bad> {
+fn configured(check: FileCheck, domains: &Domains) -> Result<Configured, Bad> {
     if !is_name(&check.name) {
         let what = format!(
             "a name has up to {LONGEST_NAME} lower-case letters, digits, `-` and `_`, a letter first"
@@ -160,7 +168,7 @@ fn configured(check: FileCheck) -> Result<Configured, Bad> {
     let rise = times("rise", check.rise, if said { 1 } else { 2 })?;
     let fall = times("fall", check.fall, if said { 1 } else { 3 })?;
     let plan = Plan { name: check.name.clone(), every, within, rise, fall, pushed };
-    Ok(Configured { plan, probe: probe(check, within)? })
+    Ok(Configured { plan, probe: probe(check, within, domains)? })
 }
 
 fn only_its_keys(check: &FileCheck) -> Result<(), Bad> {
@@ -188,7 +196,7 @@ fn only_its_keys(check: &FileCheck) -> Result<(), Bad> {
     Err((key, what))
 }
 
-fn probe(check: FileCheck, within: Duration) -> Result<Probe, Bad> {
+fn probe(check: FileCheck, within: Duration, domains: &Domains) -> Result<Probe, Bad> {
     let sensors = PathBuf::from("/sys/class/hwmon");
     Ok(match check.kind {
         Kind::Script => {
@@ -235,6 +243,13 @@ fn probe(check: FileCheck, within: Duration) -> Result<Probe, Bad> {
             let systemctl = check.systemctl.unwrap_or_else(|| PathBuf::from("/usr/bin/systemctl"));
             Probe::Unit { unit, systemctl }
         }
+        Kind::Libvirt => match domains {
+            Domains::Virsh(virsh) => Probe::Libvirt(virsh.clone()),
+            Domains::Directory(_) => {
+                let what = "there is no libvirt where [domains] names a directory: name virsh there, or remove this check";
+                return Err(("kind", what.to_owned()));
+            }
+        },
         Kind::Temperature => {
             let warning = degrees("warning", check.warning.as_deref(), 85)?;
             let critical = degrees("critical", check.critical.as_deref(), 95)?;

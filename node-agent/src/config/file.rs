@@ -18,7 +18,9 @@ use crate::preflight::Preflight;
 use crate::proxy::subnet::Subnet;
 
 use super::checks::{self, FileCheck};
-use super::{Config, Controller, Domains, KERNEL_BOOT_ID, MOST_NETWORKS, Network, Proxy, Watchdog};
+use super::{
+    Config, Controller, Domains, KERNEL_BOOT_ID, MOST_NETWORKS, Network, Proxy, Virsh, Watchdog,
+};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -118,6 +120,7 @@ struct FileGossip {
 struct FileDomains {
     directory: Option<PathBuf>,
     virsh: Option<PathBuf>,
+    uri: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -173,6 +176,7 @@ pub(super) fn parse(text: &str) -> Result<Config, Wrong> {
     let networks = networks(text, file.network)?;
     let controllers = controllers(text, file.controller, &networks)?;
     let times = times(text, file.profile, file.lease)?;
+    let domains = domains(text, file.domains)?;
     Ok(Config {
         cluster: file.cluster,
         name: file.name,
@@ -190,12 +194,12 @@ pub(super) fn parse(text: &str) -> Result<Config, Wrong> {
             .watchdog
             .map(|watchdog| self::watchdog(text, watchdog, times))
             .transpose()?,
-        domains: domains(text, file.domains)?,
+        checks: checks::checks(text, file.check, &domains)?,
+        domains,
         proxy: file.proxy.map(|proxy| self::proxy(text, proxy)).transpose()?,
         preflight: preflight(file.preflight, file.boot_id_file.is_none()),
         sentinel: file.sentinel,
         ceiling: file.gossip.map(|gossip| ceiling(text, &gossip)).transpose()?,
-        checks: checks::checks(text, file.check)?,
         record: match file.record.as_deref().map(::record::size) {
             None => RECORD,
             Some(Ok(most)) => most,
@@ -409,14 +413,17 @@ fn proxy(text: &str, file: FileProxy) -> Result<Proxy, Wrong> {
 }
 
 fn domains(text: &str, file: Option<FileDomains>) -> Result<Domains, Wrong> {
-    match file.map(|file| (file.directory, file.virsh)) {
-        None => Ok(Domains::Virsh(PathBuf::from("virsh"))),
-        Some((Some(directory), None)) => Ok(Domains::Directory(directory)),
-        Some((None, Some(virsh))) => Ok(Domains::Virsh(virsh)),
-        Some((Some(_), Some(_)) | (None, None)) => wrong(
+    let usual = Virsh::default();
+    match file.map(|file| (file.directory, file.virsh, file.uri)) {
+        None => Ok(Domains::Virsh(usual)),
+        Some((Some(directory), None, None)) => Ok(Domains::Directory(directory)),
+        Some((None, Some(program), uri)) => {
+            Ok(Domains::Virsh(Virsh { program, uri: uri.unwrap_or(usual.uri) }))
+        }
+        Some((Some(_), _, _) | (None, None, _)) => wrong(
             text,
             "[domains]",
-            "give either directory = \"...\" or virsh = \"/usr/bin/virsh\"",
+            "give either directory = \"...\" or virsh = \"/usr/bin/virsh\", and uri only beside virsh",
         ),
     }
 }

@@ -64,6 +64,7 @@ fn an_error_names_file_line_and_remedy() {
             "write a time with its unit",
         ),
         ("virsh = \"/usr/bin/virsh\"", "", "give either directory"),
+        ("virsh =", "uri = \"x\"\ndirectory =", "and uri only beside virsh"),
         (
             "# record = \"64MiB\"",
             "record = \"64MB\"",
@@ -178,6 +179,7 @@ fn every_kind_of_check_loads() {
         "name = \"a\"\nkind = \"mount\"\npath = \"/var/lib/nova/instances\"",
         "name = \"a\"\nkind = \"kernel_log\"\npatterns = [\"Oops\"]\nstate = \"warning\"",
         "name = \"a\"\nkind = \"unit\"\nunit = \"nova-compute.service\"",
+        "name = \"a\"\nkind = \"libvirt\"",
         "name = \"a\"\nkind = \"temperature\"\nwarning = \"80C\"",
         "name = \"a\"\nkind = \"fans\"",
     ] {
@@ -185,6 +187,23 @@ fn every_kind_of_check_loads() {
         assert_eq!(config.checks.len(), 1);
         assert!(config.checks[0].plan.within <= config.checks[0].plan.every);
     }
+}
+
+#[test]
+fn libvirt_is_asked_as_nova_asks_it_and_a_lab_has_none() {
+    let check = "[[check]]\nname = \"a\"\nkind = \"libvirt\"";
+    let load = |domains: &str| {
+        let text = EXAMPLE.replacen("virsh = \"/usr/bin/virsh\"", domains, 1);
+        Config::parse(&format!("{text}\n{check}\n"), Path::new("node.toml"))
+    };
+    for (more, uri) in [("", "qemu:///system"), ("\nuri = \"lxc:///system\"", "lxc:///system")] {
+        let config = load(&format!("virsh = \"/usr/bin/virsh\"{more}")).expect("it loads");
+        let virsh = Virsh { program: "/usr/bin/virsh".into(), uri: uri.to_owned() };
+        assert_eq!(config.checks[0].probe, crate::checks::Probe::Libvirt(virsh.clone()));
+        assert_eq!(config.domains, Domains::Virsh(virsh));
+    }
+    let error = load("directory = \"/x\"").expect_err("refused").to_string();
+    assert!(error.contains("no libvirt where [domains] names a directory"), "{error}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Copies of VMs that somebody starts past Nova, where the policy ends them. They come first, while nothing happens that
-//! could cost a node; then all other faults begin. For whoever starts a second copy has two writers already: what a recovery
-//! makes of that is no question to it. Drawn apart from all other faults, so that these are the same as without, but later.
+//! could cost the node that Nova has them on; then all other faults begin. For whoever starts a second copy has two writers
+//! already: what a recovery of the right one makes of that is no question to it. The node of a copy may be lost meanwhile. Drawn apart from all other faults, so that these are the same as without, but later.
 
 use std::time::Duration;
 
@@ -20,6 +20,8 @@ use crate::world::Plan;
 const ALONE: Duration = Duration::from_secs(80);
 /// Copies of one exploration, at most: they are ended one after the other.
 const MOST: usize = 2;
+/// In one of so many explorations with copies there is one alone, and its node is lost while it runs there.
+const LOST_EVERY: f64 = 1.0 / 3.0;
 
 fn own_dice(seed: u64) -> ChaCha8Rng {
     ChaCha8Rng::seed_from_u64(seed ^ 0x57a7)
@@ -49,16 +51,21 @@ pub(super) fn copies(run: &Run) -> Vec<Step> {
         return Vec::new();
     }
     let mut rng = own_dice(plan.seed ^ 1);
+    let mut of_loss = own_dice(plan.seed ^ 2);
+    let is_lost = of_loss.random_bool(LOST_EVERY);
     let mut throws = Vec::new();
     let mut vms: Vec<_> = run.world.vms.keys().copied().collect();
     vms.shuffle(&mut rng);
-    for vm in vms.into_iter().take(MOST) {
+    for vm in vms.into_iter().take(if is_lost { 1 } else { MOST }) {
         let Some(owner) = run.world.runs_on(vm).first().copied() else { continue };
         // Any node but its owner.
         let node = (owner + rng.random_range(0..plan.nodes - 1)) % plan.nodes + 1;
         let at = Duration::from_millis(rng.random_range(500..10_000));
         let (starts, ends) = (Deed::GuestByHand(vm, node), Deed::GuestEndedByHand(vm, node));
         throws.push((Kind::StrayStarts, [(at, starts), (ALONE, ends)]));
+        if is_lost {
+            throws.push(lost(node, at, &mut of_loss));
+        }
     }
     for _ in 0..rng.random_range(0..3) {
         throws.push(between(plan, &mut rng));
@@ -74,6 +81,14 @@ pub(super) fn copies(run: &Run) -> Vec<Step> {
         })
     });
     steps.collect()
+}
+
+/// The node of a copy loses its power before the copy is found, while it is looked at, or after it was ended. It has no
+/// other VM's copy elsewhere: what is evacuated from it runs nowhere else.
+fn lost(node: u16, since: Duration, rng: &mut ChaCha8Rng) -> (Kind, [(Duration, Deed); 2]) {
+    let at = since + Duration::from_millis(rng.random_range(1_000..60_000));
+    let back = at + Duration::from_millis(rng.random_range(15_000..90_000));
+    (Kind::NodePower, [(at, Deed::PowerOff(node, false)), (back, Deed::PowerOn(node))])
 }
 
 /// Something that costs no node, and what ends it.

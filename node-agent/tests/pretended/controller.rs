@@ -1,16 +1,19 @@
-//! The controller of the pretended node: it gossips, and keeps what the node's agent says of its checks.
+//! The controller of the pretended node: it gossips, and keeps what the node's agent says of its checks and its domains.
 
 use std::collections::BTreeMap;
 use std::net::UdpSocket;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fencing::census;
 use fencing::checks::{self, Check, Message, State};
+use fencing::domains::{self, Domain, List, News};
+use fencing::stray::{self, Destroy};
+use fencing::{BootId, census};
 use gossip::config::Config;
 use gossip::group::{self, Effect, Group};
 use gossip::identity::Member;
 use gossip::seal::{Envelope, Keyring};
+use uuid::Uuid;
 
 use crate::pretended::{CLUSTER, CONTROLLER, NODE, gossip_key};
 
@@ -26,8 +29,10 @@ pub(crate) struct Controller {
     checks: BTreeMap<String, Check>,
     /// How often gossip called the node dead.
     pub(crate) deaths: u32,
-    /// The number of the last census that was answered.
-    pub(crate) census: u64,
+    /// What each census was answered with.
+    censuses: BTreeMap<u64, Vec<Uuid>>,
+    /// What the node says unasked: its boot, and what runs there.
+    list: Option<(BootId, BTreeMap<Uuid, Domain>)>,
 }
 
 impl Controller {
@@ -45,8 +50,18 @@ impl Controller {
         };
         let mut group = Group::new(Config::lan(2), me, 3);
         group.join(Duration::ZERO, &[], &mut Vec::new());
-        let (checks, began) = (BTreeMap::new(), Instant::now());
-        Self { socket, envelope, group, began, sealed: 0, life: 0, checks, deaths: 0, census: 0 }
+        Self {
+            socket,
+            envelope,
+            group,
+            began: Instant::now(),
+            sealed: 0,
+            life: 0,
+            checks: BTreeMap::new(),
+            deaths: 0,
+            censuses: BTreeMap::new(),
+            list: None,
+        }
     }
 
     /// What a check of the agent's present life says.
@@ -69,7 +84,27 @@ impl Controller {
     /// Asks the agent which domains run there.
     pub(crate) fn ask_for_domains(&mut self, nonce: u64) {
         let ask = postcard::to_stdvec(&census::Message::Ask { nonce }).expect("plain");
-        let payload = [&[census::CHANNEL], &ask[..]].concat();
+        self.tell(census::CHANNEL, &ask);
+    }
+
+    /// What a census was answered with, if it was.
+    pub(crate) fn answer(&self, nonce: u64) -> Option<&[Uuid]> {
+        self.censuses.get(&nonce).map(Vec::as_slice)
+    }
+
+    /// The boot of the node, and what the list that it sends unasked says of a domain.
+    pub(crate) fn listed(&self, domain: Uuid) -> Option<(BootId, Domain)> {
+        let (boot, domains) = self.list.as_ref()?;
+        domains.get(&domain).map(|domain| (*boot, *domain))
+    }
+
+    /// Orders a stray copy to be ended.
+    pub(crate) fn order(&mut self, destroy: &Destroy) {
+        self.tell(stray::CHANNEL, &postcard::to_stdvec(destroy).expect("plain"));
+    }
+
+    fn tell(&mut self, channel: u8, message: &[u8]) {
+        let payload = [&[channel], message].concat();
         let to = self.group.members().find(|(member, _)| member.id == NODE).expect("it is there");
         let (to, mut out) = (to.0.addr, Vec::new());
         self.group.talk(to, &payload, &mut out).expect("short");
@@ -149,11 +184,34 @@ impl Controller {
                 }
             }
             Some((&census::CHANNEL, rest)) => {
-                if let Ok(census::Message::Answer { nonce, .. }) = postcard::from_bytes(rest) {
-                    self.census = nonce;
+                let message = postcard::from_bytes(rest);
+                if let Ok(census::Message::Answer { nonce, parts, domains, .. }) = message {
+                    assert_eq!(parts, 1, "more domains than this controller reads");
+                    self.censuses.insert(nonce, domains);
+                }
+            }
+            Some((&domains::CHANNEL, rest)) => {
+                if let Ok(list) = postcard::from_bytes::<List>(rest) {
+                    self.read(list);
                 }
             }
             _ => {}
         }
+    }
+
+    fn read(&mut self, list: List) {
+        let (_, known) = self.list.get_or_insert_with(|| (list.boot, BTreeMap::new()));
+        let came = match list.news {
+            News::Whole { parts, domains, .. } => {
+                assert_eq!(parts, 1, "more domains than this controller reads");
+                known.clear();
+                domains
+            }
+            News::Changed { came, gone } => {
+                known.retain(|domain, _| !gone.contains(domain));
+                came
+            }
+        };
+        known.extend(came.into_iter().map(|domain| (domain.id, domain)));
     }
 }
