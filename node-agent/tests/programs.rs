@@ -6,17 +6,13 @@ mod pretended;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fencing::sign::{KeyPair, open};
 use fencing::{BootId, NodeId};
-use gossip::config::Config;
-use gossip::group::{self, Group};
-use gossip::identity::Member;
-use gossip::seal::{Envelope, Keyring};
+use gossip::group;
 use node_agent::beacon;
-use pretended::{CLUSTER, CONTROLLER, NODE, controller, gossip_key, node, start};
+use pretended::{CLUSTER, NODE, controller, gossip, node, start};
 use uuid::Uuid;
 
 #[test]
@@ -27,21 +23,9 @@ fn the_agent_joins_answers_a_census_and_leaves_at_sigterm() {
     fs::write(config.with_file_name("domains").join(domain.to_string()), b"").expect("written");
     let mut agent = start(env!("CARGO_BIN_EXE_ha-node-agent"), &config);
 
-    let keyring = Keyring::parse(&gossip_key()).expect("a key");
-    let envelope = Envelope::new(Arc::new(keyring), CLUSTER, "m", "gossip");
-    let address = socket.local_addr().expect("bound");
-    let me = Member {
-        id: CONTROLLER,
-        generation: 1,
-        boot: CONTROLLER,
-        addr: address,
-        ping: address,
-        controller: true,
-    };
-    let mut group = Group::new(Config::lan(2), me, 3);
+    let (envelope, mut group) = gossip(&socket);
     let began = Instant::now();
     let mut out = Vec::new();
-    group.join(Duration::ZERO, &[], &mut out);
     let (mut nonce, mut asked, mut answered, mut told) = (0_u8, false, false, false);
     while began.elapsed() < Duration::from_secs(20) && !(answered && told) {
         let mut buffer = [0; 2048];

@@ -263,7 +263,7 @@ impl Controller {
         if kind == Kind::Notify && self.sights.iter().any(Sight::is_dark) {
             return;
         }
-        // That it flaps was told. If it stays down it no longer flaps, and this is told then.
+        // That it flaps was told. If it stays down, this is told then.
         let flaps = rests_on.is_empty() && self.is_down_by_flapping(node);
         if kind == Kind::Notify && flaps {
             return;

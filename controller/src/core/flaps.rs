@@ -1,4 +1,5 @@
-//! What is told of a node that flaps: once that it does, once that it is calm, and between the two no page for each turn.
+//! What is told of a node that flaps: once that it does, once that it is calm, and between the two no page for each turn,
+//! but that it stays down.
 
 use std::time::Duration;
 
@@ -21,7 +22,8 @@ impl Controller {
         let (name, network) = (self.name(node), self.network_name(network));
         let text = format!(
             "{name} flaps on {network}: judged down {} times within ten minutes. What its rows say is done each time; \
-             only a fence is told again before it has held still for {} min. Look at its cable, port and driver",
+             before it has held still for {} min only a fence is told again, or that it stays down. Look at its cable, port \
+             and driver",
             known.downs,
             known.needs.as_secs() / 60
         );
@@ -54,13 +56,16 @@ impl Controller {
         out.push(Effect::journal("observe", text));
     }
 
-    /// Whether a node is down on a network on which it is told to flap: what follows from that alone is no news.
+    /// Whether a node is down on a network on which it is told to flap: what follows from that alone is no news, unless it
+    /// stays down.
     pub(super) fn is_down_by_flapping(&self, node: NodeId) -> bool {
+        let now = self.now;
         let mut down = self
             .sights
             .iter()
             .filter(|sight| matches!(sight.reach(node), Some((Reach::Down, _))))
             .peekable();
-        down.peek().is_some() && down.all(|sight| sight.flapping(node).is_some())
+        let by_flapping = |known: Flapping| !known.stays(now);
+        down.peek().is_some() && down.all(|sight| sight.flapping(node).is_some_and(by_flapping))
     }
 }

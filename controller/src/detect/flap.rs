@@ -21,6 +21,11 @@ const CALM: Duration = Duration::from_secs(2 * 60);
 const CALM_MOST: Duration = Duration::from_secs(16 * 60);
 /// One that flaps again within this time after it was calm must hold still twice as long as the last time.
 const REMEMBER: Duration = Duration::from_secs(60 * 60);
+/// One that flaps and has been down for this time without a break stays down, ...
+const STAYS: Duration = Duration::from_secs(30);
+/// ... if that is also so many times the longest that it was down before, and came back. So what is told of it is told
+/// once, and not at each spell: after that only one twice as long is told again.
+const STAYS_LONGER: u32 = 2;
 
 /// A node that flaps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +38,24 @@ pub struct Flapping {
     pub turned: Duration,
     /// How long it must hold still.
     pub needs: Duration,
+    /// The longest that it was down and came back, in this spell of flapping or in those that began it.
+    pub longest: Duration,
+}
+
+impl Flapping {
+    /// Whether it stays down, if it is: far longer than while it flapped, or as long as makes it calm.
+    pub fn stays(&self, now: Duration) -> bool {
+        let longer = (self.longest * STAYS_LONGER).max(STAYS);
+        now.saturating_sub(self.turned) >= longer.min(self.needs)
+    }
+}
+
+/// A time in which a node was judged down.
+#[derive(Clone, Copy, Debug)]
+struct Spell {
+    began: Duration,
+    /// `None` while it is down.
+    lasted: Option<Duration>,
 }
 
 /// What a leader remembers of one network.
@@ -40,7 +63,7 @@ pub struct Flapping {
 pub(super) struct Flaps {
     leading: bool,
     /// When each node was judged down, within [`WITHIN`], the last [`SPELLS`] times.
-    downs: BTreeMap<NodeId, VecDeque<Duration>>,
+    downs: BTreeMap<NodeId, VecDeque<Spell>>,
     flapping: BTreeMap<NodeId, Flapping>,
     /// Who was calm again when, and how long it had to hold still for that.
     ended: BTreeMap<NodeId, (Duration, Duration)>,
@@ -55,29 +78,39 @@ impl Flaps {
     /// A node was judged up or down. What it is called from now on, if that is new.
     pub(super) fn turned(&mut self, now: Duration, node: NodeId, reach: Reach) -> Option<Flapping> {
         let down = reach == Reach::Down;
+        let lasted = if down { None } else { self.end_spell(now, node) };
         if let Some(flapping) = self.flapping.get_mut(&node) {
             flapping.turned = now;
             flapping.downs += u32::from(down);
+            flapping.longest = flapping.longest.max(lasted.unwrap_or_default());
         }
         if !self.leading || !down {
             return None;
         }
         let downs = self.downs.entry(node).or_default();
-        downs.push_back(now);
+        downs.push_back(Spell { began: now, lasted: None });
         while downs.len() > SPELLS
-            || downs.front().is_some_and(|at| now.saturating_sub(*at) > WITHIN)
+            || downs.front().is_some_and(|spell| now.saturating_sub(spell.began) > WITHIN)
         {
             downs.pop_front();
         }
         if downs.len() < SPELLS || self.flapping.contains_key(&node) {
             return None;
         }
+        let longest = downs.iter().filter_map(|spell| spell.lasted).max().unwrap_or_default();
         let recently = |(at, _): &(Duration, Duration)| now.saturating_sub(*at) <= REMEMBER;
         let needed = self.ended.remove(&node).filter(recently);
         let needs = needed.map_or(CALM, |(_, needed)| (needed * 2).min(CALM_MOST));
-        let flapping = Flapping { since: now, downs: SPELLS as u32, turned: now, needs };
+        let flapping = Flapping { since: now, downs: SPELLS as u32, turned: now, needs, longest };
         self.flapping.insert(node, flapping);
         Some(flapping)
+    }
+
+    /// How long a node was down that is up again.
+    fn end_spell(&mut self, now: Duration, node: NodeId) -> Option<Duration> {
+        let spell = self.downs.get_mut(&node)?.back_mut().filter(|spell| spell.lasted.is_none())?;
+        spell.lasted = Some(now.saturating_sub(spell.began));
+        spell.lasted
     }
 
     /// Who has held still for long enough, and for how long that had to be.
@@ -209,6 +242,34 @@ mod tests {
         spells(&mut flaps, &[0, 20, 40]);
         assert_eq!(flaps.calmed(at(170)).len(), 1);
         assert_eq!(spells(&mut flaps, &[180]), [Some(240)]);
+    }
+
+    #[test]
+    fn it_stays_down_after_twice_its_longest_spell_and_half_a_minute_at_least() {
+        let mut flaps = leader();
+        spells(&mut flaps, &[0, 20]);
+        flaps.turned(at(40), NODE, Reach::Down);
+        let stays = |flaps: &Flaps, now| flaps.of(NODE).expect("it flaps").stays(at(now));
+        assert!(!stays(&flaps, 69) && stays(&flaps, 70), "its spells were of 10 s");
+        flaps.turned(at(80), NODE, Reach::Up);
+        flaps.turned(at(90), NODE, Reach::Down);
+        assert!(!stays(&flaps, 169) && stays(&flaps, 170), "it was down for 40 s, and came back");
+        flaps.turned(at(175), NODE, Reach::Up);
+        flaps.turned(at(180), NODE, Reach::Down);
+        assert!(!stays(&flaps, 299) && stays(&flaps, 300), "as long as makes it calm");
+        assert_eq!(flaps.calmed(at(300)), [(NODE, CALM)]);
+    }
+
+    #[test]
+    fn the_spells_that_began_it_count_as_well() {
+        let mut flaps = leader();
+        flaps.turned(at(0), NODE, Reach::Down);
+        flaps.turned(at(45), NODE, Reach::Up);
+        spells(&mut flaps, &[50]);
+        flaps.turned(at(70), NODE, Reach::Down);
+        let known = flaps.of(NODE).expect("it flaps");
+        assert_eq!(known.longest, at(45));
+        assert!(!known.stays(at(159)) && known.stays(at(160)));
     }
 
     #[test]

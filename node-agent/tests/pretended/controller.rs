@@ -2,20 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::net::UdpSocket;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fencing::checks::{self, Check, Message, State};
 use fencing::domains::{self, Domain, List, News};
 use fencing::stray::{self, Destroy};
 use fencing::{BootId, census};
-use gossip::config::Config;
 use gossip::group::{self, Effect, Group};
-use gossip::identity::Member;
-use gossip::seal::{Envelope, Keyring};
+use gossip::seal::Envelope;
 use uuid::Uuid;
 
-use crate::pretended::{CLUSTER, CONTROLLER, NODE, gossip_key};
+use crate::pretended::{self, NODE};
 
 /// What the controller has heard.
 pub(crate) struct Controller {
@@ -37,19 +34,7 @@ pub(crate) struct Controller {
 
 impl Controller {
     pub(crate) fn new(socket: UdpSocket) -> Self {
-        let keyring = Keyring::parse(&gossip_key()).expect("a key");
-        let envelope = Envelope::new(Arc::new(keyring), CLUSTER, "m", "gossip");
-        let address = socket.local_addr().expect("bound");
-        let me = Member {
-            id: CONTROLLER,
-            generation: 1,
-            boot: CONTROLLER,
-            addr: address,
-            ping: address,
-            controller: true,
-        };
-        let mut group = Group::new(Config::lan(2), me, 3);
-        group.join(Duration::ZERO, &[], &mut Vec::new());
+        let (envelope, group) = pretended::gossip(&socket);
         Self {
             socket,
             envelope,

@@ -5,13 +5,18 @@ use std::net::UdpSocket;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
+use gossip::config::Config;
+use gossip::group::Group;
+use gossip::identity::Member;
+use gossip::seal::{Envelope, Keyring};
 use node_agent::program::EXAMPLE;
 use uuid::Uuid;
 
 pub(crate) const NODE: Uuid = Uuid::from_u128(0x21);
-pub(crate) const CONTROLLER: Uuid = Uuid::from_u128(0x1);
+const CONTROLLER: Uuid = Uuid::from_u128(0x1);
 pub(crate) const CLUSTER: Uuid = Uuid::from_u128(0x77);
 
 /// A process that does not outlive its test.
@@ -30,7 +35,7 @@ pub(crate) fn start(program: &str, config: &Path) -> Process {
     Process(command.spawn().expect("it starts"))
 }
 
-pub(crate) fn gossip_key() -> String {
+fn gossip_key() -> String {
     format!("1 01{}\n", "07".repeat(31))
 }
 
@@ -71,4 +76,22 @@ pub(crate) fn controller() -> UdpSocket {
     let socket = UdpSocket::bind("127.7.0.1:0").expect("a port");
     socket.set_read_timeout(Some(Duration::from_millis(20))).expect("set");
     socket
+}
+
+/// The controller's side of gossip: what its datagrams are sealed with, and a group of two in which nobody is known yet.
+pub(crate) fn gossip(controller: &UdpSocket) -> (Envelope, Group) {
+    let keyring = Keyring::parse(&gossip_key()).expect("a key");
+    let envelope = Envelope::new(Arc::new(keyring), CLUSTER, "m", "gossip");
+    let address = controller.local_addr().expect("bound");
+    let me = Member {
+        id: CONTROLLER,
+        generation: 1,
+        boot: CONTROLLER,
+        addr: address,
+        ping: address,
+        controller: true,
+    };
+    let mut group = Group::new(Config::lan(2), me, 3);
+    group.join(Duration::ZERO, &[], &mut Vec::new());
+    (envelope, group)
 }

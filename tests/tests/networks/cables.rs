@@ -116,20 +116,30 @@ impl Cables {
         must("ip", &["link", "set", &cable(host, network), "down"]).map(drop)
     }
 
+    /// The link is there again.
+    pub(crate) fn plug(&self, host: &str, network: &str) -> Result<()> {
+        must("ip", &["link", "set", &cable(host, network), "up"]).map(drop)
+    }
+
     /// The whole network is dark, and every link is still there.
     pub(crate) fn switch_off(&self, network: &str) -> Result<()> {
         must("ip", &["link", "set", network, "down"]).map(drop)
     }
 
-    /// Everything is as it was laid.
-    pub(crate) fn heal(&self) -> Result<()> {
+    /// No datagram is dropped any more.
+    pub(crate) fn lose_nothing(&self) -> Result<()> {
         // Twice is harmless, and nothing to remove is no error: the table is made first.
         must("nft", &["add", "table", "netdev", "faults"])?;
-        must("nft", &["delete", "table", "netdev", "faults"])?;
+        must("nft", &["delete", "table", "netdev", "faults"]).map(drop)
+    }
+
+    /// Everything is as it was laid.
+    pub(crate) fn heal(&self) -> Result<()> {
+        self.lose_nothing()?;
         for network in NETWORKS {
             must("ip", &["link", "set", network, "up"])?;
             for (host, _) in hosts() {
-                must("ip", &["link", "set", &cable(&host, network), "up"])?;
+                self.plug(&host, network)?;
             }
         }
         Ok(())
@@ -137,6 +147,6 @@ impl Cables {
 }
 
 /// The bridge's end of a host's cable.
-fn cable(host: &str, network: &str) -> String {
+pub(crate) fn cable(host: &str, network: &str) -> String {
     format!("{host}-{network}")
 }

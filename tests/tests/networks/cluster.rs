@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
+use super::journal::Place;
 use super::{NODES, must};
 
 /// Longest wait for all to be well.
@@ -23,9 +24,6 @@ const STILL: Duration = Duration::from_secs(4);
 const LOOKS: usize = 8;
 /// Longest wait for a picture that does not change.
 const RESTLESS: Duration = Duration::from_secs(40);
-
-/// A node on a network.
-type Place = (String, String);
 
 /// What the leader says of all nodes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,6 +55,7 @@ pub(crate) struct Cluster {
     hactl: PathBuf,
     urls: String,
     token: String,
+    journals: Vec<PathBuf>,
     ever_down: BTreeSet<Place>,
     // Dropped before the process that keeps the watchdogs.
     _programs: Vec<Program>,
@@ -82,8 +81,9 @@ impl Cluster {
         let loopback = format!("127.{}.", told["octet"].as_u64().context("no octet")?);
         // Before a controller starts, for it reads its inventory once.
         moved(&dir.join("inventory.toml").display().to_string(), &loopback)?;
-        let mut running = Vec::new();
+        let (mut running, mut journals) = (Vec::new(), Vec::new());
         for member in list(&told, "controllers") {
+            journals.push(PathBuf::from(text(member, "journal")?));
             let config = moved(&text(member, "config")?, &loopback)?;
             let host = format!("c{}", member["host"].as_u64().context("no host")?);
             running.push(start(&host, &programs.join("ha-controller"), &config, dir)?);
@@ -100,6 +100,7 @@ impl Cluster {
             hactl,
             urls: urls.join(",").replace(&loopback, "198.18."),
             token: text(&told, "token")?,
+            journals,
             ever_down: BTreeSet::new(),
             _programs: running,
             _keeper: keeper,
@@ -156,20 +157,32 @@ impl Cluster {
         }
     }
 
-    fn look(&mut self) -> Result<Picture> {
-        let state: Value = serde_json::from_str(&self.hactl(&["status", "--json"])?)?;
-        let nodes = list(&state, "nodes");
+    /// The controllers' journals.
+    pub(crate) fn journals(&self) -> &[PathBuf] {
+        &self.journals
+    }
+
+    /// What `hactl nodes` shows of every node on every network.
+    pub(crate) fn nodes(&self) -> Result<Vec<(Place, Value)>> {
+        let nodes: Vec<Value> = serde_json::from_str(&self.hactl(&["nodes", "--json"])?)?;
         ensure!(nodes.len() == usize::from(NODES), "{} nodes are known", nodes.len());
-        let mut picture = Picture::default();
-        for node in nodes {
+        let mut places = Vec::new();
+        for node in &nodes {
             let name = text(node, "name")?;
             for network in list(node, "networks") {
-                let place = (name.clone(), text(network, "network")?);
-                match text(network, "reach")?.as_str() {
-                    "up" | "suspect" => {}
-                    "down" => drop(picture.down.insert(place)),
-                    _ => drop(picture.unknown.insert(place)),
-                }
+                places.push(((name.clone(), text(network, "network")?), network.clone()));
+            }
+        }
+        Ok(places)
+    }
+
+    fn look(&mut self) -> Result<Picture> {
+        let mut picture = Picture::default();
+        for (place, network) in self.nodes()? {
+            match text(&network, "reach")?.as_str() {
+                "up" | "suspect" => {}
+                "down" => drop(picture.down.insert(place)),
+                _ => drop(picture.unknown.insert(place)),
             }
         }
         self.ever_down.extend(picture.down.iter().cloned());

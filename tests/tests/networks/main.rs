@@ -12,11 +12,14 @@
     missing_docs
 )]
 
+mod bad_links;
 mod cables;
 mod cluster;
+mod journal;
 #[allow(dead_code, reason = "the lab's own test uses more of it")]
 #[path = "../lab/run.rs"]
 mod run;
+mod slow;
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -109,6 +112,7 @@ fn play(dir: &std::path::Path) -> Result<String> {
         eprintln!("    {is}; well {:.1} s after it was mended", healed.as_secs_f64());
         writeln!(told, "{what}\n    {is}")?;
     }
+    told += &bad_links::play(&cables, &cluster)?;
     Ok(told)
 }
 
