@@ -120,6 +120,7 @@ mutants! {
     M95: "what a check said of an earlier boot counts", "check_says_so";
     M96: "an agent is not asked again before its check fences", "check_says_so";
     M97: "an operator's force-down is taken for ours", "nova_order";
+    M98: "a VM is evacuated although another node says that it runs it", "evacuate_once";
 }
 
 #[cfg(feature = "switchable")]

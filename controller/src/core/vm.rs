@@ -196,7 +196,9 @@ impl Controller {
             self.park(incident.id, id, why, out);
             return;
         }
-        if self.waits_for_foreign(incident, id, &server, out) {
+        if self.waits_for_foreign(incident, id, &server, out)
+            || self.waits_for_its_copy(incident, id, out)
+        {
             return;
         }
         let destination = match (&vm.same, migration_kind(incident)) {

@@ -1,6 +1,7 @@
 //! Copies of VMs that somebody starts past Nova, where the policy ends them. They come first, while nothing happens that
 //! could cost the node that Nova has them on; then all other faults begin. For whoever starts a second copy has two writers
-//! already: what a recovery of the right one makes of that is no question to it. The node of a copy may be lost meanwhile. Drawn apart from all other faults, so that these are the same as without, but later.
+//! already: what a recovery of the right one makes of that is no question to it. The node of a copy may be lost meanwhile.
+//! Drawn apart from all other faults, so that these are the same as without, but later.
 
 use std::time::Duration;
 

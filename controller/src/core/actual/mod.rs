@@ -10,6 +10,7 @@
 //! Whatever could hurt a VM waits for Nova's word about that server, and for a census of all nodes.
 
 mod compare;
+mod elsewhere;
 mod lists;
 mod owners;
 mod reboot;
