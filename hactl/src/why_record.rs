@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use controller::record::{self, Decision, Replayed};
 use fencing::IncidentId;
@@ -18,8 +19,8 @@ use crate::reading::moment;
 /// What was seen this long before an incident began belongs to it.
 const BEFORE_MS: u64 = 60_000;
 
-/// Tells the lines about a node, or about the node of an incident while it lasted, of all records in the order of their
-/// wall clocks.
+/// Tells the lines about a node, or about the node of an incident while it lasted, of all records in the order of
+/// their wall clocks.
 pub(crate) fn run(what: &str, files: &[PathBuf], as_json: bool) -> Outcome {
     let mut all = Vec::new();
     let mut replays = Vec::new();
@@ -37,8 +38,10 @@ pub(crate) fn run(what: &str, files: &[PathBuf], as_json: bool) -> Outcome {
         return Outcome::failed(Exit::Failed, format!("{knows} no node and no incident `{what}`"));
     };
     all.retain(|(_, said)| (since_ms..=until_ms).contains(&said.wall_ms) && said.names(&node));
-    // Lines of one record keep their order, whatever its wall clock did.
-    all.sort_by_key(|(_, said)| said.wall_ms);
+    // By the wall clock of each record's beginning: lines of one record keep their order, whatever that clock did later.
+    all.sort_by_key(|(number, said)| {
+        Duration::from_millis(replays[*number].head.wall_ms) + said.at
+    });
     if as_json {
         let line = |(number, said): &(usize, Decision)| {
             serde_json::json!({

@@ -1,5 +1,5 @@
-//! A stand-in for Keystone, Nova and Glance's list of images over HTTP, for the lab and for tests: the JSON of the real ones over the model
-//! [`Cloud`]. `tests/nova_contract.rs` runs the same scenario over this and over a real Nova.
+//! A stand-in for Keystone, Nova and Glance's list of images over HTTP, for the lab and for tests: the JSON of the real
+//! ones over the model [`Cloud`]. `tests/nova_contract.rs` runs the same scenario over this and over a real Nova.
 //!
 //! ```text
 //!   client --HTTP--> handle -> route (Request) -> Cloud -> json -> reply

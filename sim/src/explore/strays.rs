@@ -21,8 +21,8 @@ use crate::world::Plan;
 const ALONE: Duration = Duration::from_secs(80);
 /// Copies of one exploration, at most: they are ended one after the other.
 const MOST: usize = 2;
-/// In one of so many explorations with copies there is one alone, and its node is lost while it runs there.
-const LOST_EVERY: f64 = 1.0 / 3.0;
+/// In this share of the explorations with copies there is one alone, and its node is lost while it runs there.
+const LOST_SHARE: f64 = 1.0 / 3.0;
 
 fn own_dice(seed: u64) -> ChaCha8Rng {
     ChaCha8Rng::seed_from_u64(seed ^ 0x57a7)
@@ -53,7 +53,7 @@ pub(super) fn copies(run: &Run) -> Vec<Step> {
     }
     let mut rng = own_dice(plan.seed ^ 1);
     let mut of_loss = own_dice(plan.seed ^ 2);
-    let is_lost = of_loss.random_bool(LOST_EVERY);
+    let is_lost = of_loss.random_bool(LOST_SHARE);
     let mut throws = Vec::new();
     let mut vms: Vec<_> = run.world.vms.keys().copied().collect();
     vms.shuffle(&mut rng);

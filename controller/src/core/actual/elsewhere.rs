@@ -37,7 +37,8 @@ impl Controller {
         let Some((node, said_at)) = self.says_it_runs(incident, vm) else { return false };
         let (now, epoch) = (self.now, incident.fence().map(|fence| fence.epoch.index));
         let fenced_at = epoch.and_then(|index| self.intent_known.get(&index).copied());
-        let fenced_at = fenced_at.unwrap_or(now);
+        // Where it is not known when that was, what was said counts at once.
+        let fenced_at = fenced_at.unwrap_or_default();
         if said_at <= fenced_at && now.saturating_sub(fenced_at) < SAYS_AGAIN {
             self.pause_vm_for(incident.id, vm, LOOK_AGAIN);
             return true;
