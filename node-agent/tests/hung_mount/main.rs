@@ -7,6 +7,8 @@
 #![allow(clippy::wildcard_enum_match_arm)] // A test looks for one variant; new ones do not concern it.
 #![allow(clippy::expect_used, clippy::print_stdout)]
 
+#[path = "../pretended/command.rs"]
+mod command;
 #[allow(dead_code, reason = "the test of libvirt uses more of it")]
 #[path = "../pretended/controller.rs"]
 mod controller;

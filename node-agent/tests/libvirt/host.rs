@@ -10,6 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use uuid::Uuid;
 
+use crate::command::run;
 use crate::pretended::Process;
 
 /// Programs that it is made of, each with its Debian package.
@@ -159,15 +160,4 @@ pub(crate) fn hide() -> Result<(), String> {
 
 fn mount(words: &[&str]) -> Result<(), String> {
     run(Command::new("mount").args(words))
-}
-
-fn run(command: &mut Command) -> Result<(), String> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    let output =
-        command.stdin(Stdio::null()).output().map_err(|error| format!("{name}: {error}"))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = String::from_utf8_lossy(&output.stderr);
-    Err(format!("{name}: {}", said.lines().next().unwrap_or_default()))
 }

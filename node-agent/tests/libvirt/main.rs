@@ -7,6 +7,8 @@
 #![allow(clippy::wildcard_enum_match_arm)] // A test looks for one variant; new ones do not concern it.
 #![allow(clippy::expect_used, clippy::print_stdout)]
 
+#[path = "../pretended/command.rs"]
+mod command;
 #[path = "../pretended/controller.rs"]
 #[allow(dead_code, reason = "the test of a mount that hangs uses more of it")]
 mod controller;
