@@ -121,6 +121,7 @@ mutants! {
     M96: "an agent is not asked again before its check fences", "check_says_so";
     M97: "an operator's force-down is taken for ours", "nova_order";
     M98: "a VM is evacuated although another node says that it runs it", "evacuate_once";
+    M99: "no node is asked what it runs before the first order goes out", "evacuate_once";
 }
 
 #[cfg(feature = "switchable")]

@@ -213,6 +213,8 @@ pub(super) struct Work {
     pub(super) services: Option<(Duration, Vec<nova::ServiceRecord>)>,
     /// Migration records of the node, newest first, and when they were read.
     pub(super) records: Option<(Duration, Vec<nova::MigrationRecord>)>,
+    /// Since when all nodes are asked whether they run one of its VMs.
+    pub(super) copies_asked: Option<Duration>,
     /// VMs with a call out.
     pub(super) vm_calls: BTreeSet<Uuid>,
     /// Attempts (by index) that this leader itself may send, or has sent.

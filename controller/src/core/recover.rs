@@ -44,8 +44,9 @@ impl Controller {
             return;
         }
         if incident.state == State::Fenced {
-            // The plan wants them: they come while the service is forced down.
+            // The plan wants them, and the first orders: they come while the service is forced down.
             self.cloud_is_known();
+            self.ask_for_copies(&incident);
             self.force_down(&fenced, &incident, out);
         } else if incident.state == State::ForcedDown {
             self.plan(&incident);

@@ -80,6 +80,28 @@ impl Controller {
         answer
     }
 
+    /// What a boot answered to a question that was asked after `since`, and when that was asked. Nobody is asked.
+    pub(super) fn census_since(
+        &self,
+        node: NodeId,
+        boot: BootId,
+        since: Duration,
+    ) -> Option<(Duration, &BTreeSet<Uuid>)> {
+        let answer = self.leading.as_ref()?.survey.answers.get(&node)?;
+        let counts = answer.asked_at >= since && answer.boot == boot;
+        counts.then_some((answer.asked_at, &answer.domains))
+    }
+
+    /// Asks those who have not answered since.
+    pub(super) fn want_census(&mut self, nodes: &[(NodeId, BootId)], since: Duration) {
+        let silent =
+            nodes.iter().filter(|(node, boot)| self.census_since(*node, *boot, since).is_none());
+        let silent: Vec<NodeId> = silent.map(|(node, _)| *node).collect();
+        if let Some(leading) = &mut self.leading {
+            leading.survey.wanted.extend(silent);
+        }
+    }
+
     /// The nonce of the last census that a boot answered.
     pub(super) fn census_nonce(&self, node: NodeId, boot: BootId) -> Option<u64> {
         let answers = &self.leading.as_ref()?.survey.answers;

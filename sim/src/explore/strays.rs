@@ -1,7 +1,6 @@
-//! Copies of VMs that somebody starts past Nova, where the policy ends them. They come first, while nothing happens that
-//! could cost the node that Nova has them on; then all other faults begin. For whoever starts a second copy has two writers
-//! already: what a recovery of the right one makes of that is no question to it. The node of a copy may be lost meanwhile.
-//! Drawn apart from all other faults, so that these are the same as without, but later.
+//! Copies of VMs that somebody starts past Nova, mostly where the policy ends them. They come first, before all other faults.
+//! For whoever starts a second copy has two writers already: what other faults make of that is no question to a recovery. One
+//! of the two nodes may be lost meanwhile. Drawn apart from all other faults, so that these are the same as without, but later.
 
 use std::time::Duration;
 
@@ -21,55 +20,88 @@ use crate::world::Plan;
 const ALONE: Duration = Duration::from_secs(80);
 /// Copies of one exploration, at most: they are ended one after the other.
 const MOST: usize = 2;
-/// In this share of the explorations with copies there is one alone, and its node is lost while it runs there.
+/// In this share of the explorations with copies there is one alone, and a node is lost while it runs: its own, or the one
+/// that Nova has the VM on.
 const LOST_SHARE: f64 = 1.0 / 3.0;
+const OWNER_SHARE: f64 = 0.5;
 
 fn own_dice(seed: u64) -> ChaCha8Rng {
     ChaCha8Rng::seed_from_u64(seed ^ 0x57a7)
 }
 
-/// Whether copies are ended, in one of five explorations that compare what runs with what Nova says.
+/// What is lost while a copy runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Loss {
+    None,
+    /// The node of the copy.
+    OfCopy,
+    /// The node that Nova has the VM on.
+    OfOwner,
+}
+
+impl Loss {
+    fn drawn(seed: u64) -> Self {
+        if !own_dice(seed ^ 2).random_bool(LOST_SHARE) {
+            Self::None
+        } else if own_dice(seed ^ 3).random_bool(OWNER_SHARE) {
+            Self::OfOwner
+        } else {
+            Self::OfCopy
+        }
+    }
+}
+
+/// Whether there are copies, in one of five explorations that compare what runs with what Nova says.
+fn has_copies(plan: &Plan) -> bool {
+    plan.recovery.actual.compare && own_dice(plan.seed).random_bool(0.2)
+}
+
+/// Whether copies are ended. Not where the right one's node is lost: should that happen while an order is on its way, the
+/// copy was the only one, which nobody could know.
 pub(super) fn draw(plan: &mut Plan) {
-    let actual = &mut plan.recovery.actual;
-    if actual.compare && own_dice(plan.seed).random_bool(0.2) {
-        actual.stray = Stray::Destroy;
+    if has_copies(plan) && Loss::drawn(plan.seed) != Loss::OfOwner {
+        plan.recovery.actual.stray = Stray::Destroy;
     }
 }
 
 /// How much later all other faults begin.
 pub(super) fn alone_for(plan: &Plan) -> Duration {
-    match plan.recovery.actual.stray {
-        Stray::Destroy => ALONE,
-        Stray::Report => Duration::ZERO,
-    }
+    if has_copies(plan) { ALONE } else { Duration::ZERO }
 }
 
 /// The copies, and what ends each that is still there when the time is over; beside them what may come between. Throws are
 /// numbered apart from all others.
 pub(super) fn copies(run: &Run) -> Vec<Step> {
     let plan = run.world.plan();
-    if plan.recovery.actual.stray == Stray::Report {
+    if !has_copies(plan) {
         return Vec::new();
     }
     let mut rng = own_dice(plan.seed ^ 1);
-    let mut of_loss = own_dice(plan.seed ^ 2);
-    let is_lost = of_loss.random_bool(LOST_SHARE);
+    let mut of_loss = own_dice(plan.seed ^ 4);
+    let loss = Loss::drawn(plan.seed);
     let mut throws = Vec::new();
+    let mut speaks = None;
     let mut vms: Vec<_> = run.world.vms.keys().copied().collect();
     vms.shuffle(&mut rng);
-    for vm in vms.into_iter().take(if is_lost { 1 } else { MOST }) {
+    for vm in vms.into_iter().take(if loss == Loss::None { MOST } else { 1 }) {
         let Some(owner) = run.world.runs_on(vm).first().copied() else { continue };
         // Any node but its owner.
         let node = (owner + rng.random_range(0..plan.nodes - 1)) % plan.nodes + 1;
         let at = Duration::from_millis(rng.random_range(500..10_000));
         let (starts, ends) = (Deed::GuestByHand(vm, node), Deed::GuestEndedByHand(vm, node));
         throws.push((Kind::StrayStarts, [(at, starts), (ALONE, ends)]));
-        if is_lost {
-            throws.push(lost(node, at, &mut of_loss));
+        match loss {
+            Loss::None => {}
+            Loss::OfCopy => throws.push(lost(node, at, &mut of_loss)),
+            Loss::OfOwner => {
+                throws.push(lost(owner, at, &mut of_loss));
+                // Whose agent stands still says nothing of the copy that runs there: a known gap.
+                speaks = Some(node);
+            }
         }
     }
     for _ in 0..rng.random_range(0..3) {
-        throws.push(between(plan, &mut rng));
+        throws.push(between(plan, speaks, &mut rng));
     }
     let begin = run.world.now();
     let numbered = throws.into_iter().zip((0..usize::MAX / 4).rev());
@@ -84,20 +116,24 @@ pub(super) fn copies(run: &Run) -> Vec<Step> {
     steps.collect()
 }
 
-/// The node of a copy loses its power before the copy is found, while it is looked at, or after it was ended. It has no
-/// other VM's copy elsewhere: what is evacuated from it runs nowhere else.
+/// A node loses its power before the copy is found, while it is looked at, or after it was ended.
 fn lost(node: u16, since: Duration, rng: &mut ChaCha8Rng) -> (Kind, [(Duration, Deed); 2]) {
     let at = since + Duration::from_millis(rng.random_range(1_000..60_000));
     let back = at + Duration::from_millis(rng.random_range(15_000..90_000));
     (Kind::NodePower, [(at, Deed::PowerOff(node, false)), (back, Deed::PowerOn(node))])
 }
 
-/// Something that costs no node, and what ends it.
-fn between(plan: &Plan, rng: &mut ChaCha8Rng) -> (Kind, [(Duration, Deed); 2]) {
+/// Something that costs no node, and what ends it. The agent of `speaks` goes on.
+fn between(
+    plan: &Plan,
+    speaks: Option<u16>,
+    rng: &mut ChaCha8Rng,
+) -> (Kind, [(Duration, Deed); 2]) {
     let at = Duration::from_millis(rng.random_range(500..60_000));
     let span = Duration::from_millis(rng.random_range(1_000..15_000));
     let number = rng.random_range(1..=plan.controllers);
-    let node = rng.random_range(1..=plan.nodes);
+    let drawn = rng.random_range(1..=plan.nodes);
+    let node = if speaks == Some(drawn) { drawn % plan.nodes + 1 } else { drawn };
     let (kind, deed, undo) = match rng.random_range(0..5) {
         0 => (Kind::ControllerDies, Deed::StopController(number), Deed::StartController(number)),
         1 => (

@@ -145,6 +145,14 @@ impl Raw {
         self.ask(Method::GET, &format!("servers/{server}"), 74, Value::Null).await["server"].clone()
     }
 
+    /// Nova's own list of what was done with a server, newest first.
+    pub(crate) async fn actions(&self, server: Uuid) -> Vec<String> {
+        let path = format!("servers/{server}/os-instance-actions");
+        let body = self.ask(Method::GET, &path, 74, Value::Null).await;
+        let actions = body["instanceActions"].as_array().unwrap().iter();
+        actions.map(|action| action["action"].as_str().unwrap().to_owned()).collect()
+    }
+
     pub(crate) async fn servers(&self) -> Vec<Uuid> {
         let path = "servers/detail?all_tenants=1";
         let body = self.ask(Method::GET, path, 74, Value::Null).await;

@@ -36,6 +36,16 @@ impl Seen {
             && self.body.contains("\"evacuate\"")
     }
 
+    /// Whether it asks Nova for anything to be done with this server.
+    pub(crate) fn touches(&self, server: Uuid) -> bool {
+        self.method != "GET" && self.path.contains(&server.to_string())
+    }
+
+    /// Whether it asks Nova for a hard reboot of this server.
+    pub(crate) fn reboots(&self, server: Uuid) -> bool {
+        self.touches(server) && self.body.contains("\"HARD\"")
+    }
+
     /// Whether it asks Nova to clear `forced_down`.
     pub(crate) fn forces_up(&self) -> bool {
         let body: serde_json::Value = serde_json::from_str(&self.body).unwrap_or_default();

@@ -16,6 +16,7 @@
     clippy::panic
 )]
 
+mod actual;
 mod between;
 #[path = "../lab/bmc.rs"]
 mod bmc;
@@ -54,7 +55,7 @@ struct Act {
     play: fn(Told) -> Play,
 }
 
-const ACTS: [Act; 8] = [
+const ACTS: [Act; 9] = [
     Act {
         name: "rights",
         scenarios: &["least privilege"],
@@ -79,6 +80,11 @@ const ACTS: [Act; 8] = [
         name: "images",
         scenarios: &["label on an image"],
         play: |told| Box::pin(images::play(told)),
+    },
+    Act {
+        name: "actual",
+        scenarios: &["VM that nobody runs", "copy that Nova does not know", "owner of a copy lost"],
+        play: |told| Box::pin(actual::play(told)),
     },
     Act {
         name: "leader",

@@ -200,15 +200,43 @@ impl Stage {
     pub(crate) async fn follow_policy(&mut self, text: &str) {
         let policy = self.lab.dir.join("policy.toml");
         std::fs::write(&policy, text).unwrap();
+        self.configure(|config| format!("policy = {policy:?}\n{config}")).await;
+    }
+
+    /// Says what they do where VMs do not run as Nova says: keys of `[actual]`.
+    pub(crate) async fn compare(&mut self, keys: &str) {
+        const TABLE: &str = "\n[actual]\n";
+        self.configure(|config| {
+            let before = config.split(TABLE).next().unwrap_or_default();
+            format!("{before}{TABLE}{keys}")
+        })
+        .await;
+    }
+
+    /// Changes what each controller is configured with, and starts it anew, one after the other.
+    async fn configure(&mut self, change: impl Fn(&str) -> String) {
         for id in 1..=3 {
             let path = self.controller_config(id);
             let config = std::fs::read_to_string(&path).unwrap();
-            std::fs::write(&path, format!("policy = {policy:?}\n{config}")).unwrap();
+            std::fs::write(&path, change(&config)).unwrap();
             self.kill_controller(id);
             self.start_controller(id);
             tokio::time::sleep(COMES_BACK).await;
             wait("a leader", SOON, async || self.lab.try_hactl(&["status"]).is_ok()).await;
         }
+    }
+
+    /// The file that stands for a guest on a node: its agent lists it as a domain.
+    pub(crate) fn domain(&self, name: &str, node: &str) -> PathBuf {
+        self.lab.dir.join(node).join("domains").join(self.id(name).to_string())
+    }
+
+    /// Whether a controller's journal has a line that says so.
+    pub(crate) fn journal_says(&self, text: &str) -> bool {
+        (1..=3).any(|id| {
+            let path = self.lab.dir.join(format!("controller-{id}/state/journal.log"));
+            std::fs::read_to_string(path).unwrap_or_default().contains(text)
+        })
     }
 
     /// Revokes every token that the controllers have used so far.

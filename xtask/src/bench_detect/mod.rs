@@ -32,8 +32,11 @@ use crate::steps::Steps;
 
 /// How often files are looked at.
 const LOOK: Duration = Duration::from_millis(10);
-/// From the start of a cluster until it is taken to be at rest: both sides compare their states every 30 s.
+/// From the start of a cluster until it is taken to be at rest, at least: both sides compare their states every 30 s.
 const SETTLE: Duration = Duration::from_secs(35);
+/// Each member probes one other in this time, and each other once in a round. Two of ours name themselves in full, by 110
+/// bytes more, until they have met: whoever measures before the end of the first round measures how they meet.
+const PROBE: Duration = Duration::from_secs(1);
 /// Before the kills where nothing was measured at rest.
 const SETTLE_SHORT: Duration = Duration::from_secs(10);
 /// Least time between two kills; up to as much again is added, so that no phase is preferred.
@@ -184,7 +187,7 @@ fn beside(
 ) -> Result<Side<Idle>> {
     let mut cluster = Cluster::start(peer, program, &scratch(peer.name())?, members)?;
     println!("  {}: {members} members, at rest for {} s", peer.name(), span.as_secs());
-    std::thread::sleep(SETTLE);
+    std::thread::sleep(settle(members));
     let idle = cluster.idle(span)?;
     let event = cluster.event(idle.sent.map_or(0.0, |sent| sent.packets))?;
     println!("    event: {event}");
@@ -204,7 +207,7 @@ fn holdfast(
     let dir = scratch(profile)?;
     let mut ours = Ours::start(programs, &dir, members, profile)?;
     println!("  holdfast, profile {profile}: {members} nodes and 3 controllers are well");
-    std::thread::sleep(if idle.is_some() { SETTLE } else { SETTLE_SHORT });
+    std::thread::sleep(if idle.is_some() { settle(members) } else { SETTLE_SHORT });
     ours.wrongly_judged();
     let idle = idle.map(|span| ours.idle(span)).transpose()?;
     let wrong = ours.wrongly_judged();
@@ -222,6 +225,11 @@ fn holdfast(
     let wrong = ours.wrongly_judged();
     ensure!(wrong.is_empty(), "alive, and judged down: {}", wrong.join(", "));
     Ok(Side { idle, event, kills })
+}
+
+/// How long a cluster of so many is left alone before it is at rest.
+fn settle(members: u32) -> Duration {
+    SETTLE.max(PROBE * members + BETWEEN)
 }
 
 fn killed(
