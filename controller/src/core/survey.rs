@@ -13,13 +13,16 @@ use crate::effect::Effect;
 
 /// A node is asked at most this often.
 const ASK_EVERY: Duration = Duration::from_secs(1);
+/// A node that does not answer is asked for so long after its answer was last wanted.
+const WANTED_FOR: Duration = Duration::from_secs(60);
 /// Parts of one answer that are kept at most.
 const MOST_PARTS: u16 = 256;
 
 /// What is asked and answered.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
-    wanted: BTreeSet<NodeId>,
+    /// Whose answer is wanted, and since when nobody has said so again.
+    wanted: BTreeMap<NodeId, Duration>,
     asked: BTreeMap<NodeId, Asked>,
     answers: BTreeMap<NodeId, Answer>,
 }
@@ -68,6 +71,7 @@ impl Controller {
         boot: BootId,
         since: Duration,
     ) -> Option<BTreeSet<Uuid>> {
+        let now = self.now;
         let survey = &mut self.leading.as_mut()?.survey;
         let answer = survey
             .answers
@@ -75,7 +79,7 @@ impl Controller {
             .filter(|answer| answer.asked_at >= since && answer.boot == boot)
             .map(|answer| answer.domains.clone());
         if answer.is_none() {
-            survey.wanted.insert(node);
+            survey.wanted.insert(node, now);
         }
         answer
     }
@@ -96,7 +100,7 @@ impl Controller {
     pub(super) fn want_census(&mut self, nodes: &[(NodeId, BootId)], since: Duration) {
         let silent =
             nodes.iter().filter(|(node, boot)| self.census_since(*node, *boot, since).is_none());
-        let silent: Vec<NodeId> = silent.map(|(node, _)| *node).collect();
+        let silent: Vec<_> = silent.map(|(node, _)| (*node, self.now)).collect();
         if let Some(leading) = &mut self.leading {
             leading.survey.wanted.extend(silent);
         }
@@ -145,14 +149,15 @@ impl Controller {
     /// Asks who is wanted and was not asked a moment ago, over every network.
     pub(super) fn ask_census(&mut self, out: &mut Vec<Effect>) {
         let now = self.now;
-        let Some(leading) = &self.leading else { return };
+        let Some(leading) = &mut self.leading else { return };
+        leading.survey.wanted.retain(|_, since| now.saturating_sub(*since) < WANTED_FOR);
         let recently = |node: &NodeId| {
             leading.survey.asked.get(node).is_some_and(|asked| {
                 now.saturating_sub(asked.at) < ASK_EVERY || mutants::is_on(mutants::Mutant::M75)
             })
         };
         let nodes: Vec<NodeId> =
-            leading.survey.wanted.iter().filter(|node| !recently(node)).copied().collect();
+            leading.survey.wanted.keys().filter(|node| !recently(node)).copied().collect();
         for node in nodes {
             let nonce = self.random();
             if let Some(leading) = &mut self.leading {

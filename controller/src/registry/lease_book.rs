@@ -10,15 +10,18 @@ use serde::{Deserialize, Serialize};
 
 /// Changes in one ack, so that it stays below the longest datagram.
 const CHANGES_PER_ACK: usize = 6;
-/// Changes that are remembered one by one. A node that lacks more adopts a snapshot; an intent whose floor lies before
-/// them has no E2.
+/// Changes that are remembered one by one, at least. A node that lacks more adopts a snapshot first; an intent whose floor
+/// lies before them has no E2.
 const REMEMBERED: usize = 4096;
+/// So many more are remembered before they are forgotten together: the snapshot, which a sentinel gets piece by piece, is the
+/// same until then.
+const FORGOTTEN_AT_ONCE: usize = 1024;
 
 /// The history of [`Adopted`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeaseBook {
-    /// State at `floor`.
-    base: Adopted,
+    /// The state at `floor`, as changes that build it.
+    base: Vec<Change>,
     floor: u64,
     /// Changes after `floor`, by index.
     changes: VecDeque<(u64, Change)>,
@@ -36,12 +39,20 @@ impl LeaseBook {
     pub fn record(&mut self, index: u64, change: Change) {
         self.now.apply(&change);
         self.changes.push_back((index, change));
-        while self.changes.len() > REMEMBERED {
-            if let Some((index, change)) = self.changes.pop_front() {
-                self.base.apply(&change);
+        if self.changes.len() >= REMEMBERED + FORGOTTEN_AT_ONCE {
+            let mut base = self.state_at_floor();
+            for (index, change) in self.changes.drain(..FORGOTTEN_AT_ONCE) {
+                base.apply(&change);
                 self.floor = index;
             }
+            self.base = base.as_changes();
         }
+    }
+
+    fn state_at_floor(&self) -> Adopted {
+        let mut state = Adopted::default();
+        self.base.iter().for_each(|change| state.apply(change));
+        state
     }
 
     /// What a sentinel that has adopted `n` lacks, as much as fits; `turn` picks the piece of a snapshot.
@@ -50,7 +61,7 @@ impl LeaseBook {
             return LogPart::Nothing;
         }
         if n < self.floor {
-            return self.snapshot_piece(committed, turn);
+            return self.snapshot_piece(turn);
         }
         let begin = self.changes.partition_point(|(index, _)| *index <= n);
         let missing = self.changes.len() - begin;
@@ -63,13 +74,13 @@ impl LeaseBook {
         LogPart::Entries { after: n, upto, changes }
     }
 
-    fn snapshot_piece(&self, committed: u64, turn: u64) -> LogPart {
-        let all = self.now.as_changes();
-        let pieces = all.len().div_ceil(CHANGES_PER_ACK).max(1);
+    /// Of the state at `floor`: what came after it follows change by change.
+    fn snapshot_piece(&self, turn: u64) -> LogPart {
+        let pieces = self.base.len().div_ceil(CHANGES_PER_ACK).max(1);
         let piece = usize::try_from(turn % pieces as u64).unwrap_or(0);
-        let changes = all.into_iter().skip(piece * CHANGES_PER_ACK).take(CHANGES_PER_ACK).collect();
+        let changes = self.base.chunks(CHANGES_PER_ACK).nth(piece).unwrap_or_default().to_vec();
         let small = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
-        LogPart::Snapshot { at: committed, piece: small(piece), pieces: small(pieces), changes }
+        LogPart::Snapshot { at: self.floor, piece: small(piece), pieces: small(pieces), changes }
     }
 
     /// V(k) for every version k from `floor` to the end in which this boot is armed; `None` where the history does not
@@ -78,7 +89,7 @@ impl LeaseBook {
         if floor < self.floor {
             return None;
         }
-        let mut state = self.base.clone();
+        let mut state = self.state_at_floor();
         let mut versions = Vec::new();
         let mut note = |state: &Adopted| {
             if state.is_armed(node, boot) || is_on(Mutant::M23) {
@@ -132,6 +143,29 @@ mod tests {
         };
         assert_eq!(changes.len(), 4);
         assert_eq!(book.part(12, 12, 0), LogPart::Nothing);
+    }
+
+    #[test]
+    fn who_lacks_what_is_forgotten_gets_a_snapshot_that_holds_still_and_then_the_rest() {
+        let mut book = LeaseBook::default();
+        let remembered = (REMEMBERED + FORGOTTEN_AT_ONCE) as u64;
+        // A thousand nodes, armed again and again.
+        let again = |n: u64| armed((n % 1000).into()).2;
+        (1..=remembered).for_each(|n| book.record(n, again(n)));
+        let floor = FORGOTTEN_AT_ONCE as u64;
+        let mut state = Adopted::default();
+        for turn in 0..1000_u64.div_ceil(CHANGES_PER_ACK as u64) {
+            book.record(remembered + turn + 1, again(turn));
+            let part = book.part(7, remembered + turn + 1, turn);
+            let LogPart::Snapshot { at, piece, pieces: 167, changes } = part else {
+                panic!("a piece of a snapshot: {part:?}");
+            };
+            assert_eq!((at, u64::from(piece)), (floor, turn));
+            changes.iter().for_each(|change| state.apply(change));
+        }
+        assert_eq!(state, book.state_at_floor());
+        let part = book.part(floor, remembered, 0);
+        assert!(matches!(part, LogPart::Entries { after, .. } if after == floor), "{part:?}");
     }
 
     #[test]

@@ -34,10 +34,15 @@ impl<K: Ord + Clone, V: Clone> Shared<K, V> {
         let piece = Arc::make_mut(piece);
         match place(piece, &key) {
             Ok(at) => piece[at].1 = value,
-            Err(at) => piece.insert(at, (key, value)),
+            Err(at) => {
+                // Not twice as much: a sentinel's memory is locked, and most pieces never grow again.
+                piece.reserve_exact(1);
+                piece.insert(at, (key, value));
+            }
         }
         if piece.len() > MOST {
             let rest = piece.split_off(MOST / 2);
+            piece.shrink_to_fit();
             self.pieces.insert(number + 1, Arc::new(rest));
         }
     }
@@ -133,6 +138,18 @@ mod tests {
         let copy = shared.clone();
         assert_eq!(shared.remove(&1000), None);
         assert!(shared.pieces.iter().zip(&copy.pieces).all(|(a, b)| Arc::ptr_eq(a, b)));
+    }
+
+    #[test]
+    fn no_piece_keeps_room_that_it_does_not_need() {
+        let (mut shared, mut last) = (Shared::default(), Shared::default());
+        for key in 0..1000_u16 {
+            shared.insert(key, key);
+            // Somebody holds the state before the last change, as the writer of a sentinel does.
+            last = shared.clone();
+        }
+        let room: usize = last.pieces.iter().map(|piece| piece.capacity()).sum();
+        assert_eq!((room, last.iter().count()), (1000, 1000));
     }
 
     #[test]

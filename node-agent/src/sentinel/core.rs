@@ -10,8 +10,8 @@ use fencing::lease::{Adopted, Hazards, LeaseTimes, Message, WatchdogState, vouch
 use fencing::watchdog::Class;
 use fencing::{BootId, ControllerId, Epoch, NodeId};
 use mutants::{Mutant, is_on};
+use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
-use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use uuid::Uuid;
 
@@ -23,6 +23,7 @@ use super::device::Device;
 use super::event::{Effect, Event, ResetReason, Saved, Warning};
 use super::lease::Lease;
 use super::peers::{Peers, Voter};
+use super::renewal::More;
 use super::setup::{Pinned, Setup, Start, Status};
 
 /// Sentinel of one boot of one node.
@@ -31,21 +32,22 @@ pub struct Sentinel {
     pub(super) cluster: Uuid,
     pub(super) node: NodeId,
     pub(super) boot: BootId,
-    booted_at: Duration,
+    pub(super) booted_at: Duration,
     own_times: LeaseTimes,
     pub(super) pinned: BTreeMap<ControllerId, Pinned>,
     pub(super) log: Log,
     pub(super) lease: Lease,
     lease_base: Option<Duration>,
     pub(super) peers: Peers,
-    device: Device,
+    pub(super) device: Device,
     /// Why it is not to be armed.
-    hazards: Hazards,
+    pub(super) hazards: Hazards,
     pub(super) highest_epoch: Option<Epoch>,
     /// Of renewals and asks alike.
     seq: u64,
-    next_renewal: Duration,
-    rng: ChaCha8Rng,
+    pub(super) next_renewal: Duration,
+    pub(super) more: Option<More>,
+    pub(super) rng: ChaCha8Rng,
     phase: Phase,
     pub(super) lease_is_old: bool,
     /// Since when it lets its watchdog fire.
@@ -64,7 +66,7 @@ enum Phase {
 }
 
 /// An address per network, in the order of the configuration.
-fn everywhere(addresses: &[SocketAddr]) -> impl Iterator<Item = (u8, SocketAddr)> + '_ {
+pub(super) fn everywhere(addresses: &[SocketAddr]) -> impl Iterator<Item = (u8, SocketAddr)> + '_ {
     (0..=u8::MAX).zip(addresses.iter().copied())
 }
 
@@ -96,6 +98,7 @@ impl Sentinel {
             highest_epoch: setup.highest_epoch,
             seq: 0,
             next_renewal: Duration::ZERO,
+            more: None,
             rng: ChaCha8Rng::seed_from_u64(setup.seed),
             phase: Phase::New,
             lease_is_old: false,
@@ -112,7 +115,7 @@ impl Sentinel {
         }
         match event {
             Event::Message { signer, network, from, message } => {
-                self.message(signer, (network, from), message, effects);
+                self.message(now, signer, (network, from), message, effects);
             }
             Event::WatchdogOpened { timeout, class, counts_for_e2 } => {
                 self.watchdog_opened(now, (timeout, class), counts_for_e2, effects);
@@ -151,6 +154,7 @@ impl Sentinel {
         let ask = self.may_ask().then(|| self.ask_due(&times));
         [
             Some((self.next_renewal, "renew")),
+            self.more.map(|more| (more.at, "more of the log")),
             ask.map(|at| (at, "ask")),
             self.lease_base()
                 .filter(|_| !self.lease_is_old)
@@ -259,6 +263,7 @@ impl Sentinel {
             return;
         }
         self.renew(now, effects);
+        self.ask_for_more(now, effects);
         self.ask(now, effects);
         if self.log.open_gate() {
             effects.push(Effect::Store(self.log.saved()));
@@ -327,40 +332,6 @@ impl Sentinel {
         let unguarded = self.is_armed() && self.device.is_absent() && self.lease_base().is_some();
         if self.device.is_overdue(now) || unguarded {
             self.reset(ResetReason::WatchdogSilent, effects);
-        }
-    }
-
-    /// Rule 2.
-    fn renew(&mut self, now: Duration, effects: &mut Vec<Effect>) {
-        if now < self.next_renewal {
-            return;
-        }
-        let times = self.times();
-        self.next_renewal = now + times.renew_every;
-        let (seq, challenge) = (self.next_seq(now), self.rng.next_u64());
-        self.lease.renewed(now, times.lease, seq, challenge);
-        self.counters.renewals += 1;
-        let set = self.log.state().controllers();
-        let pinned = self.pinned.iter().filter(|(id, _)| !set.contains_key(id));
-        let pinned = pinned.map(|(_, pinned)| &pinned.addresses);
-        let to = set.values().chain(pinned).flat_map(|addresses| everywhere(addresses)).collect();
-        let message = Message::Renew {
-            boot: self.boot,
-            seq,
-            n: self.log.reportable(),
-            challenge,
-            watchdog: self.watchdog_state(),
-            uptime: now.saturating_sub(self.booted_at),
-            times,
-        };
-        effects.push(Effect::Send { to, message });
-    }
-
-    fn watchdog_state(&self) -> WatchdogState {
-        if self.hazards.is_empty() {
-            self.device.state()
-        } else {
-            WatchdogState::Refused { hazards: self.hazards }
         }
     }
 
@@ -488,7 +459,7 @@ impl Sentinel {
 
     /// Counts up, and never repeats within one boot, whichever process asks: an ack of an earlier process must not pass
     /// for an answer to this one.
-    fn next_seq(&mut self, now: Duration) -> u64 {
+    pub(super) fn next_seq(&mut self, now: Duration) -> u64 {
         let clock = u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
         self.seq = clock.max(self.seq + 1);
         self.seq

@@ -18,6 +18,7 @@ impl Sentinel {
     /// A datagram. One that names another signer than its own is dropped (rule 13).
     pub(super) fn message(
         &mut self,
+        now: Duration,
         signer: Signer,
         from: (u8, SocketAddr),
         message: Message,
@@ -27,7 +28,7 @@ impl Sentinel {
             (Signer::Controller(id), Message::Ack { node, boot, seq, committed, log })
                 if self.pinned.contains_key(&id) =>
             {
-                self.read_log(id, committed, log, effects);
+                self.read_log((now, from), id, (committed, log), effects);
                 if node == self.node && boot == self.boot && self.lease.acked(id, seq) {
                     self.counters.acks += 1;
                 } else {
@@ -39,7 +40,7 @@ impl Sentinel {
                 if self.pinned.contains_key(&id) =>
             {
                 self.counters.no_acks += 1;
-                self.read_log(id, committed, log, effects);
+                self.read_log((now, from), id, (committed, log), effects);
                 self.count_base();
             }
             (Signer::Node(signer), Message::Ask { node, boot, seq }) if signer == node => {
@@ -75,12 +76,13 @@ impl Sentinel {
     /// Adopts what follows own n, stores it, and only then may it be reported.
     fn read_log(
         &mut self,
+        (now, from): (Duration, (u8, SocketAddr)),
         id: ControllerId,
-        committed: u64,
-        part: LogPart,
+        (committed, part): (u64, LogPart),
         effects: &mut Vec<Effect>,
     ) {
         self.log.heard_commit(id, committed);
+        let told = part != LogPart::Nothing;
         match self.log.adopt(id, part) {
             Adoption::Adopted => {
                 self.counters.adoptions += 1;
@@ -88,7 +90,13 @@ impl Sentinel {
                 effects.push(Effect::Store(self.log.saved()));
             }
             Adoption::Nothing => {}
-            Adoption::Misfit => self.counters.misfits += 1,
+            Adoption::Misfit => {
+                self.counters.misfits += 1;
+                return;
+            }
+        }
+        if told && self.log.n() < committed {
+            self.has_more(now, from);
         }
     }
 

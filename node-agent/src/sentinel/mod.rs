@@ -14,6 +14,7 @@ mod launch;
 mod lease;
 mod machine;
 mod peers;
+mod renewal;
 mod setup;
 mod shell;
 mod sockets;

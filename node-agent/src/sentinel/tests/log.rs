@@ -29,6 +29,39 @@ fn n_is_reported_only_when_it_is_stored() {
 }
 
 #[test]
+fn who_lacks_more_than_fits_asks_its_teller_alone_and_soon() {
+    let mut bench = Bench::new();
+    bench.run(0.5);
+    let asked = |bench: &Bench| -> Vec<(f64, u64)> {
+        let alone = |effect: &Effect| match effect {
+            Effect::Send { to, message: Message::Renew { n, .. } } if to.len() == 1 => {
+                assert_eq!(to[0], (0, addresses(9, 9)[0]));
+                Some(*n)
+            }
+            _ => None,
+        };
+        let sent = bench.done.iter().filter_map(|(at, effect)| Some((*at, alone(effect)?)));
+        sent.map(|(at, n)| (at.as_secs_f64(), n)).collect()
+    };
+    bench.part(1, 3, entries(0, &[controllers(&[1, 2, 3])]));
+    // Another that tells the same at the same time is not asked too.
+    bench.part(2, 3, entries(0, &[controllers(&[1, 2, 3])]));
+    bench.run(0.7);
+    assert_eq!(asked(&bench), [(0.6, 1)]);
+    bench.part(1, 3, entries(1, &[armed(peer(2).0, peer(2).1)]));
+    bench.run(0.9);
+    assert_eq!(asked(&bench), [(0.6, 1), (0.8, 2)]);
+    // Told all: nobody is asked but all, every p.
+    bench.part(1, 3, entries(2, &[armed(peer(3).0, peer(3).1)]));
+    bench.run(5.0);
+    assert_eq!(asked(&bench).len(), 2);
+    // A piece of a snapshot is a part too.
+    bench.part(1, 90, piece(80, 0, &[]));
+    bench.run(5.2);
+    assert_eq!(asked(&bench)[2..], [(5.1, 3)]);
+}
+
+#[test]
 fn only_what_follows_own_n_is_adopted() {
     let mut bench = Bench::armed(1);
     let before = n(&bench);

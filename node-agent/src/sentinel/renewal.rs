@@ -1,0 +1,75 @@
+//! Rule 2: renewals. And while a controller has more of the log than fits one ack, a renewal to that one alone, sooner: a
+//! machine that has just booted has adopted nothing, and with a thousand nodes it lacks more than a thousand changes.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use fencing::lease::{Message, WatchdogState};
+use rand::Rng as _;
+
+use super::core::{Sentinel, everywhere};
+use super::event::Effect;
+
+/// From a part of the log to the asking for the next. Sooner: when all nodes of a large cluster boot at once, controllers do
+/// little else than verify. Later: guests wait for their boot to be named.
+const MORE_AFTER: Duration = Duration::from_millis(100);
+
+/// Who has more of the log, and when it is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct More {
+    pub(super) at: Duration,
+    from: (u8, SocketAddr),
+}
+
+impl Sentinel {
+    pub(super) fn renew(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+        if now < self.next_renewal {
+            return;
+        }
+        self.next_renewal = now + self.times().renew_every;
+        let message = self.renewal(now);
+        let set = self.log.state().controllers();
+        let pinned = self.pinned.iter().filter(|(id, _)| !set.contains_key(id));
+        let pinned = pinned.map(|(_, pinned)| &pinned.addresses);
+        let to = set.values().chain(pinned).flat_map(|addresses| everywhere(addresses)).collect();
+        effects.push(Effect::Send { to, message });
+    }
+
+    /// A part of the log came that fits, and its sender has more. One is asked at a time: the pieces of two snapshots do not
+    /// make one.
+    pub(super) fn has_more(&mut self, now: Duration, from: (u8, SocketAddr)) {
+        self.more.get_or_insert(More { at: now + MORE_AFTER, from });
+    }
+
+    /// Is lost like any datagram; the next ordinary renewal begins anew.
+    pub(super) fn ask_for_more(&mut self, now: Duration, effects: &mut Vec<Effect>) {
+        let Some(more) = self.more.filter(|more| more.at <= now) else { return };
+        self.more = None;
+        let message = self.renewal(now);
+        effects.push(Effect::Send { to: vec![more.from], message });
+    }
+
+    fn renewal(&mut self, now: Duration) -> Message {
+        let times = self.times();
+        let (seq, challenge) = (self.next_seq(now), self.rng.next_u64());
+        self.lease.renewed(now, times.lease, seq, challenge);
+        self.counters.renewals += 1;
+        Message::Renew {
+            boot: self.boot,
+            seq,
+            n: self.log.reportable(),
+            challenge,
+            watchdog: self.watchdog_state(),
+            uptime: now.saturating_sub(self.booted_at),
+            times,
+        }
+    }
+
+    fn watchdog_state(&self) -> WatchdogState {
+        if self.hazards.is_empty() {
+            self.device.state()
+        } else {
+            WatchdogState::Refused { hazards: self.hazards }
+        }
+    }
+}
