@@ -89,16 +89,21 @@ async fn main() -> ExitCode {
             (holdfast.last - off) / bare.last
         );
     }
-    let (Some(masakari), Some((holdfast, _))) = (masakari, holdfast) else {
+    let (Some(masakari), Some((holdfast, off))) = (masakari, holdfast) else {
         return ExitCode::SUCCESS;
     };
     let (first, last) = (holdfast.first / masakari.first, holdfast.last / masakari.last);
-    println!(
-        "{:<12} {:>8} {:>8}",
-        "ratio",
-        format!("1/{:.1}", 1.0 / first),
-        format!("1/{:.1}", 1.0 / last)
-    );
+    let ratios = |name: &str, first: f64, last: f64| {
+        let of = |ratio: f64| format!("1/{:.1}", 1.0 / ratio);
+        println!("{name:<12} {:>8} {:>8}", of(first), of(last));
+    };
+    ratios("ratio", first, last);
+    if let Some(bare) = bare {
+        // Detection and proof, and then nothing but Nova.
+        let (first, last) = (off + bare.first, off + bare.last);
+        println!("{:<12} {first:>8.1} {last:>8.1}", "floor");
+        ratios("ratio", first / masakari.first, last / masakari.last);
+    }
     let met = first <= GOAL && last <= GOAL;
     println!("goal 1/{:.0}: {}", 1.0 / GOAL, if met { "met" } else { "MISSED" });
     if met { ExitCode::SUCCESS } else { ExitCode::FAILURE }
