@@ -174,6 +174,16 @@ impl Case {
         self.is_silent
     }
 
+    /// Whether the observers agreed at the last judgement that it is down, and S has begun.
+    pub fn holds(&self) -> bool {
+        self.silent_since.is_some()
+    }
+
+    /// When S is over if nobody says otherwise until then; `None` while it has not begun, and after it.
+    pub fn hold_ends(&self, hold: Duration) -> Option<Duration> {
+        self.silent_since.filter(|_| !self.is_down).map(|since| since + hold)
+    }
+
     /// Whether the last judgement was Down.
     pub fn is_down(&self) -> bool {
         self.is_down

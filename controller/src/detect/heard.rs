@@ -8,11 +8,12 @@ use fencing::sent::Sent;
 use fencing::{NodeId, census, checks, domains};
 use gossip::group;
 use gossip::sweep;
-use gossip::witness::{self, Message};
+use gossip::witness::{self, Message, T_OBS};
 use uuid::Uuid;
 
 use super::WITNESS_CHANNEL;
 use super::sight::{Seen, Sight};
+use super::suspects::JUDGE_SOON;
 use crate::effect::Effect;
 
 impl Sight {
@@ -196,6 +197,9 @@ impl Sight {
             && let Some(case) = self.cases.get_mut(&NodeId(report.suspect))
         {
             case.reported(now, report);
+            if Duration::from_millis(u64::from(report.unanswered_ms)) >= T_OBS && !case.holds() {
+                self.judge_by(now + JUDGE_SOON);
+            }
         }
     }
 }

@@ -21,8 +21,10 @@ const WITNESSES: usize = 5;
 const ASK_EVERY: Duration = Duration::from_millis(500);
 /// An ask ends by itself after this time.
 const ASK_LASTS_MS: u32 = 3000;
-/// Cases are judged this often.
+/// Cases are judged this often, and when a hold is over.
 const JUDGE_EVERY: Duration = Duration::from_millis(100);
+/// And this soon after an observer's word that may begin a hold: those of the others come with it.
+pub(super) const JUDGE_SOON: Duration = Duration::from_millis(10);
 /// A suspect that answered for this long is no longer watched.
 const CALM: Duration = Duration::from_secs(3);
 /// A dead node is watched this long; then its sweep tells when it is back.
@@ -82,6 +84,11 @@ impl Sight {
         self.next_judge.get_or_insert(now + JUDGE_EVERY);
         self.ask(now, node, out);
         true
+    }
+
+    /// Cases are judged at this time at the latest.
+    pub(super) fn judge_by(&mut self, at: Duration) {
+        self.next_judge = self.next_judge.map(|next| next.min(at));
     }
 
     /// Random members that gossip calls alive, from at least two failure domains where there are as many.
@@ -161,6 +168,8 @@ impl Sight {
             self.close_if_calm(now, node, out);
         }
         self.next_judge = (!self.cases.is_empty()).then_some(now + JUDGE_EVERY);
+        let ends = self.cases.values().filter_map(|case| case.hold_ends(self.hold)).min();
+        ends.into_iter().for_each(|ends| self.judge_by(ends));
     }
 
     fn judge(&mut self, now: Duration, node: NodeId, seen: &mut Vec<Seen>) {

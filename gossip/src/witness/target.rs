@@ -47,6 +47,11 @@ impl Target {
         now.saturating_sub(self.proof)
     }
 
+    /// When it will have been silent for so long.
+    pub(super) fn silent_at(&self, span: Duration) -> Duration {
+        self.proof + span
+    }
+
     pub(super) fn put_off(&mut self, late: Duration) {
         self.proof += late;
         self.sent.iter_mut().for_each(|(_, sent)| *sent += late);
