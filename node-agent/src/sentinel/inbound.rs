@@ -28,7 +28,7 @@ impl Sentinel {
             (Signer::Controller(id), Message::Ack { node, boot, seq, committed, log })
                 if self.pinned.contains_key(&id) =>
             {
-                self.read_log((now, from), id, (committed, log), effects);
+                self.read_log((now, from.0), id, (committed, log), effects);
                 if node == self.node && boot == self.boot && self.lease.acked(id, seq) {
                     self.counters.acks += 1;
                 } else {
@@ -40,7 +40,7 @@ impl Sentinel {
                 if self.pinned.contains_key(&id) =>
             {
                 self.counters.no_acks += 1;
-                self.read_log((now, from), id, (committed, log), effects);
+                self.read_log((now, from.0), id, (committed, log), effects);
                 self.count_base();
             }
             (Signer::Node(signer), Message::Ask { node, boot, seq }) if signer == node => {
@@ -76,7 +76,7 @@ impl Sentinel {
     /// Adopts what follows own n, stores it, and only then may it be reported.
     fn read_log(
         &mut self,
-        (now, from): (Duration, (u8, SocketAddr)),
+        (now, network): (Duration, u8),
         id: ControllerId,
         (committed, part): (u64, LogPart),
         effects: &mut Vec<Effect>,
@@ -96,7 +96,7 @@ impl Sentinel {
             }
         }
         if told && self.log.n() < committed {
-            self.has_more(now, from);
+            self.has_more(now, id, network);
         }
     }
 

@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use fencing::ControllerId;
 use fencing::lease::{Message, WatchdogState};
 use rand::Rng as _;
 
@@ -18,7 +19,8 @@ const MORE_AFTER: Duration = Duration::from_millis(100);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct More {
     pub(super) at: Duration,
-    from: (u8, SocketAddr),
+    who: ControllerId,
+    network: u8,
 }
 
 impl Sentinel {
@@ -37,16 +39,24 @@ impl Sentinel {
 
     /// A part of the log came that fits, and its sender has more. One is asked at a time: the pieces of two snapshots do not
     /// make one.
-    pub(super) fn has_more(&mut self, now: Duration, from: (u8, SocketAddr)) {
-        self.more.get_or_insert(More { at: now + MORE_AFTER, from });
+    pub(super) fn has_more(&mut self, now: Duration, who: ControllerId, network: u8) {
+        self.more.get_or_insert(More { at: now + MORE_AFTER, who, network });
     }
 
-    /// Is lost like any datagram; the next ordinary renewal begins anew.
+    /// Is lost like any datagram; the next ordinary renewal begins anew. It goes where the controller is known to listen: a
+    /// datagram's source can be forged.
     pub(super) fn ask_for_more(&mut self, now: Duration, effects: &mut Vec<Effect>) {
         let Some(more) = self.more.filter(|more| more.at <= now) else { return };
         self.more = None;
+        let Some(address) = self.address_of(more.who, more.network) else { return };
         let message = self.renewal(now);
-        effects.push(Effect::Send { to: vec![more.from], message });
+        effects.push(Effect::Send { to: vec![(more.network, address)], message });
+    }
+
+    fn address_of(&self, controller: ControllerId, network: u8) -> Option<SocketAddr> {
+        let adopted = self.log.state().controllers().get(&controller);
+        let pinned = self.pinned.get(&controller).map(|pinned| &pinned.addresses);
+        adopted.or(pinned)?.get(usize::from(network)).copied()
     }
 
     fn renewal(&mut self, now: Duration) -> Message {
