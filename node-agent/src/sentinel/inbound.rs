@@ -90,11 +90,9 @@ impl Sentinel {
                 effects.push(Effect::Store(self.log.saved()));
             }
             Adoption::Nothing => {}
-            Adoption::Misfit => {
-                self.counters.misfits += 1;
-                return;
-            }
+            Adoption::Misfit => self.counters.misfits += 1,
         }
+        // Also where it does not fit: another controller's answer to the same renewal came first.
         if told && self.log.n() < committed {
             self.has_more(now, id, network);
         }

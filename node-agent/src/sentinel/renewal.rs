@@ -37,10 +37,15 @@ impl Sentinel {
         effects.push(Effect::Send { to, message });
     }
 
-    /// A part of the log came that fits, and its sender has more. One is asked at a time: the pieces of two snapshots do not
-    /// make one.
+    /// A part of the log came, and its sender has more. One is asked at a time, for the pieces of two snapshots do
+    /// not make one; and each node has a favourite, so that after a power failure of a whole site no controller gets all of it.
     pub(super) fn has_more(&mut self, now: Duration, who: ControllerId, network: u8) {
-        self.more.get_or_insert(More { at: now + MORE_AFTER, who, network });
+        let set = self.log.state().controllers();
+        let place = self.node.0.as_u128() % set.len().max(1) as u128;
+        let favourite = usize::try_from(place).ok().and_then(|place| set.keys().nth(place));
+        if self.more.is_none_or(|more| more.who != who && favourite == Some(&who)) {
+            self.more = Some(More { at: now + MORE_AFTER, who, network });
+        }
     }
 
     /// Is lost like any datagram; the next ordinary renewal begins anew. It goes where the controller is known to listen: a

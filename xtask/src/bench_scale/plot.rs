@@ -13,7 +13,7 @@ const STEPS: f64 = 5.0;
 
 /// Some lines with one vertical axis, which begins at 0.
 pub(super) struct Panel {
-    pub(super) title: &'static str,
+    pub(super) title: String,
     pub(super) lines: Vec<Line>,
 }
 

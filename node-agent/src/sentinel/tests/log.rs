@@ -46,7 +46,7 @@ fn who_lacks_more_than_fits_asks_its_teller_alone_and_soon() {
     };
     bench.part(1, 3, entries(0, &[controllers(&[1, 2, 3])]));
     // Another that tells the same at the same time is not asked too.
-    bench.part(2, 3, entries(0, &[controllers(&[1, 2, 3])]));
+    bench.part(3, 3, entries(0, &[controllers(&[1, 2, 3])]));
     bench.run(0.7);
     assert_eq!(asked(&bench), [(0.6, 1)]);
     bench.part(1, 3, entries(1, &[armed(peer(2).0, peer(2).1)]));
@@ -60,6 +60,26 @@ fn who_lacks_more_than_fits_asks_its_teller_alone_and_soon() {
     bench.part(1, 90, piece(80, 0, &[]));
     bench.run(5.2);
     assert_eq!(asked(&bench)[2..], [(5.1, 3)]);
+}
+
+#[test]
+fn each_node_asks_its_favourite_controller_where_that_one_answers() {
+    let mut bench = Bench::new();
+    bench.run(0.5);
+    let answer = |bench: &mut Bench, from: &[u64], after, change: Change| {
+        // All of them answer one renewal with the same part; it fits but once.
+        from.iter().for_each(|id| bench.part(*id, 9, entries(after, &[change.clone()])));
+    };
+    answer(&mut bench, &[1, 2, 3], 0, controllers(&[1, 2, 3]));
+    bench.run(0.7);
+    answer(&mut bench, &[3, 1], 1, armed(peer(2).0, peer(2).1));
+    bench.run(0.9);
+    let asked = bench.done.iter().filter_map(|(_, effect)| match effect {
+        Effect::Send { to, message: Message::Renew { .. } } if to.len() == 1 => Some(to[0].1),
+        _ => None,
+    });
+    // Node 1 of three controllers has the second.
+    assert_eq!(asked.collect::<Vec<_>>(), [addresses(2, 1)[0], addresses(3, 1)[0]]);
 }
 
 #[test]
