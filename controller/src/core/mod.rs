@@ -194,6 +194,8 @@ impl Controller {
                 });
             }
             Event::Lease { network, from, signer, message } => {
+                // What is due is decided first: who orders a fence in this very moment stands for the node no more.
+                self.look(out);
                 self.renewed(network, from, signer, &message, out);
             }
             Event::Peer { from, message } => self.peer_said(from, message, out),

@@ -68,7 +68,8 @@ fn each_node_asks_its_favourite_controller_where_that_one_answers() {
     bench.run(0.5);
     let answer = |bench: &mut Bench, from: &[u64], after, change: Change| {
         // All of them answer one renewal with the same part; it fits but once.
-        from.iter().for_each(|id| bench.part(*id, 9, entries(after, &[change.clone()])));
+        from.iter()
+            .for_each(|id| bench.part(*id, 9, entries(after, std::slice::from_ref(&change))));
     };
     answer(&mut bench, &[1, 2, 3], 0, controllers(&[1, 2, 3]));
     bench.run(0.7);
