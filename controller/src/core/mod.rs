@@ -181,6 +181,7 @@ impl Controller {
     pub fn handle(&mut self, now: Duration, wall_ms: u64, event: Event, out: &mut Vec<Effect>) {
         self.note_sleep(now);
         (self.now, self.wall_ms) = (now, wall_ms);
+        let mut renewal = None;
         match event {
             Event::Timeout => self.timeout(out),
             Event::Gossip { network, from, bytes } => {
@@ -194,9 +195,7 @@ impl Controller {
                 });
             }
             Event::Lease { network, from, signer, message } => {
-                // What is due is decided first: who orders a fence in this very moment stands for the node no more.
-                self.look(out);
-                self.renewed(network, from, signer, &message, out);
+                renewal = self.renewed(network, from, signer, &message, out);
             }
             Event::Peer { from, message } => self.peer_said(from, message, out),
             Event::Bmc { ticket, reply } => self.bmc_answered(ticket, &reply, out),
@@ -216,6 +215,8 @@ impl Controller {
         }
         self.expire_checks(out);
         self.look(out);
+        // Last of all: who orders a fence in this very moment stands for the node no more.
+        renewal.into_iter().for_each(|renewal| self.answer_renewal(&renewal, out));
         self.release_outbox(out);
     }
 

@@ -14,8 +14,19 @@ use crate::core::Controller;
 use crate::effect::{Effect, Network, PeerMessage};
 use crate::registry::Command;
 
+/// A renewal that has been heard and waits for its answer.
+pub(super) struct Renewal {
+    network: Network,
+    from: SocketAddr,
+    node: NodeId,
+    boot: BootId,
+    seq: u64,
+    n: u64,
+}
+
 impl Controller {
     /// A message of the lease protocol. Only renewals are for controllers, and a renewal is that of the node that signed it.
+    /// It is to be answered when all that it brings, and all that is due, has been decided.
     pub(super) fn renewed(
         &mut self,
         network: Network,
@@ -23,26 +34,35 @@ impl Controller {
         signer: Signer,
         message: &Message,
         out: &mut Vec<Effect>,
-    ) {
+    ) -> Option<Renewal> {
         if let Message::Crashed { node, .. } = message {
-            return self.crashed(signer, *node, message);
+            self.crashed(signer, *node, message);
+            return None;
         }
-        let Message::Renew { boot, seq, n, watchdog, times, .. } = message else { return };
-        let Signer::Node(node) = signer else { return };
-        if self.registry.node(node).is_none() {
-            return;
-        }
+        let &Message::Renew { boot, seq, n, watchdog, times, .. } = message else { return None };
+        let Signer::Node(node) = signer else { return None };
+        self.registry.node(node)?;
         let news = self.sentinels.renewed(self.now, node, message);
         if news == News::Stale {
-            return;
+            return None;
         }
-        let acked = may_ack(&self.registry, &self.tail_intents, node, *boot);
-        let message = answer(&self.registry, acked, node, *boot, *seq, *n);
+        self.note_report(node, boot, n, out);
+        if self.stands_for(node, boot) && news != News::OldBoot {
+            self.consider_arming(node, boot, watchdog, times, n, out);
+        }
+        Some(Renewal { network, from, node, boot, seq, n })
+    }
+
+    /// Rule 8: an ack, or none, and in both what the sentinel lacks of the log.
+    pub(super) fn answer_renewal(&self, renewal: &Renewal, out: &mut Vec<Effect>) {
+        let &Renewal { network, from, node, boot, seq, n } = renewal;
+        let acked = self.stands_for(node, boot);
+        let message = answer(&self.registry, acked, node, boot, seq, n);
         out.push(Effect::Lease { network, to: from, message });
-        self.note_report(node, *boot, *n, out);
-        if acked && news != News::OldBoot {
-            self.consider_arming(node, *boot, *watchdog, *times, *n, out);
-        }
+    }
+
+    fn stands_for(&self, node: NodeId, boot: BootId) -> bool {
+        may_ack(&self.registry, &self.tail_intents, node, boot)
     }
 
     /// E4: the crash kernel of a node speaks. What it says is kept while that boot is the newest, so that a fence that
