@@ -202,13 +202,19 @@ impl Teller<'_> {
         let written = self.written(Call::ClearForcedDown { service }).await;
         self.say(format!("clear forced_down: {}", written_line(&written)));
         self.world.start("compute-1");
+        let started = Instant::now();
         self.say("compute-1 starts again");
         let read = self.service("compute-1").await;
         self.say(format!("compute-1: {}", service_line(&read)));
         self.records("records of a b c", &servers, &MigrationStatus::Completed).await;
         let written = self.written(Call::ClearForcedDown { service }).await;
         self.say(format!("clear forced_down: {}", short(&written)));
-        self.until("compute-1 is up", async |teller| teller.service("compute-1").await.up).await;
+        // A heartbeat of the program that was killed still counts for a while, and then the service is down once more.
+        self.until("compute-1 is up", async |teller| {
+            started.elapsed() > teller.world.heartbeat_lasts()
+                && teller.service("compute-1").await.up
+        })
+        .await;
         let read = self.service("compute-1").await;
         self.say(format!("compute-1: {}", service_line(&read)));
         let written = self.written(Call::Enable { service }).await;

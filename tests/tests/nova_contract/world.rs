@@ -101,6 +101,14 @@ impl World {
         }
     }
 
+    /// For so long a service is up by its last heartbeat: `service_down_time` of the lab that tests start.
+    pub(crate) fn heartbeat_lasts(&self) -> Duration {
+        match &self.machines {
+            Machines::Standin(_) => Duration::ZERO,
+            Machines::Real { .. } => Duration::from_secs(10),
+        }
+    }
+
     /// How often to look again while waiting.
     pub(crate) fn pause(&self) -> Duration {
         match &self.machines {
