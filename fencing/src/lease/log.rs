@@ -344,4 +344,34 @@ mod tests {
         state.as_changes().iter().for_each(|change| rebuilt.apply(change));
         assert_eq!(rebuilt, state);
     }
+
+    /// Any change about one of three nodes.
+    fn change(kind: u8, n: u128, b: u128) -> Change {
+        let (node, boot) = (node(n), boot(b));
+        match kind {
+            0 => armed(n, b),
+            1 => Change::Admitted { node, boot },
+            2 => Change::Disarmed { node },
+            3 => Change::AllDisarmed,
+            4 => Change::Intent { node, boot },
+            5 => Change::Cancelled { node },
+            6 => Change::ArmWanted { node },
+            7 => Change::AllArmWanted,
+            8 => Change::AllHeldOver,
+            9 => Change::Drill { node, boot },
+            _ => Change::Maintained { node },
+        }
+    }
+
+    proptest::proptest! {
+        /// Snapshots rest on it, and E2 where a history begins with one.
+        #[test]
+        fn whatever_happened_its_changes_rebuild_the_state(all in proptest::collection::vec((0..11_u8, 1..4_u128, 1..4_u128), 0..40)) {
+            let mut state = Adopted::default();
+            all.iter().for_each(|(kind, n, b)| state.apply(&change(*kind, *n, *b)));
+            let mut rebuilt = Adopted::default();
+            state.as_changes().iter().for_each(|change| rebuilt.apply(change));
+            proptest::prop_assert_eq!(rebuilt, state);
+        }
+    }
 }
