@@ -10,12 +10,13 @@ use serde::{Deserialize, Serialize};
 
 /// Changes in one ack, so that it stays below the longest datagram.
 const CHANGES_PER_ACK: usize = 6;
-/// Changes that are remembered one by one, at least. A node that lacks more adopts a snapshot first; an intent whose floor
-/// lies before them has no E2.
+/// Changes that are remembered one by one, at least. An intent whose floor lies before them has no E2.
 const REMEMBERED: usize = 4096;
-/// So many more are remembered before they are forgotten together: the snapshot, which a sentinel gets piece by piece, is the
-/// same until then.
+/// So many more are remembered before they are forgotten together, for that takes a copy of the state.
 const FORGOTTEN_AT_ONCE: usize = 1024;
+/// A snapshot, which a sentinel gets piece by piece, is the same for at least so many changes, and for as many as it has
+/// itself: one that is still on its way is not replaced while a large cluster boots.
+const SNAPSHOT_HOLDS: usize = 64;
 
 /// The history of [`Adopted`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,8 +26,17 @@ pub struct LeaseBook {
     floor: u64,
     /// Changes after `floor`, by index.
     changes: VecDeque<(u64, Change)>,
+    /// The state that is sent in pieces; never older than `floor`.
+    snapshot: Snapshot,
     /// State now.
     now: Adopted,
+}
+
+/// The state at `at`, as changes that build it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Snapshot {
+    at: u64,
+    changes: Vec<Change>,
 }
 
 impl LeaseBook {
@@ -47,6 +57,15 @@ impl LeaseBook {
             }
             self.base = base.as_changes();
         }
+        let holds = self.snapshot.changes.len().clamp(SNAPSHOT_HOLDS, REMEMBERED);
+        if self.changes.len() - self.place(self.snapshot.at) >= holds {
+            self.snapshot = Snapshot { at: index, changes: self.now.as_changes() };
+        }
+    }
+
+    /// Of the first remembered change after `n`.
+    fn place(&self, n: u64) -> usize {
+        self.changes.partition_point(|(index, _)| *index <= n)
     }
 
     fn state_at_floor(&self) -> Adopted {
@@ -60,10 +79,11 @@ impl LeaseBook {
         if n >= committed {
             return LogPart::Nothing;
         }
-        if n < self.floor {
+        let begin = self.place(n);
+        let until_snapshot = self.place(self.snapshot.at).saturating_sub(begin);
+        if n < self.floor || until_snapshot > self.snapshot.changes.len() {
             return self.snapshot_piece(turn);
         }
-        let begin = self.changes.partition_point(|(index, _)| *index <= n);
         let missing = self.changes.len() - begin;
         let changes: Vec<_> =
             self.changes.iter().skip(begin).take(CHANGES_PER_ACK).cloned().collect();
@@ -74,13 +94,14 @@ impl LeaseBook {
         LogPart::Entries { after: n, upto, changes }
     }
 
-    /// Of the state at `floor`: what came after it follows change by change.
+    /// What came after it follows change by change.
     fn snapshot_piece(&self, turn: u64) -> LogPart {
-        let pieces = self.base.len().div_ceil(CHANGES_PER_ACK).max(1);
+        let Snapshot { at, changes } = &self.snapshot;
+        let pieces = changes.len().div_ceil(CHANGES_PER_ACK).max(1);
         let piece = usize::try_from(turn % pieces as u64).unwrap_or(0);
-        let changes = self.base.chunks(CHANGES_PER_ACK).nth(piece).unwrap_or_default().to_vec();
+        let changes = changes.chunks(CHANGES_PER_ACK).nth(piece).unwrap_or_default().to_vec();
         let small = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
-        LogPart::Snapshot { at: self.floor, piece: small(piece), pieces: small(pieces), changes }
+        LogPart::Snapshot { at: *at, piece: small(piece), pieces: small(pieces), changes }
     }
 
     /// V(k) for every version k from `floor` to the end in which this boot is armed; `None` where the history does not
@@ -145,27 +166,69 @@ mod tests {
         assert_eq!(book.part(12, 12, 0), LogPart::Nothing);
     }
 
-    #[test]
-    fn who_lacks_what_is_forgotten_gets_a_snapshot_that_holds_still_and_then_the_rest() {
-        let mut book = LeaseBook::default();
-        let remembered = (REMEMBERED + FORGOTTEN_AT_ONCE) as u64;
-        // A thousand nodes, armed again and again.
-        let again = |n: u64| armed((n % 1000).into()).2;
-        (1..=remembered).for_each(|n| book.record(n, again(n)));
-        let floor = FORGOTTEN_AT_ONCE as u64;
-        let mut state = Adopted::default();
-        for turn in 0..1000_u64.div_ceil(CHANGES_PER_ACK as u64) {
-            book.record(remembered + turn + 1, again(turn));
-            let part = book.part(7, remembered + turn + 1, turn);
-            let LogPart::Snapshot { at, piece, pieces: 167, changes } = part else {
-                panic!("a piece of a snapshot: {part:?}");
-            };
-            assert_eq!((at, u64::from(piece)), (floor, turn));
-            changes.iter().for_each(|change| state.apply(change));
+    /// What a sentinel that has adopted nothing asks for, one answer after the other, while nothing is committed.
+    fn asks_of_a_new_sentinel(book: &LeaseBook, committed: u64) -> u64 {
+        let (mut n, mut state, mut got) = (0, Adopted::default(), BTreeSet::new());
+        for turn in 0.. {
+            match book.part(n, committed, turn) {
+                LogPart::Nothing => {
+                    assert_eq!(state, book.now);
+                    return turn;
+                }
+                LogPart::Entries { after, upto, changes } => {
+                    assert_eq!(after, n, "entries that fit");
+                    changes.iter().for_each(|(_, change)| state.apply(change));
+                    n = upto;
+                }
+                LogPart::Snapshot { at, piece, pieces, changes } => {
+                    changes.iter().for_each(|change| state.apply(change));
+                    got.insert(piece);
+                    if got.len() == usize::from(pieces) {
+                        n = at;
+                    }
+                }
+            }
         }
-        assert_eq!(state, book.state_at_floor());
-        let part = book.part(floor, remembered, 0);
-        assert!(matches!(part, LogPart::Entries { after, .. } if after == floor), "{part:?}");
+        unreachable!("one of the answers is the last")
+    }
+
+    #[test]
+    fn a_new_sentinel_asks_for_little_more_than_the_state_however_old_the_log_is() {
+        for (nodes, most) in [(4, 13), (1000, 335)] {
+            let mut book = LeaseBook::default();
+            for n in 1..=20_000 {
+                book.record(n, armed((n % nodes).into()).2);
+                if n % 509 == 0 {
+                    let asks = asks_of_a_new_sentinel(&book, n);
+                    assert!(asks <= most, "{asks} asks after {n} changes about {nodes} nodes");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_snapshot_holds_still_while_its_pieces_travel() {
+        let mut book = LeaseBook::default();
+        // A thousand nodes, armed again and again.
+        (1..=9_000).for_each(|n| book.record(n, armed((n % 1000).into()).2));
+        let (before, begun) = (book.snapshot.clone(), 9_001);
+        let first = book.part(7, begun, 0);
+        assert!(matches!(first, LogPart::Snapshot { pieces: 167, .. }), "{first:?}");
+        let holds = before.changes.len() as u64 - (9_000 - before.at);
+        (begun..begun + holds - 1).for_each(|n| book.record(n, armed((n % 1000).into()).2));
+        assert_eq!(book.snapshot, before);
+        book.record(begun + holds - 1, armed(1).2);
+        assert_eq!(book.snapshot.at, begun + holds - 1);
+    }
+
+    #[test]
+    fn a_snapshot_is_never_older_than_what_is_remembered() {
+        let mut book = LeaseBook::default();
+        // More nodes than changes are remembered.
+        for n in 1..=20_000 {
+            book.record(n, armed((n % 6000).into()).2);
+            assert!(book.snapshot.at >= book.floor, "after {n} changes");
+        }
     }
 
     #[test]
