@@ -76,7 +76,7 @@ enum Command {
         #[arg(long)]
         write: bool,
     },
-    /// How fast a dead node is noticed, and what watching costs: 30 and 100 real nodes beside serf and two memberlists
+    /// How fast a dead node is noticed, and what watching costs: 30 and 100 real nodes beside serf and memberlists
     BenchDetect(bench_detect::Args),
     /// Members that stop and go on, as Lifeguard was measured, in the simulator: wrong words of gossip, wrong verdicts
     BenchPauses(bench_pauses::Args),

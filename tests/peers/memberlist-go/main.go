@@ -1,13 +1,15 @@
 // A member of HashiCorp's memberlist with its settings for a local network, for `cargo xtask bench-detect`.
 //
-//	memberlist-go NAME ADDRESS [ADDRESS OF A MEMBER THAT IS THERE]
+//	memberlist-go [-alpha=N] NAME ADDRESS [ADDRESS OF A MEMBER THAT IS THERE]
 //
+// Alpha, the library's SuspicionMult, is 4 by its settings: a suspect may take alpha log10 N seconds to refute.
 // What it sees is a line each, with the seconds since 1970: `joined NAME`, `dead NAME`, `event TEXT`; the library's own
 // log, which tells of suspicions, stands between them. SIGUSR1 sends an event, which members pass on as Serf's do.
 package main
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
 	"log"
 	"net"
@@ -85,10 +87,13 @@ func (quiet) Write(line []byte) (int, error) {
 }
 
 func main() {
-	if len(os.Args) < 3 {
-		log.Fatal("memberlist-go NAME ADDRESS [ADDRESS OF A MEMBER THAT IS THERE]")
+	config := memberlist.DefaultLANConfig()
+	flag.IntVar(&config.SuspicionMult, "alpha", config.SuspicionMult, "alpha log10 N seconds to refute a suspicion")
+	flag.Parse()
+	if flag.NArg() < 2 {
+		log.Fatal("memberlist-go [-alpha=N] NAME ADDRESS [ADDRESS OF A MEMBER THAT IS THERE]")
 	}
-	host, port, err := net.SplitHostPort(os.Args[2])
+	host, port, err := net.SplitHostPort(flag.Arg(1))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -96,8 +101,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	config := memberlist.DefaultLANConfig()
-	config.Name = os.Args[1]
+	config.Name = flag.Arg(0)
 	config.BindAddr, config.BindPort = host, number
 	config.AdvertiseAddr, config.AdvertisePort = host, number
 	config.LogOutput = quiet{}
@@ -112,7 +116,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	for _, there := range os.Args[3:] {
+	for _, there := range flag.Args()[2:] {
 		for {
 			if _, err := list.Join([]string{there}); err == nil {
 				break

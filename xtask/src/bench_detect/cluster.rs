@@ -125,7 +125,7 @@ impl Cluster {
     fn send_event(&self) -> Result<()> {
         match self.peer {
             Peer::Serf => serf::send_event(&self.program),
-            Peer::MemberlistGo | Peer::MemberlistRs => {
+            Peer::MemberlistGo | Peer::MemberlistGoAlpha2 | Peer::MemberlistRs => {
                 let first = self.members.first().and_then(Option::as_ref);
                 first.context("nobody is there")?.signal(Signal::SIGUSR1)
             }

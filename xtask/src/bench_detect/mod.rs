@@ -57,7 +57,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(10..))]
     idle: u64,
     /// Who is measured beside us
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Peer::Serf, Peer::MemberlistGo, Peer::MemberlistRs])]
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Peer::Serf, Peer::MemberlistGo, Peer::MemberlistGoAlpha2, Peer::MemberlistRs])]
     peers: Vec<Peer>,
     /// Chooses who is killed, and when
     #[arg(long, default_value_t = 1)]

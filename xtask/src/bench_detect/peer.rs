@@ -20,6 +20,9 @@ pub(super) enum Peer {
     Serf,
     /// HashiCorp's library, on which Serf stands.
     MemberlistGo,
+    /// The same, with half as long to refute a suspicion. Serf's program has no option for it.
+    #[value(name = "memberlist-go-alpha-2")]
+    MemberlistGoAlpha2,
     /// The crate of that name.
     MemberlistRs,
 }
@@ -43,6 +46,7 @@ impl Peer {
         match self {
             Peer::Serf => "serf",
             Peer::MemberlistGo => "memberlist-go",
+            Peer::MemberlistGoAlpha2 => "memberlist-go-alpha-2",
             Peer::MemberlistRs => "memberlist-rs",
         }
     }
@@ -51,7 +55,7 @@ impl Peer {
     pub(super) fn program(self, steps: &mut Steps) -> Option<PathBuf> {
         match self {
             Peer::Serf => serf::program(steps),
-            Peer::MemberlistGo => memberlist::of_hashicorp(steps),
+            Peer::MemberlistGo | Peer::MemberlistGoAlpha2 => memberlist::of_hashicorp(steps),
             Peer::MemberlistRs => memberlist::of_the_crate(steps),
         }
     }
@@ -74,6 +78,7 @@ impl Peer {
             Peer::Serf => (29, 0),
             Peer::MemberlistGo => (30, 0),
             Peer::MemberlistRs => (31, 0),
+            Peer::MemberlistGoAlpha2 => (32, 0),
         }
     }
 
@@ -85,11 +90,12 @@ impl Peer {
         let mut words = match self {
             Peer::Serf => serf::words(number, &own)?,
             Peer::MemberlistGo | Peer::MemberlistRs => vec![member(number), own],
+            Peer::MemberlistGoAlpha2 => vec!["-alpha=2".to_owned(), member(number), own],
         };
         if number > 1 {
             words.push(match self {
                 Peer::Serf => format!("-join={first}"),
-                Peer::MemberlistGo | Peer::MemberlistRs => first,
+                Peer::MemberlistGo | Peer::MemberlistGoAlpha2 | Peer::MemberlistRs => first,
             });
         }
         Ok(words)
@@ -107,7 +113,7 @@ impl Peer {
                 after("EventMemberFailed: "),
                 after("memberlist: Suspect "),
             ),
-            Peer::MemberlistGo => {
+            Peer::MemberlistGo | Peer::MemberlistGoAlpha2 => {
                 (after(" joined "), after(" dead "), after("memberlist: Suspect "))
             }
             Peer::MemberlistRs => {
@@ -122,14 +128,15 @@ impl Peer {
             .or_else(|| line.contains(EVENT).then_some(Said::Event))
     }
 
-    /// How long a member may stand still, in seconds: 4 log10 N probe intervals, within which it may refute a suspicion.
+    /// How long a member may stand still, in seconds: alpha log10 N probe intervals, within which it may refute a suspicion.
     pub(super) fn tolerates(self, members: u32) -> f64 {
-        let interval = match self {
-            Peer::Serf | Peer::MemberlistGo => 1.0,
+        let (alpha, interval) = match self {
+            Peer::Serf | Peer::MemberlistGo => (4.0, 1.0),
+            Peer::MemberlistGoAlpha2 => (2.0, 1.0),
             // Its `Options::lan` probes twice as often.
-            Peer::MemberlistRs => 0.5,
+            Peer::MemberlistRs => (4.0, 0.5),
         };
-        4.0 * interval * f64::from(members.max(1)).log10().max(1.0)
+        alpha * interval * f64::from(members.max(1)).log10().max(1.0)
     }
 }
 

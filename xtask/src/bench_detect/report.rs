@@ -92,7 +92,7 @@ fn events(ours: Option<&Spread>, peers: &[(Peer, Side<Idle>)], goals: &mut Goals
 
 fn costs(ours: &OursIdle, peers: &[(Peer, Side<Idle>)], goals: &mut Goals) {
     println!(
-        "\nat rest, each                CPU %   RSS MiB   PSS MiB   packets/s  payload B/s    IP B/s"
+        "\nat rest, each                        CPU %   RSS MiB   PSS MiB   packets/s  payload B/s    IP B/s"
     );
     line("agent, 3 networks", &ours.agent.cost, ours.agent.sent.as_ref());
     line("sentinel", &ours.sentinel.cost, ours.sentinel.sent.as_ref());
@@ -130,7 +130,7 @@ fn ratios(name: &str, ours: (&Cost, Option<&Sent>), theirs: (&Cost, Option<&Sent
     let ((cost, sent), (their_cost, their_sent)) = (ours, theirs);
     let (cpu, rss) = (cost.cpu / their_cost.cpu, cost.rss / their_cost.rss);
     let pss = cost.pss / their_cost.pss;
-    print!("{name:<26} {cpu:>7.2}   {rss:>7.2}   {pss:>7.2}");
+    print!("{name:<34} {cpu:>7.2}   {rss:>7.2}   {pss:>7.2}");
     match sent.zip(their_sent) {
         Some((sent, theirs)) => println!(
             "   {:>9.2}   {:>10.2}  {:>8.2}",
@@ -143,7 +143,7 @@ fn ratios(name: &str, ours: (&Cost, Option<&Sent>), theirs: (&Cost, Option<&Sent
 }
 
 fn line(name: &str, cost: &Cost, sent: Option<&Sent>) {
-    print!("{name:<26} {:>7.3}   {:>7.1}   {:>7.1}", cost.cpu, cost.rss, cost.pss);
+    print!("{name:<34} {:>7.3}   {:>7.1}   {:>7.1}", cost.cpu, cost.rss, cost.pss);
     match sent {
         Some(sent) => {
             println!("   {:>9.2}   {:>10.0}  {:>8.0}", sent.packets, sent.payload, sent.bytes)
