@@ -21,7 +21,7 @@ const MOST_PARTS: u16 = 256;
 /// What is asked and answered.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
-    /// Whose answer is wanted, and since when nobody has said so again.
+    /// Whose answer is wanted, and when that was last said.
     wanted: BTreeMap<NodeId, Duration>,
     asked: BTreeMap<NodeId, Asked>,
     answers: BTreeMap<NodeId, Answer>,
