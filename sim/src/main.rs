@@ -234,7 +234,7 @@ fn deaths(arguments: &Arguments, many: u16) -> anyhow::Result<()> {
     let (sent, seconds) = deaths.calm;
     let each = |many: u64| many as f64 / seconds / f64::from(nodes);
     println!(
-        "nodes {nodes} networks {} deaths {} missed {} wrong {} suspected {:.2} suspected-worst {:.2} down {:.2} down-worst {:.2} gossip {:.2} gossip-bytes {:.0} pings {:.2} ping-bytes {:.0} lease {:.2} cpu {:.0} peak-mib {}",
+        "nodes {nodes} networks {} deaths {} missed {} wrong {} suspected {:.2} suspected-worst {:.2} down {:.2} down-worst {:.2} gossip {:.2} gossip-bytes {:.0} met {:.2} pings {:.2} ping-bytes {:.0} lease {:.2} cpu {:.0} peak-mib {}",
         fleet.networks,
         deaths.down.len() + deaths.missed,
         deaths.missed,
@@ -245,6 +245,7 @@ fn deaths(arguments: &Arguments, many: u16) -> anyhow::Result<()> {
         at(&deaths.down, 1.0),
         each(sent.gossip),
         each(sent.gossip_bytes),
+        deaths.met,
         each(sent.pings),
         each(sent.ping_bytes),
         each(sent.lease),

@@ -17,6 +17,11 @@ use crate::place::node_id;
 use crate::run::Run;
 use crate::world::Sent;
 
+/// Each member probes one other in this time, and each other once in a round. Two that have not met name themselves in full,
+/// by 110 bytes more.
+const PROBE: Duration = Duration::from_secs(1);
+/// The longest round that is waited for before it is counted what is sent: simulating more would take hours.
+const LONGEST_ROUND: Duration = Duration::from_secs(1200);
 /// How exactly times are taken.
 const GRAIN: Duration = Duration::from_millis(20);
 /// For so long nothing happens first, and it is counted what is sent: both kinds of exchange come by twice.
@@ -43,6 +48,8 @@ pub struct Deaths {
     pub wrong: usize,
     /// What all nodes sent while nothing happened, and for how many seconds.
     pub calm: (Sent, f64),
+    /// What part of a round was over when that began; 1 where all had met.
+    pub met: f64,
     /// What the measurement itself cost.
     pub measured: Measured,
 }
@@ -58,6 +65,7 @@ impl Fleet {
         told(&format!("at rest after {:.0} s", begin.elapsed().as_secs_f64()));
         let cost = Cost::so_far(&run.world);
         run.world.order(Request::Noop { on: true });
+        let met = self.meet(&mut run)?;
         run.world.inflict(&Deed::Background(LOSS));
         let before = run.world.sent;
         run.go_on(CALM).map_err(Broken::Violation)?;
@@ -80,7 +88,16 @@ impl Fleet {
         suspected.sort_by(f64::total_cmp);
         down.sort_by(f64::total_cmp);
         let measured = Cost::so_far(&run.world).since(&cost, begin.elapsed());
-        Ok(Deaths { nodes: self.nodes, suspected, down, missed, wrong, calm, measured })
+        Ok(Deaths { nodes: self.nodes, suspected, down, missed, wrong, calm, met, measured })
+    }
+
+    /// Waits until all members have met, unless they are too many. The part of a round that is over.
+    fn meet(&self, run: &mut Run) -> Result<f64, Broken> {
+        let round = PROBE * u32::from(self.nodes + u16::from(self.plan().controllers));
+        if round <= LONGEST_ROUND {
+            run.go_on(round.saturating_sub(run.world.now())).map_err(Broken::Violation)?;
+        }
+        Ok((run.world.now().as_secs_f64() / round.as_secs_f64()).min(1.0))
     }
 }
 

@@ -54,17 +54,17 @@ pub(crate) fn command(args: &Args) -> Result<()> {
     let (networks, seed) = (args.networks, args.seed);
     println!("networks: {networks}; 3 controllers, 0.5 % of all datagrams are lost, seed {seed}\n");
     println!(
-        "| nodes | deaths | suspected, median | verdict, median | worst | wrong | gossip packets | gossip bytes | pongs | lease packets | s of a core | MiB |"
+        "| nodes | deaths | suspected, median | verdict, median | worst | wrong | gossip packets | gossip bytes | met | pongs | lease packets | s of a core | MiB |"
     );
     println!(
-        "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
+        "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
     );
     let mut rows = Vec::new();
     for nodes in &args.nodes {
         let row = measure(args, *nodes)?;
         let value = |name: &str| row.value(name);
         println!(
-            "| {nodes} | {:.0} | {:.2} | {:.2} | {:.2} | {:.0} | {:.2} | {:.0} | {:.2} | {:.2} | {:.0} | {:.0} |",
+            "| {nodes} | {:.0} | {:.2} | {:.2} | {:.2} | {:.0} | {:.2} | {:.0} | {:.2} | {:.2} | {:.2} | {:.0} | {:.0} |",
             value("deaths")?,
             value("suspected")?,
             value("down")?,
@@ -72,6 +72,7 @@ pub(crate) fn command(args: &Args) -> Result<()> {
             value("wrong")?,
             value("gossip")?,
             value("gossip-bytes")?,
+            value("met")?,
             value("pings")?,
             value("lease")?,
             value("cpu")?,
@@ -85,6 +86,7 @@ pub(crate) fn command(args: &Args) -> Result<()> {
             .with_context(|| file.display().to_string())?;
         println!("\n{PLOT} is written");
     }
+    println!();
     judge(&rows)
 }
 
@@ -123,18 +125,35 @@ fn judge(rows: &[Row]) -> Result<()> {
             missed.push(format!("{nodes} nodes: a verdict took {worst} s, more than {SLOWEST}"));
         }
     }
-    if let [first, .., last] = rows {
-        let growth = last.value("gossip-bytes")? / first.value("gossip-bytes")?;
-        println!(
-            "\ngossip of a node with {} nodes: {growth:.2} times that with {}",
-            last.nodes, first.nodes
-        );
-        if growth > GROWTH && last.nodes > first.nodes {
-            missed.push(format!("a node's gossip grows {growth:.2} times, more than {GROWTH}"));
+    missed.extend(grows("packets", "gossip", rows)?);
+    // Members that have not met send more bytes, whatever their number.
+    let mut met = Vec::new();
+    for row in rows {
+        if row.value("met")? >= 1.0 {
+            met.push(row);
         }
     }
+    missed.extend(grows("bytes", "gossip-bytes", met)?);
     ensure!(missed.is_empty(), "goals missed: {}", missed.join("; "));
     Ok(())
+}
+
+/// Says how much more of it a node sends in the largest cluster than in the smallest; answers what is too much.
+fn grows<'a>(
+    what: &str,
+    name: &str,
+    rows: impl IntoIterator<Item = &'a Row>,
+) -> Result<Option<String>> {
+    let rows: Vec<&Row> = rows.into_iter().collect();
+    let [first, .., last] = rows[..] else { return Ok(None) };
+    let growth = last.value(name)? / first.value(name)?;
+    println!(
+        "gossip of a node with {} nodes, {what}: {growth:.2} times that with {}",
+        last.nodes, first.nodes
+    );
+    let too_much = growth > GROWTH && last.nodes > first.nodes;
+    Ok(too_much
+        .then(|| format!("a node's gossip grows {growth:.2} times in {what}, more than {GROWTH}")))
 }
 
 fn plot(rows: &[Row], networks: u8) -> Result<String> {
@@ -172,7 +191,7 @@ mod tests {
 
     fn row(nodes: f64, worst: f64, bytes: f64) -> Row {
         let told = format!(
-            "nodes {nodes} missed 0 wrong 0 suspected 0.5 down 3.2 down-worst {worst} gossip 3 gossip-bytes {bytes} pings 9 lease 9"
+            "nodes {nodes} missed 0 wrong 0 suspected 0.5 down 3.2 down-worst {worst} gossip 3 gossip-bytes {bytes} met 1 pings 9 lease 9"
         );
         Row { nodes, told }
     }
