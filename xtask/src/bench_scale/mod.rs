@@ -131,6 +131,8 @@ fn judge(rows: &[Row]) -> Result<()> {
     for row in rows {
         if row.value("met")? >= 1.0 {
             met.push(row);
+        } else {
+            println!("{} nodes: bytes are not compared, for not all have met", row.nodes);
         }
     }
     missed.extend(grows("bytes", "gossip-bytes", met)?);
