@@ -8,8 +8,9 @@ use mutants::{Mutant, is_on};
 
 use super::event::Saved;
 
-/// Pieces of one snapshot: 1,000 nodes need about a hundred.
-const MOST_PIECES: u16 = 1024;
+/// Pieces of one snapshot. Six changes make a piece, a node has four at most (named, held, in maintenance, out), and a group takes
+/// no more than 5,500 nodes. Who refused a snapshot could never run a guest.
+const MOST_PIECES: u16 = 4096;
 
 /// The adopted prefix.
 #[derive(Clone, Debug)]

@@ -147,6 +147,17 @@ fn a_snapshot_is_adopted_whole_and_never_from_pieces_of_two() {
 }
 
 #[test]
+fn a_snapshot_of_the_largest_cluster_with_all_of_it_in_maintenance_and_out_is_taken() {
+    let mut bench = Bench::armed(1);
+    let pieces = (5_500_u16 * 4).div_ceil(6);
+    for piece in 0..pieces {
+        let changes = if piece == 0 { vec![controllers(&[1, 2, 3])] } else { Vec::new() };
+        bench.part(1, 90, LogPart::Snapshot { at: 80, piece, pieces, changes });
+    }
+    assert_eq!(n(&bench), 80);
+}
+
+#[test]
 fn an_intent_for_this_boot_resets_the_node_at_once_and_closes_the_gate() {
     let mut bench = Bench::armed(3);
     bench.commit_from(3, &[Change::Intent { node: ME, boot: BOOT }]);
