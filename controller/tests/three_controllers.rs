@@ -425,6 +425,7 @@ fn renew(cluster: &Cluster, id: usize) -> Option<()> {
         watchdog: WatchdogState::Absent,
         times: Profile::Balanced.times(),
         uptime: Duration::from_secs(100),
+        piece: 0,
     };
     let key = KeyPair::from_seed([9; 32]);
     let sealed = sign::seal(uuid(CLUSTER), Signer::Node(node), &key, &renewal).unwrap();

@@ -64,6 +64,7 @@ mod tests {
             watchdog: WatchdogState::Absent,
             times: Profile::Fast.times(),
             uptime: Duration::ZERO,
+            piece: 0,
         };
         assert_eq!(evidence(Signer::Node(NODE), &renew, NODE, BOOT), None);
     }

@@ -287,9 +287,9 @@ impl Group {
         Ok(())
     }
 
-    /// Tells everybody, and goes on telling until [`Group::cancel`]: at once to some members, who pass it on
-    /// by an order that reaches all (see `onward`), every second to four more, and in each exchange. Where `key` is a member's node id, that member is
-    /// told directly each time, also while the group calls it dead. A lower epoch of the same key
+    /// Tells everybody, and goes on telling until [`Group::cancel`]: at once to some members, who pass it on by an order
+    /// that reaches all (see `onward`), every second to one more (to four where packets are lost), and in each exchange.
+    /// Where `key` is a member's node id, that member is told directly each time, also while the group calls it dead. A lower epoch of the same key
     /// is pushed out everywhere. Copies end `life` after the last repetition (at most 10 minutes;
     /// below two exchanges a copy may end before it has mended a miss).
     pub fn broadcast(
@@ -311,6 +311,7 @@ impl Group {
             return Err(Refused::BroadcastStale);
         }
         let onward = self.onward(&told);
+        self.spread.expect(key, onward.copies());
         self.tell(now, &told, &onward, true, out);
         self.wake_spread();
         Ok(())

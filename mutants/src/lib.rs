@@ -122,6 +122,9 @@ mutants! {
     M97: "an operator's force-down is taken for ours", "nova_order";
     M98: "a VM is evacuated although another node says that it runs it", "evacuate_once";
     M99: "no node is asked what it runs before the first order goes out", "evacuate_once";
+    M100: "a snapshot of the log is taken in although a piece of it is missing", "adopted_is_committed";
+    M101: "pieces of two snapshots of the log are put together", "adopted_is_committed";
+    M102: "a snapshot of the log is laid over an older state", "adopted_is_committed";
 }
 
 #[cfg(feature = "switchable")]

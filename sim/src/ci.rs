@@ -160,6 +160,9 @@ fn not_met(totals: &Totals, seeds: u64) -> Vec<String> {
         let not = wanted.iter().filter(|name| !met.contains(**name));
         missing.extend(not.map(|name| format!("not having looked: no {what} `{name}` was met")));
     }
+    if totals.snapshots == 0 {
+        missing.push("not having looked: no sentinel took in a snapshot of the log".to_owned());
+    }
     let idle = totals.judged.iter().filter(|(_, times)| **times == 0);
     missing
         .extend(idle.map(|(name, _)| format!("not having looked: oracle `{name}` judged nothing")));

@@ -8,6 +8,7 @@ use controller::effect::Line;
 use controller::nova::call::Call;
 use fencing::bmc::Ask;
 use fencing::event::Order;
+use fencing::lease::Adopted;
 use fencing::{BootId, ControllerId, IncidentId, NodeId, stray};
 use uuid::Uuid;
 
@@ -106,6 +107,15 @@ pub enum Fact {
         controller: u8,
         /// What.
         call: Call,
+    },
+    /// A sentinel has taken in a part of the log.
+    Adopted {
+        /// Of which node.
+        node: u16,
+        /// As far as it has the log now.
+        n: u64,
+        /// What it takes for the state there.
+        state: Adopted,
     },
     /// A boot gate opened.
     GateOpened {

@@ -9,7 +9,7 @@ use fencing::watchdog::Class;
 use fencing::{BootId, NodeId};
 use mutants::{Mutant, is_on};
 
-use super::sentinels::{News, answer, may_ack};
+use super::sentinels::{News, may_ack};
 use crate::core::Controller;
 use crate::effect::{Effect, Network, PeerMessage};
 use crate::registry::Command;
@@ -22,6 +22,7 @@ pub(super) struct Renewal {
     boot: BootId,
     seq: u64,
     n: u64,
+    piece: u16,
 }
 
 impl Controller {
@@ -39,7 +40,9 @@ impl Controller {
             self.crashed(signer, *node, message);
             return None;
         }
-        let &Message::Renew { boot, seq, n, watchdog, times, .. } = message else { return None };
+        let &Message::Renew { boot, seq, n, watchdog, times, piece, .. } = message else {
+            return None;
+        };
         let Signer::Node(node) = signer else { return None };
         self.registry.node(node)?;
         let news = self.sentinels.renewed(self.now, node, message);
@@ -50,14 +53,19 @@ impl Controller {
         if self.stands_for(node, boot) && news != News::OldBoot {
             self.consider_arming(node, boot, watchdog, times, n, out);
         }
-        Some(Renewal { network, from, node, boot, seq, n })
+        Some(Renewal { network, from, node, boot, seq, n, piece })
     }
 
     /// Rule 8: an ack, or none, and in both what the sentinel lacks of the log.
     pub(super) fn answer_renewal(&self, renewal: &Renewal, out: &mut Vec<Effect>) {
-        let &Renewal { network, from, node, boot, seq, n } = renewal;
-        let acked = self.stands_for(node, boot);
-        let message = answer(&self.registry, acked, node, boot, seq, n);
+        let &Renewal { network, from, node, boot, seq, n, piece } = renewal;
+        let committed = self.registry.index();
+        let log = self.registry.lease().part(n, committed, piece);
+        let message = if self.stands_for(node, boot) {
+            Message::Ack { node, boot, seq, committed, log }
+        } else {
+            Message::NoAck { seq, committed, log }
+        };
         out.push(Effect::Lease { network, to: from, message });
     }
 

@@ -58,7 +58,7 @@ pub(super) enum News {
 impl Sentinels {
     /// Takes a renewal, signed by the node itself.
     pub(super) fn renewed(&mut self, now: Duration, node: NodeId, message: &Message) -> News {
-        let Message::Renew { boot, seq, n, challenge, watchdog, uptime, times: _ } = message else {
+        let Message::Renew { boot, seq, n, challenge, watchdog, uptime, .. } = message else {
             return News::Stale;
         };
         if let Some(last) = self.older.get_mut(&(node, *boot)) {
@@ -141,24 +141,6 @@ pub(super) fn may_ack(
     })
 }
 
-/// The answer to a renewal: an ack or none, with what the sentinel lacks of the committed log.
-pub(super) fn answer(
-    registry: &Registry,
-    acked: bool,
-    node: NodeId,
-    boot: BootId,
-    seq: u64,
-    n: u64,
-) -> Message {
-    let committed = registry.index();
-    let log = registry.lease().part(n, committed, seq);
-    if acked {
-        Message::Ack { node, boot, seq, committed, log }
-    } else {
-        Message::NoAck { seq, committed, log }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use uuid::Uuid;
@@ -173,6 +155,7 @@ mod tests {
             challenge: seq,
             watchdog: WatchdogState::Absent,
             uptime: Duration::ZERO,
+            piece: 0,
             times: fencing::lease::Profile::Fast.times(),
         }
     }

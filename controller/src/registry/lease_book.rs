@@ -16,7 +16,7 @@ const REMEMBERED: usize = 4096;
 const FORGOTTEN_AT_ONCE: usize = 1024;
 /// A snapshot, which a sentinel gets piece by piece, is the same for at least so many changes, and for as many as it has
 /// itself: one that is still on its way is not replaced while a large cluster boots.
-const SNAPSHOT_HOLDS: usize = 64;
+const SNAPSHOT_HOLDS: usize = 16;
 
 /// The history of [`Adopted`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +63,11 @@ impl LeaseBook {
         }
     }
 
+    /// Changes after `n`, with their indexes, as far as they are remembered one by one.
+    pub fn changes_after(&self, n: u64) -> impl Iterator<Item = &(u64, Change)> {
+        self.changes.range(self.place(n)..)
+    }
+
     /// Of the first remembered change after `n`.
     fn place(&self, n: u64) -> usize {
         self.changes.partition_point(|(index, _)| *index <= n)
@@ -74,19 +79,18 @@ impl LeaseBook {
         state
     }
 
-    /// What a sentinel that has adopted `n` lacks, as much as fits; `turn` picks the piece of a snapshot.
-    pub fn part(&self, n: u64, committed: u64, turn: u64) -> LogPart {
+    /// What a sentinel that has adopted `n` lacks, as much as fits: of a snapshot the piece that it wants.
+    pub fn part(&self, n: u64, committed: u64, wanted: u16) -> LogPart {
         if n >= committed {
             return LogPart::Nothing;
         }
         let begin = self.place(n);
         let until_snapshot = self.place(self.snapshot.at).saturating_sub(begin);
         if n < self.floor || until_snapshot > self.snapshot.changes.len() {
-            return self.snapshot_piece(turn);
+            return self.snapshot_piece(wanted);
         }
         let missing = self.changes.len() - begin;
-        let changes: Vec<_> =
-            self.changes.iter().skip(begin).take(CHANGES_PER_ACK).cloned().collect();
+        let changes: Vec<_> = self.changes_after(n).take(CHANGES_PER_ACK).cloned().collect();
         let upto = match changes.last() {
             Some((index, _)) if missing > CHANGES_PER_ACK => *index,
             _ => committed,
@@ -95,13 +99,14 @@ impl LeaseBook {
     }
 
     /// What came after it follows change by change.
-    fn snapshot_piece(&self, turn: u64) -> LogPart {
+    fn snapshot_piece(&self, wanted: u16) -> LogPart {
         let Snapshot { at, changes } = &self.snapshot;
         let pieces = changes.len().div_ceil(CHANGES_PER_ACK).max(1);
-        let piece = usize::try_from(turn % pieces as u64).unwrap_or(0);
-        let changes = changes.chunks(CHANGES_PER_ACK).nth(piece).unwrap_or_default().to_vec();
-        let small = |n: usize| u16::try_from(n).unwrap_or(u16::MAX);
-        LogPart::Snapshot { at: *at, piece: small(piece), pieces: small(pieces), changes }
+        let pieces = u16::try_from(pieces).unwrap_or(u16::MAX);
+        // Another snapshot than this one may have had more of them.
+        let piece = if wanted < pieces { wanted } else { 0 };
+        let chunk = changes.chunks(CHANGES_PER_ACK).nth(usize::from(piece));
+        LogPart::Snapshot { at: *at, piece, pieces, changes: chunk.unwrap_or_default().to_vec() }
     }
 
     /// V(k) for every version k from `floor` to the end in which this boot is armed; `None` where the history does not
@@ -168,12 +173,12 @@ mod tests {
 
     /// What a sentinel that has adopted nothing asks for, one answer after the other, while nothing is committed.
     fn asks_of_a_new_sentinel(book: &LeaseBook, committed: u64) -> u64 {
-        let (mut n, mut state, mut got) = (0, Adopted::default(), BTreeSet::new());
-        for turn in 0.. {
-            match book.part(n, committed, turn) {
+        let (mut n, mut state, mut wanted) = (0, Adopted::default(), 0);
+        for asks in 0.. {
+            match book.part(n, committed, wanted) {
                 LogPart::Nothing => {
                     assert_eq!(state, book.now);
-                    return turn;
+                    return asks;
                 }
                 LogPart::Entries { after, upto, changes } => {
                     assert_eq!(after, n, "entries that fit");
@@ -182,8 +187,8 @@ mod tests {
                 }
                 LogPart::Snapshot { at, piece, pieces, changes } => {
                     changes.iter().for_each(|change| state.apply(change));
-                    got.insert(piece);
-                    if got.len() == usize::from(pieces) {
+                    wanted = piece + 1;
+                    if wanted == pieces {
                         n = at;
                     }
                 }
@@ -194,7 +199,7 @@ mod tests {
 
     #[test]
     fn a_new_sentinel_asks_for_little_more_than_the_state_however_old_the_log_is() {
-        for (nodes, most) in [(4, 13), (1000, 335)] {
+        for (nodes, most) in [(4, 5), (1000, 335)] {
             let mut book = LeaseBook::default();
             for n in 1..=20_000 {
                 book.record(n, armed((n % nodes).into()).2);

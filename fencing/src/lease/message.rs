@@ -32,6 +32,8 @@ pub enum Message {
         times: LeaseTimes,
         /// How long the node has been up (CLOCK_BOOTTIME), for E3: a duration, never a point in time.
         uptime: Duration,
+        /// The piece that it wants if the answer brings one of a snapshot; 0 while none is on its way.
+        piece: u16,
     },
     /// Controller to sentinel: it stands for the node. Silence is the refusal.
     Ack {

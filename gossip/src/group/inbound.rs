@@ -175,9 +175,14 @@ impl Group {
         if self.spread.hear(now, *told, quick) {
             let bytes = told.bytes.to_vec();
             out.push(Effect::Heard { key: told.key, epoch: told.epoch, bytes });
-            let onward = self.onward(told);
-            self.spread.expect(told.key, onward.copies());
-            self.tell(now, told, &onward, false, out);
+            if told.key == self.me().id.as_u128() {
+                // It is about us: we stand in nobody's order, and whoever began it tells us each time.
+                self.spread.expect(told.key, 0);
+            } else {
+                let onward = self.onward(told);
+                self.spread.expect(told.key, onward.copies());
+                self.tell(now, told, &onward, false, out);
+            }
             self.wake_spread();
         }
     }

@@ -13,9 +13,6 @@ use super::{Effect, Group, JOIN_FIRST, State, Swim};
 use crate::ceiling::ROUND;
 use crate::identity::Member;
 
-/// Members that a broadcast is repeated to at a time.
-const SPREAD: usize = 4;
-
 /// Seeds asked at a time.
 const SEEDS_ASKED: usize = 5;
 
@@ -165,16 +162,17 @@ impl Group {
         }
     }
 
+    /// What is repeated goes in one packet to all that it goes to, since one event is the rule.
     pub(super) fn repeat(&mut self, now: Duration, out: &mut Vec<Effect>) {
         let known: Vec<_> = self.addresses(|_| true).collect();
-        let mut to = self.choose(SPREAD, known.into_iter());
         let mut packer = Packer::spread();
-        for (told, mine) in self.spread.due(now) {
-            packer.add(&Item::Told(told));
-            if mine && let Some(subject) = subject(&self.swim, told.key) {
-                to.push(subject);
-            }
+        let (mut members, mut to) = (0, Vec::new());
+        for due in self.spread.due(now) {
+            packer.add(&Item::Told(due.told));
+            members = members.max(due.members);
+            to.extend(due.mine.then(|| subject(&self.swim, due.told.key)).flatten());
         }
+        to.extend(self.choose(members, known.into_iter()));
         to.sort_unstable();
         to.dedup();
         for bytes in packer.finish().into_iter().filter(|bytes| bytes.len() > 1) {

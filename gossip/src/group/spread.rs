@@ -1,8 +1,8 @@
 //! Broadcasts: what is told, what was heard, and when it is told again.
 //!
-//! A single broadcast misses a member now and then. So whoever begins one goes on repeating it until
-//! the caller says that it has done its work, each hearer passes it on at once, and again a few times
-//! where fewer copies came than should have, and every exchange carries it as long as it lives.
+//! A single broadcast misses a member now and then. So each hearer passes it on at once, and again a few times where
+//! fewer copies came than should have; whoever began it goes on repeating it until the caller says that it has done its
+//! work, to fewer members once its own copies came back; and every exchange carries it as long as it lives.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -26,6 +26,18 @@ const QUICK: Duration = Duration::from_millis(200);
 /// How often the origin repeats it from then on.
 const SLOW: Duration = Duration::from_secs(1);
 
+/// Members that a broadcast is repeated to at a time, at random, where packets seem to be lost.
+const LOSSY: usize = 4;
+
+/// What is repeated now.
+pub(super) struct Due<'a> {
+    pub(super) told: Told<'a>,
+    /// Whether we began it.
+    pub(super) mine: bool,
+    /// Members that it is repeated to, at random.
+    pub(super) members: usize,
+}
+
 struct Live {
     epoch: (u64, u64),
     bytes: Vec<u8>,
@@ -34,9 +46,20 @@ struct Live {
     mine: Option<Duration>,
     quick: u32,
     next: Option<Duration>,
-    /// Copies that came, and that should have come before the first quick repetition, which then is left out, as are those
-    /// after it.
-    copies: (u8, Option<u8>),
+    /// Copies that came.
+    came: u8,
+    copies: Copies,
+}
+
+/// What the number of copies says of the network around here.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Copies {
+    /// So many should come before the first repetition.
+    Expected(u8),
+    /// They did.
+    Whole,
+    /// They did not, or nobody knows how many there should be.
+    Missing,
 }
 
 /// All broadcasts of one member.
@@ -68,7 +91,7 @@ impl Spread {
             {
                 // The origin repeated it: it lives on. Relays only ever count down.
                 live.until = live.until.max(now + life);
-                live.copies.0 = live.copies.0.saturating_add(1);
+                live.came = live.came.saturating_add(1);
             }
             return false;
         }
@@ -76,10 +99,11 @@ impl Spread {
         true
     }
 
-    /// So many copies of what was just heard should come if no packet is lost. Without this word it is repeated anyhow.
+    /// So many copies of what was just begun or heard should come if no packet is lost. Without this word it is repeated
+    /// as if some were missing.
     pub(super) fn expect(&mut self, key: u128, copies: u8) {
         if let Some(live) = self.live.get_mut(&key) {
-            live.copies.1 = Some(copies);
+            live.copies = Copies::Expected(copies);
         }
     }
 
@@ -112,7 +136,8 @@ impl Spread {
             mine,
             quick,
             next: Some(now + QUICK),
-            copies: (1, None),
+            came: u8::from(mine.is_none()),
+            copies: Copies::Missing,
         };
         self.live.insert(told.key, live);
     }
@@ -137,40 +162,47 @@ impl Spread {
         self.live.iter().map(move |(key, live)| live.told(now, *key)).filter(|told| told.left > 0)
     }
 
-    /// What is due now, with whether we began it; its next repetition is set.
-    pub(super) fn due(&mut self, now: Duration) -> Vec<(Told<'_>, bool)> {
-        let mut due = Vec::new();
-        for (key, live) in &mut self.live {
-            if live.next.is_none_or(|next| next > now) {
-                continue;
-            }
-            if live.mine.is_none() && live.until <= now {
-                // Left as it is it would be due at once, again and again.
-                live.next = None;
-                continue;
-            }
-            let (came, expected) = (live.copies.0, live.copies.1.take());
-            if live.mine.is_none() && expected.is_some_and(|expected| came >= expected) {
-                // Whoever should have told us did: nothing is lost around here.
-                (live.quick, live.next) = (0, None);
-                continue;
-            }
-            live.next = if live.quick > 0 {
-                live.quick -= 1;
-                Some(now + QUICK)
-            } else {
-                live.mine.map(|_| now + SLOW)
-            };
-            if let Some(life) = live.mine {
-                live.until = now + life;
-            }
-            due.push((live.told(now, *key), live.mine.is_some()));
-        }
-        due
+    /// What is due now; its next repetition is set.
+    pub(super) fn due(&mut self, now: Duration) -> Vec<Due<'_>> {
+        self.live.iter_mut().filter_map(|(key, live)| live.due(now, *key)).collect()
     }
 }
 
 impl Live {
+    /// Where nothing is lost a hearer has no more to do. The origin has: whom it is about may have been away, and who came
+    /// since then has heard nothing.
+    fn due(&mut self, now: Duration, key: u128) -> Option<Due<'_>> {
+        if self.next.is_none_or(|next| next > now) {
+            return None;
+        }
+        let mine = self.mine.is_some();
+        if !mine && self.until <= now {
+            // Left as it is it would be due at once, again and again.
+            self.next = None;
+            return None;
+        }
+        if let Copies::Expected(copies) = self.copies {
+            self.copies = if self.came >= copies { Copies::Whole } else { Copies::Missing };
+        }
+        let whole = self.copies == Copies::Whole;
+        if whole && !mine {
+            self.next = None;
+            return None;
+        }
+        let quick = self.quick > 0;
+        self.quick = self.quick.saturating_sub(1);
+        self.next = if quick { Some(now + QUICK) } else { self.mine.map(|_| now + SLOW) };
+        if let Some(life) = self.mine {
+            self.until = now + life;
+        }
+        let members = match (whole, quick) {
+            (false, _) => LOSSY,
+            (true, true) => 0,
+            (true, false) => 1,
+        };
+        Some(Due { told: self.told(now, key), mine, members })
+    }
+
     fn told(&self, now: Duration, key: u128) -> Told<'_> {
         let left = self.mine.unwrap_or_else(|| self.until.saturating_sub(now));
         let left = u32::try_from(left.as_millis()).unwrap_or(u32::MAX);
@@ -217,6 +249,21 @@ mod tests {
         assert_eq!(hearer.all(START + Duration::from_secs(60)).count(), 0);
         origin.cancel(1);
         assert_eq!((origin.next(), origin.all(START).count()), (None, 0));
+    }
+
+    #[test]
+    fn the_origin_repeats_to_many_only_where_a_copy_is_missing() {
+        let members = |copies: u8| {
+            let mut origin = Spread::default();
+            origin.begin(START, told(1, 1), 2);
+            origin.expect(1, 2);
+            (0..copies).for_each(|_| assert!(!origin.hear(START, told(1, 1), 2)));
+            let at = |fifths: u32| START + QUICK * fifths;
+            [1, 2, 3, 8, 13]
+                .map(|fifths| origin.due(at(fifths)).iter().map(|due| due.members).sum::<usize>())
+        };
+        assert_eq!(members(2), [0, 0, 1, 1, 1]);
+        assert_eq!(members(1), [LOSSY; 5]);
     }
 
     #[test]

@@ -128,7 +128,7 @@ pub(super) async fn output(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
@@ -141,11 +141,20 @@ mod tests {
         dir
     }
 
-    fn script(name: &str, body: &str) -> Domains {
+    /// What stands for `virsh`.
+    pub(in super::super) fn script(name: &str, body: &str) -> Domains {
         let path = scratch(name).join("virsh");
         std::fs::write(&path, format!("#!/bin/sh\n{body}\n")).expect("written");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))
             .expect("made executable");
+        // Another test may have forked while the file was open for writing: until that child runs its own program, this one
+        // cannot run.
+        let busy = |ran: std::io::Result<_>| {
+            ran.is_err_and(|error| error.kind() == std::io::ErrorKind::ExecutableFileBusy)
+        };
+        while busy(std::process::Command::new(&path).output()) {
+            std::thread::yield_now();
+        }
         Domains::Virsh(Virsh { program: path, ..Virsh::default() })
     }
 

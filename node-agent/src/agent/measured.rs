@@ -120,9 +120,9 @@ fn small(number: u64) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
     use std::path::PathBuf;
 
+    use super::super::domains::tests::script;
     use super::*;
 
     fn scratch(name: &str) -> PathBuf {
@@ -134,12 +134,8 @@ mod tests {
     }
 
     fn virsh(name: &str, list: &str, stats: &str) -> Domains {
-        let path = scratch(name).join("virsh");
-        let body =
-            format!("#!/bin/sh\ncase \"$4\" in\nlist) {list};;\ndomstats) {stats};;\nesac\n");
-        std::fs::write(&path, body).expect("written");
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).expect("set");
-        Domains::Virsh(Virsh { program: path, ..Virsh::default() })
+        let body = format!("case \"$4\" in\nlist) {list};;\ndomstats) {stats};;\nesac");
+        script(&format!("measured-{name}"), &body)
     }
 
     #[tokio::test]

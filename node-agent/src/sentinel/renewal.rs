@@ -29,7 +29,7 @@ impl Sentinel {
             return;
         }
         self.next_renewal = now + self.times().renew_every;
-        let message = self.renewal(now);
+        let message = self.renewal(now, self.log.furthest_missing_piece());
         let set = self.log.state().controllers();
         let pinned = self.pinned.iter().filter(|(id, _)| !set.contains_key(id));
         let pinned = pinned.map(|(_, pinned)| &pinned.addresses);
@@ -54,7 +54,7 @@ impl Sentinel {
         let Some(more) = self.more.filter(|more| more.at <= now) else { return };
         self.more = None;
         let Some(address) = self.address_of(more.who, more.network) else { return };
-        let message = self.renewal(now);
+        let message = self.renewal(now, self.log.missing_piece(more.who));
         effects.push(Effect::Send { to: vec![(more.network, address)], message });
     }
 
@@ -64,7 +64,7 @@ impl Sentinel {
         adopted.or(pinned)?.get(usize::from(network)).copied()
     }
 
-    fn renewal(&mut self, now: Duration) -> Message {
+    fn renewal(&mut self, now: Duration, piece: u16) -> Message {
         let times = self.times();
         let (seq, challenge) = (self.next_seq(now), self.rng.next_u64());
         self.lease.renewed(now, times.lease, seq, challenge);
@@ -77,6 +77,7 @@ impl Sentinel {
             watchdog: self.watchdog_state(),
             uptime: now.saturating_sub(self.booted_at),
             times,
+            piece,
         }
     }
 

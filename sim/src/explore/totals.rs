@@ -32,6 +32,8 @@ pub struct Totals {
     pub left_behind: u64,
     /// Resets by watchdogs and sentinels.
     pub resets: u64,
+    /// Snapshots of the log that sentinels took in whole.
+    pub snapshots: u64,
     /// Faults by kind.
     pub faults: BTreeMap<String, u64>,
     /// Refusals by guard.
@@ -58,6 +60,7 @@ impl Totals {
             events: world.events(),
             evacuations: u64::from(world.ghost.evacuations),
             resets: u64::from(world.ghost.resets),
+            snapshots: world.ghost.snapshots,
             hash: world.story.hash(),
             ..Self::default()
         };
@@ -114,6 +117,7 @@ impl Totals {
         self.moved += other.moved;
         self.left_behind += other.left_behind;
         self.resets += other.resets;
+        self.snapshots += other.snapshots;
         self.hash = self.hash.rotate_left(7) ^ other.hash;
         sum(&mut self.states, &other.states);
         sum(&mut self.progress, &other.progress);
@@ -180,13 +184,14 @@ impl fmt::Display for Totals {
         )?;
         writeln!(
             f,
-            "  {} intents, fenced: {}; {} POSTs, {} VMs moved, {} left behind; {} resets",
+            "  {} intents, fenced: {}; {} POSTs, {} VMs moved, {} left behind; {} resets; {} snapshots for sentinels",
             self.intents,
             row(&self.evidence),
             self.evacuations,
             self.moved,
             self.left_behind,
-            self.resets
+            self.resets,
+            self.snapshots
         )?;
         writeln!(f, "  refusals: {}", row(&self.refusals))?;
         writeln!(f, "  states of incidents: {}", row(&self.states))?;

@@ -74,6 +74,7 @@ impl Oracle for BootGate {
             | Fact::OffArrived { .. }
             | Fact::Called { .. }
             | Fact::BmcAsked { .. }
+            | Fact::Adopted { .. }
             | Fact::Obeyed { .. }
             | Fact::Ended { .. }
             | Fact::Ordered { .. }

@@ -85,6 +85,7 @@ impl Oracle for EvidenceRules {
             | Fact::Called { .. }
             | Fact::GateOpened { .. }
             | Fact::BmcAsked { .. }
+            | Fact::Adopted { .. }
             | Fact::Obeyed { .. }
             | Fact::Ended { .. }
             | Fact::Ordered { .. }

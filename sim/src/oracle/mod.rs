@@ -1,6 +1,7 @@
 //! Oracles: judges of one property each, asked after every event. They look at what only the simulator knows, and share no
 //! code with the cores that they judge.
 
+mod adopted_is_committed;
 mod boot_gate;
 mod check_says_so;
 mod disarm_holds;
@@ -88,6 +89,7 @@ fn every() -> Vec<Box<dyn Oracle>> {
         Box::new(evidence_rules::EvidenceRules::default()),
         Box::new(self_fence_deadline::SelfFenceDeadline::default()),
         Box::new(no_ack_after_intent::NoAckAfterIntent::default()),
+        Box::new(adopted_is_committed::AdoptedIsCommitted::default()),
         Box::new(mirror::Mirror::default()),
         Box::new(identity::Identity::default()),
         Box::new(late_effect_harmless::LateEffectHarmless::default()),

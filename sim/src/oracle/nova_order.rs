@@ -125,6 +125,7 @@ impl Oracle for NovaOrder {
             | Fact::Vouched { .. }
             | Fact::OffArrived { .. }
             | Fact::BmcAsked { .. }
+            | Fact::Adopted { .. }
             | Fact::Obeyed { .. }
             | Fact::Ended { .. }
             | Fact::Ordered { .. }

@@ -104,6 +104,7 @@ impl Oracle for Observers {
             | Fact::Called { .. }
             | Fact::GateOpened { .. }
             | Fact::BmcAsked { .. }
+            | Fact::Adopted { .. }
             | Fact::Obeyed { .. }
             | Fact::Ended { .. }
             | Fact::Ordered { .. }

@@ -78,6 +78,7 @@ impl Oracle for SelfFenceDeadline {
             | Fact::GateOpened { .. }
             | Fact::BmcAsked { .. }
             | Fact::Obeyed { .. }
+            | Fact::Adopted { .. }
             | Fact::Ended { .. }
             | Fact::Ordered { .. }
             | Fact::Answered { .. }

@@ -109,6 +109,8 @@ pub struct Ghost {
     pub progress: BTreeSet<(IncidentId, Uuid, &'static str)>,
     /// Resets by watchdogs and sentinels.
     pub resets: u32,
+    /// Snapshots of the log that sentinels took in whole.
+    pub snapshots: u64,
     /// Calls that Nova got, by kind.
     pub evacuations: u32,
     /// Reboots of VMs.

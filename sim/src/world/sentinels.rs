@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use controller::effect::Network;
-use fencing::lease::Message;
+use fencing::lease::{LogPart, Message};
 use fencing::sign::Signer;
 use fencing::watchdog::Class;
 use mutants::{Mutant, is_on};
@@ -143,7 +143,11 @@ impl World {
         let core = self.node_mut(number).and_then(|node| node.sentinel.core.as_mut());
         let Some(core) = core else { return };
         let order = if let Event::FenceEvent(event) = &event { Some(event.clone()) } else { None };
+        let snapshot = is_snapshot(&event);
         core.handle(reading, event, &mut effects);
+        if snapshot && effects.iter().any(|effect| matches!(effect, Effect::Store(_))) {
+            self.ghost.snapshots += 1;
+        }
         let obeys =
             |effect: &Effect| matches!(effect, Effect::Reset(ResetReason::FenceEvent { .. }));
         if let Some(event) = order.filter(|_| effects.iter().any(obeys)) {
@@ -218,6 +222,7 @@ impl World {
             }
             Effect::Store(saved) => {
                 let (n, life) = (saved.n, node.sentinel.life);
+                let adopted = Fact::Adopted { node: number, n, state: saved.adopted.clone() };
                 if is_on(Mutant::M56) {
                     // Written when the machine has nothing else to do.
                     self.later(
@@ -228,6 +233,7 @@ impl World {
                     node.kept = Some(saved);
                 }
                 events.push(Event::Stored { n });
+                self.facts.push(adopted);
             }
             Effect::StoreEpoch(epoch) => node.highest_epoch = Some(epoch),
             Effect::OpenWatchdog => {
@@ -295,4 +301,14 @@ impl World {
             self.queue.push(at, Happening::Wake(program));
         }
     }
+}
+
+/// Whether it brings a piece of a snapshot of the log.
+fn is_snapshot(event: &Event) -> bool {
+    let Event::Message { message, .. } = event else { return false };
+    matches!(
+        message,
+        Message::Ack { log: LogPart::Snapshot { .. }, .. }
+            | Message::NoAck { log: LogPart::Snapshot { .. }, .. }
+    )
 }

@@ -164,6 +164,7 @@ mod tests {
                 watchdog: fencing::lease::WatchdogState::Closed,
                 times,
                 uptime: Duration::ZERO,
+                piece: 0,
             };
             say(&mut ledger, at(seq), 3, &renew);
         }

@@ -147,6 +147,28 @@ fn a_snapshot_is_adopted_whole_and_never_from_pieces_of_two() {
 }
 
 #[test]
+fn each_renewal_asks_for_the_first_piece_that_is_missing() {
+    let mut bench = Bench::armed(1);
+    let now = 300.0;
+    let asked = |bench: &Bench| -> Vec<u16> {
+        let wanted = |effect: &Effect| match effect {
+            Effect::Send { to, message: Message::Renew { piece, .. } } if to.len() == 1 => {
+                Some(*piece)
+            }
+            _ => None,
+        };
+        bench.done.iter().filter_map(|(_, effect)| wanted(effect)).collect()
+    };
+    let of = |piece| LogPart::Snapshot { at: 80, piece, pieces: 7, changes: Vec::new() };
+    for (tenths, got) in [0, 1, 4, 2, 3].into_iter().enumerate() {
+        bench.run(now + tenths as f64 / 5.0);
+        bench.part(2, 90, of(got));
+    }
+    bench.run(now + 0.95);
+    assert_eq!(asked(&bench), [1, 2, 2, 3, 5]);
+}
+
+#[test]
 fn a_snapshot_of_the_largest_cluster_with_all_of_it_in_maintenance_and_out_is_taken() {
     let mut bench = Bench::armed(1);
     let pieces = (5_500_u16 * 4).div_ceil(6);
