@@ -1,7 +1,7 @@
 //! An event that all members are to know, and what it costs until they do.
 //!
 //! Ours is a fence event, ordered by hand: datagrams of one length on the gossip ports, which nobody sends at any other
-//! time, so that each is seen where it leaves. Whoever sends one on has it. Serf's is a user event, and the memberlists' a
+//! time, so that each is seen where it leaves. Whoever sends one on has it, and the node that it is about obeys. Serf's is a user event, and the memberlists' a
 //! message that each member queues once more when it first hears it, as Serf does; all of them log it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,8 +43,14 @@ impl Spread {
         }
     }
 
-    /// From what was seen on the gossip ports: of all lengths the one that most different members sent.
-    pub(super) fn seen(datagrams: &[Datagram], members: usize, controllers: u8) -> Option<Self> {
+    /// From what was seen on the gossip ports: of all lengths the one that most different members sent. One member besides
+    /// them sends nothing, and obeyed at that time, on the same clock.
+    pub(super) fn seen(
+        datagrams: &[Datagram],
+        others: usize,
+        controllers: u8,
+        obeyed: Option<f64>,
+    ) -> Option<Self> {
         let mut lengths = BTreeMap::<u16, BTreeSet<u8>>::new();
         for datagram in datagrams.iter().filter(|datagram| datagram.payload >= SHORT) {
             lengths.entry(datagram.payload).or_default().insert(datagram.from.octets()[3]);
@@ -59,9 +65,9 @@ impl Spread {
         }
         let networks: BTreeSet<u8> = event().map(|datagram| datagram.from.octets()[2]).collect();
         let nodes = first.iter().filter(|(host, _)| **host > controllers);
-        let times = nodes.map(|(_, at)| at - began).collect();
+        let times = nodes.map(|(_, at)| at - began).chain(obeyed.map(|at| at - began)).collect();
         let packets = event().count() as f64 / networks.len().max(1) as f64;
-        Some(Self::of(members, controllers, times, packets))
+        Some(Self::of(others + 1, controllers, times, packets))
     }
 }
 
@@ -95,10 +101,12 @@ mod tests {
             seen.push(datagram(0.5, 0, host, 106));
         }
         seen.push(datagram(0.2, 0, 5, 900));
-        let spread = Spread::seen(&seen, 4, 3).unwrap();
-        assert_eq!((spread.reached, spread.members, spread.packets), (4, 4, 5.0 / 7.0));
-        assert!((spread.most.unwrap() - 0.07).abs() < 1e-9, "{spread}");
-        assert_eq!(Spread::seen(&seen, 5, 3).unwrap().most, None);
-        assert_eq!(Spread::seen(&[], 4, 3), None);
+        let spread = Spread::seen(&seen, 4, 3, Some(1.09)).unwrap();
+        assert_eq!((spread.reached, spread.members, spread.packets), (5, 5, 5.0 / 8.0));
+        assert!((spread.most.unwrap() - 0.09).abs() < 1e-9, "{spread}");
+        // The node that it is about did not obey.
+        assert_eq!(Spread::seen(&seen, 4, 3, None).unwrap().most, None);
+        assert_eq!(Spread::seen(&seen, 5, 3, Some(1.09)).unwrap().most, None);
+        assert_eq!(Spread::seen(&[], 4, 3, Some(1.09)), None);
     }
 }

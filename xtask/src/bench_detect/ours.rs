@@ -205,8 +205,8 @@ impl Ours {
         bail!("{name} is dead since {} s, and the leader has found: {kill:?}", UNNOTICED.as_secs())
     }
 
-    /// Has the last node fenced by hand, and tells how the event spread. Its sentinel obeys and ends; its agent is ended
-    /// then.
+    /// Has the last node fenced by hand, and tells how the event spread. Its sentinel ends by obeying, which is how we see
+    /// that it was reached: it tells nobody.
     pub(super) fn event(&mut self) -> Result<Option<Spread>> {
         let node = self.nodes.last_mut().context("no node")?;
         let name = node.name.clone();
@@ -215,8 +215,12 @@ impl Ours {
         self.hactl(&["noop", "off"])?;
         let tap = Tap::start();
         let why = ["--reason", "how an event spreads", "--person", "bench-detect"];
-        let ordered = self.hactl(&[&["fence", &name, "--yes"], &why[..]].concat());
-        std::thread::sleep(EVENT);
+        let (ordered, obeyed) = std::thread::scope(|scope| {
+            let watch = scope.spawn(|| sentinel.ends_within(EVENT));
+            let ordered = self.hactl(&[&["fence", &name, "--yes"], &why[..]].concat());
+            std::thread::sleep(EVENT);
+            (ordered, watch.join())
+        });
         let seen = tap.map(Tap::stop_with_gossip);
         ordered?;
         self.hactl(&["noop", "on"])?;
@@ -224,9 +228,9 @@ impl Ours {
         agent.kill()?;
         let Ok((_, mut gossip)) = seen else { return Ok(None) };
         gossip.retain(|datagram| u64::from(datagram.from.octets()[1]) == octet);
-        // The agent of the fenced node lived, and is one of them.
-        let (members, controllers) = (self.running().count() + 1, self.controllers.len());
-        Ok(Spread::seen(&gossip, members, u8::try_from(controllers)?))
+        let (others, controllers) = (self.running().count(), self.controllers.len());
+        let obeyed = obeyed.ok().flatten().map(|after| after.as_secs_f64());
+        Ok(Spread::seen(&gossip, others, u8::try_from(controllers)?, obeyed))
     }
 
     /// Nodes that were observed as not up without having been killed, so far; to be asked between kills.

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use nix::sys::signal::{Signal, kill};
@@ -45,6 +46,18 @@ impl Process {
         let ended = self.child.try_wait()?;
         ensure!(ended.is_none(), "{} has ended: {ended:?}", self.name);
         Ok(())
+    }
+
+    /// After how long it ended by itself, if it did so in this time.
+    pub(super) fn ends_within(&mut self, span: Duration) -> Option<Duration> {
+        let begun = Instant::now();
+        while begun.elapsed() < span {
+            if self.alive().is_err() {
+                return Some(begun.elapsed());
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        None
     }
 
     /// Seconds of the processor so far.

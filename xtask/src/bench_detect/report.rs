@@ -9,8 +9,9 @@ use super::{Idle, Kill, Side};
 
 /// Pause that a verdict of ours tolerates by rule, in seconds: T_obs and S, for the profiles balanced and fast.
 const TOLERATES: [f64; 2] = [3.0, 2.0];
-/// Goals for the verdict, as a share of Serf's first `failed`, for the same profiles; they are for 100 members.
+/// Goals for the verdict, as a share of Serf's first `failed`, for the same profiles.
 const RATIOS: [f64; 2] = [0.4, 0.27];
+/// Those goals, and the one for the processor, are for a cloud of so many nodes.
 const GOALS_FROM: u32 = 100;
 /// The peer that goals are set beside.
 const GOAL: Peer = Peer::Serf;
@@ -115,7 +116,9 @@ fn costs(ours: &OursIdle, peers: &[(Peer, Side<Idle>)], goals: &mut Goals) {
     println!();
     goals.cost("agent's RSS, MiB", ours.agent.cost.rss, AGENT_RSS);
     goals.cost("sentinel's RSS, MiB", ours.sentinel.cost.rss, SENTINEL_RSS);
-    goals.cost("node's CPU, % of a core", ours.node().cpu, CPU);
+    if goals.members >= GOALS_FROM {
+        goals.cost("node's CPU, % of a core", ours.node().cpu, CPU);
+    }
     match (ours.agent.sent, both) {
         (Some(gossip), Some(both)) => {
             goals.cost("gossip sent, payload B/s", gossip.payload, GOSSIP);
