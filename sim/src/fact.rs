@@ -8,7 +8,6 @@ use controller::effect::Line;
 use controller::nova::call::Call;
 use fencing::bmc::Ask;
 use fencing::event::Order;
-use fencing::lease::Adopted;
 use fencing::{BootId, ControllerId, IncidentId, NodeId, stray};
 use uuid::Uuid;
 
@@ -114,8 +113,6 @@ pub enum Fact {
         node: u16,
         /// As far as it has the log now.
         n: u64,
-        /// What it takes for the state there.
-        state: Adopted,
     },
     /// A boot gate opened.
     GateOpened {

@@ -63,7 +63,12 @@ impl LeaseBook {
         }
     }
 
-    /// Changes after `n`, with their indexes, as far as they are remembered one by one.
+    /// Whether all changes after `n` are remembered one by one.
+    pub fn reaches_back_to(&self, n: u64) -> bool {
+        n >= self.floor
+    }
+
+    /// Changes after `n`, with their indexes, as far as they are remembered.
     pub fn changes_after(&self, n: u64) -> impl Iterator<Item = &(u64, Change)> {
         self.changes.range(self.place(n)..)
     }
@@ -86,7 +91,7 @@ impl LeaseBook {
         }
         let begin = self.place(n);
         let until_snapshot = self.place(self.snapshot.at).saturating_sub(begin);
-        if n < self.floor || until_snapshot > self.snapshot.changes.len() {
+        if !self.reaches_back_to(n) || until_snapshot > self.snapshot.changes.len() {
             return self.snapshot_piece(wanted);
         }
         let missing = self.changes.len() - begin;
@@ -112,7 +117,7 @@ impl LeaseBook {
     /// V(k) for every version k from `floor` to the end in which this boot is armed; `None` where the history does not
     /// reach back.
     pub fn versions(&self, floor: u64, node: NodeId, boot: BootId) -> Option<Vec<BTreeSet<Voter>>> {
-        if floor < self.floor {
+        if !self.reaches_back_to(floor) {
             return None;
         }
         let mut state = self.state_at_floor();

@@ -222,7 +222,6 @@ impl World {
             }
             Effect::Store(saved) => {
                 let (n, life) = (saved.n, node.sentinel.life);
-                let adopted = Fact::Adopted { node: number, n, state: saved.adopted.clone() };
                 if is_on(Mutant::M56) {
                     // Written when the machine has nothing else to do.
                     self.later(
@@ -233,7 +232,7 @@ impl World {
                     node.kept = Some(saved);
                 }
                 events.push(Event::Stored { n });
-                self.facts.push(adopted);
+                self.facts.push(Fact::Adopted { node: number, n });
             }
             Effect::StoreEpoch(epoch) => node.highest_epoch = Some(epoch),
             Effect::OpenWatchdog => {
