@@ -289,9 +289,9 @@ impl Group {
 
     /// Tells everybody, and goes on telling until [`Group::cancel`]: at once to some members, who pass it on by an order
     /// that reaches all (see `onward`), every second to one more (to four where packets are lost), and in each exchange.
-    /// Where `key` is a member's node id, that member is told directly each time, also while the group calls it dead. A lower epoch of the same key
-    /// is pushed out everywhere. Copies end `life` after the last repetition (at most 10 minutes;
-    /// below two exchanges a copy may end before it has mended a miss).
+    /// Where `key` is a member's node id, that member is told directly each time, also while the group calls it dead, and
+    /// tells nobody. A lower epoch of the same key is pushed out everywhere. Copies end `life` after the last repetition (at
+    /// most 10 minutes; below two exchanges a copy may end before it has mended a miss).
     pub fn broadcast(
         &mut self,
         now: Duration,

@@ -14,7 +14,8 @@ use crate::world::World;
 const MANY: u64 = 64;
 
 /// What a sentinel has adopted as the log up to n is what is committed up to n, whether it came change by change or as a
-/// snapshot: by it a node knows who can vouch for it, and whether it may run guests.
+/// snapshot: by it a node knows who can vouch for it, and whether it may run guests. What a change does to the state is
+/// taken from [`Adopted`], which both sides use: this looks at what travels, and at how it is put together.
 #[derive(Debug, Default)]
 pub(super) struct AdoptedIsCommitted {
     /// The state after each change, by its index.

@@ -1,8 +1,9 @@
 //! An event that all members are to know, and what it costs until they do.
 //!
 //! Ours is a fence event, ordered by hand: datagrams of one length on the gossip ports, which nobody sends at any other
-//! time, so that each is seen where it leaves. Whoever sends one on has it, and the node that it is about obeys. Serf's is a user event, and the memberlists' a
-//! message that each member queues once more when it first hears it, as Serf does; all of them log it.
+//! time, so that each is seen where it leaves. Whoever sends one on has it, and the node that it is about obeys. Serf's is
+//! a user event, and the memberlists' a message that each member queues once more when it first hears it, as Serf does; all
+//! of them log it.
 
 use std::collections::{BTreeMap, BTreeSet};
 

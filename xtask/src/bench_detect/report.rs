@@ -118,6 +118,8 @@ fn costs(ours: &OursIdle, peers: &[(Peer, Side<Idle>)], goals: &mut Goals) {
     goals.cost("sentinel's RSS, MiB", ours.sentinel.cost.rss, SENTINEL_RSS);
     if goals.members >= GOALS_FROM {
         goals.cost("node's CPU, % of a core", ours.node().cpu, CPU);
+    } else {
+        println!("SKIPPED goal {CPU} for a node's CPU: it is for {GOALS_FROM} members");
     }
     match (ours.agent.sent, both) {
         (Some(gossip), Some(both)) => {
